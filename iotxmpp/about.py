@@ -1,0 +1,68 @@
+"""A device's self-description: the one item of its `about` node.
+
+Whoever shows, checks or exports a device reads this, never a profile file of the device's kind.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ValueType = Literal["float", "int", "bool", "str"]
+
+
+class Channel(BaseModel):
+    """One channel of a device.
+
+    Attributes:
+        type: The type of its values.
+        unit: Their SenML unit; None for values without one.
+        range: The least and the greatest possible value; None for no bound.
+        description: For people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: ValueType
+    unit: str | None = None
+    range: tuple[float, float] | None = None
+    description: str = ""
+
+
+class CommandAbout(BaseModel):
+    """One command of a device.
+
+    Attributes:
+        description: For people.
+        arguments: A JSON Schema of its arguments, an object.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str = ""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class About(BaseModel):
+    """The whole self-description.
+
+    Attributes:
+        form: The version of this form.
+        device: The device's id.
+        profile: The profile that it was made from, as `id version`; empty for none.
+        version: The version of iotxmpp on the device.
+        heartbeat: The promised longest silence, in seconds.
+        site: Where it stands; empty where nobody said.
+        channels: Its channels by name.
+        commands: Its commands by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    form: Literal[1] = 1
+    device: str
+    profile: str = ""
+    version: str = ""
+    heartbeat: float = Field(default=30.0, gt=0)
+    site: str = ""
+    channels: dict[str, Channel] = Field(default_factory=dict)
+    commands: dict[str, CommandAbout] = Field(default_factory=dict)

@@ -1,0 +1,124 @@
+"""Accounts: who we are at which server, from a file, the environment, or code."""
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from iotxmpp.addresses import bare_jid, domain, local_part
+from iotxmpp.errors import ConfigError
+from iotxmpp.validation import explain
+
+ACCOUNT_VARIABLE = "IOTXMPP_ACCOUNT"
+PASSWORD_VARIABLE = "IOTXMPP_PASSWORD"  # noqa: S105  # a variable's name
+
+
+class Account(BaseModel):
+    """Who we are, and how to reach the server.
+
+    Attributes:
+        jid: The bare JID.
+        password: Its password; shown nowhere.
+        host: The server's host; None looks it up by DNS SRV (RFC 6120 section 3.2.1).
+        port: The server's port; needs `host`.
+        tls: `direct` (XEP-0368), `starttls`, or `auto`: direct first where DNS offers it, else STARTTLS.
+        ca: A file of certificates to trust instead of the system's.
+        service: The PubSub service; `pubsub.<domain>` unless given.
+        controllers: The bare JIDs that a device obeys, and that may see its presence and readings.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    jid: str
+    password: SecretStr
+    host: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    tls: Literal["auto", "direct", "starttls"] = "auto"
+    ca: Path | None = None
+    service: str = ""
+    controllers: tuple[str, ...] = ()
+
+    @field_validator("jid")
+    @classmethod
+    def _bare(cls, jid: str) -> str:
+        return bare_jid(jid)
+
+    @field_validator("controllers")
+    @classmethod
+    def _bare_each(cls, jids: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(bare_jid(jid) for jid in jids)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _service_of_domain(cls, given: object) -> object:
+        if isinstance(given, dict) and not given.get("service") and isinstance(given.get("jid"), str):
+            return {**given, "service": f"pubsub.{domain(given['jid'])}"}
+        return given
+
+    @model_validator(mode="after")
+    def _port_with_host(self) -> Self:
+        if self.port is not None and self.host is None:
+            raise ValueError("port is given without host; give both, or neither to look them up by DNS SRV")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What stands before the @."""
+        return local_part(self.jid)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads an account's TOML file.
+
+        Raises:
+            ConfigError: The file is missing, readable by others, or wrong.
+        """
+        try:
+            mode = path.stat().st_mode
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"account file {path}: {error}") from error
+        if stat.S_IMODE(mode) & 0o077:
+            raise ConfigError(f"account file {path}: others may read its password; run: chmod 600 {path}")
+        try:
+            return cls.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"account file {path}: not TOML: {error}") from error
+        except ValidationError as error:
+            raise ConfigError(explain(error, f"account file {path}")) from error
+
+    @classmethod
+    def find(cls, jid: str, *, password: str | None = None) -> Self:
+        """The account of a JID: its password from the argument or the environment.
+
+        `IOTXMPP_ACCOUNT` names an account file; `IOTXMPP_PASSWORD` is a password.
+
+        Raises:
+            ConfigError: No password is to be found, or the file is of another account.
+        """
+        jid = bare_jid(jid)
+        path = os.environ.get(ACCOUNT_VARIABLE)
+        if path:
+            account = cls.load(Path(path))
+            if account.jid != jid:
+                raise ConfigError(
+                    f"{ACCOUNT_VARIABLE} names {path}, the account of {account.jid}, not of {jid}"
+                )
+            return account
+        password = password or os.environ.get(PASSWORD_VARIABLE)
+        if not password:
+            raise ConfigError(
+                f"no password for {jid}: set {PASSWORD_VARIABLE}, or {ACCOUNT_VARIABLE} to its account file"
+            )
+        return cls(jid=jid, password=SecretStr(password))

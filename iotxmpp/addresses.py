@@ -1,0 +1,101 @@
+"""Addresses: JIDs as text, device ids, and PubSub nodes.
+
+A node's address is the pair (service JID, node name), never the name alone: the same names can live on a
+server's PubSub service and, with PEP, on a device's own account.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NewType
+
+from iotxmpp.errors import InvalidError
+
+DeviceId = NewType("DeviceId", str)
+
+_DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_LOCALPART = re.compile(r"[^\s\"&'/:<>@\x00-\x1f\x7f]{1,1023}")
+_DOMAIN = re.compile(r"[^\s\"&'/:<>@\x00-\x1f\x7f]{1,1023}|\[[0-9a-f:.]+\]")
+_NODE = re.compile(r"iot/(?P<device>[^/]+)/(?P<kind>readings|about|state)")
+
+
+def device_id(text: str) -> DeviceId:
+    """A device's id: a slug of 1 to 63 characters, `[a-z0-9][a-z0-9-]*`.
+
+    Raises:
+        InvalidError: It is no such slug.
+    """
+    if not _DEVICE_ID.fullmatch(text):
+        raise InvalidError(
+            f"device id {text!r}: use 1 to 63 of a-z, 0-9 and -, starting with a letter or a digit"
+        )
+    return DeviceId(text)
+
+
+def bare_jid(text: str) -> str:
+    """The bare JID `local@domain` of a bare or full JID, in lower case (RFC 6122 section 2).
+
+    Raises:
+        InvalidError: It is no JID of an account.
+    """
+    bare = text.partition("/")[0].lower()
+    local, at, domain = bare.partition("@")
+    if not (at and _LOCALPART.fullmatch(local) and _DOMAIN.fullmatch(domain)):
+        raise InvalidError(f"JID {text!r}: expected name@domain, such as greenhouse@example.org")
+    return bare
+
+
+def local_part(jid: str) -> str:
+    """What stands before the @ of an account's JID."""
+    return bare_jid(jid).partition("@")[0]
+
+
+def domain(jid: str) -> str:
+    """The domain of an account's JID."""
+    return bare_jid(jid).partition("@")[2]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeAddress:
+    """Where a PubSub node lives.
+
+    Attributes:
+        service: The JID of the PubSub service, or an account's bare JID with PEP.
+        node: The node's name on that service.
+    """
+
+    service: str
+    node: str
+
+    def __str__(self) -> str:
+        return f"{self.node} at {self.service}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceNodes:
+    """The nodes of one device: the device is the only publisher of each."""
+
+    service: str
+    device: DeviceId
+
+    @property
+    def readings(self) -> NodeAddress:
+        """The stream of readings; the server keeps none of it."""
+        return NodeAddress(service=self.service, node=f"iot/{self.device}/readings")
+
+    @property
+    def about(self) -> NodeAddress:
+        """One kept item: the device's self-description."""
+        return NodeAddress(service=self.service, node=f"iot/{self.device}/about")
+
+    @property
+    def state(self) -> NodeAddress:
+        """Kept items: desired and reported state."""
+        return NodeAddress(service=self.service, node=f"iot/{self.device}/state")
+
+
+def device_of_node(node: str) -> tuple[DeviceId, str] | None:
+    """The device id and the kind (`readings`, `about`, `state`) of a node's name; None for any other node."""
+    match = _NODE.fullmatch(node)
+    if match is None or not _DEVICE_ID.fullmatch(match["device"]):
+        return None
+    return DeviceId(match["device"]), match["kind"]

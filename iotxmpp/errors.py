@@ -1,0 +1,117 @@
+"""Every error that iotxmpp raises: one base, few meanings, the standard library's types where they fit."""
+
+
+class IotxmppError(Exception):
+    """The base of every error of this package."""
+
+
+class InvalidError(IotxmppError, ValueError):
+    """Something that came in breaks its rules; the text says what, where, and what to do."""
+
+
+class ConfigError(InvalidError):
+    """A file, an environment variable or an option of the command line is wrong."""
+
+
+class ConnectError(IotxmppError, ConnectionError):
+    """No session with the server could be made."""
+
+
+class HostError(ConnectError):
+    """The server's host is unknown, unreachable, or refuses the connection."""
+
+
+class CertificateError(ConnectError):
+    """The server's certificate is not trusted, or is another host's."""
+
+
+class SecurityError(ConnectError):
+    """The server offers no TLS, or no SCRAM; nothing secret was sent."""
+
+
+class CredentialsError(ConnectError, PermissionError):
+    """The server refused the account's name or password."""
+
+
+class LinkDownError(IotxmppError, ConnectionError):
+    """The link is down, or went down before the answer: what was asked may or may not have happened."""
+
+
+class NoAnswerError(IotxmppError, TimeoutError):
+    """No answer came in time: what was asked may or may not have happened."""
+
+
+class StanzaError(IotxmppError):
+    """The other side answered with an error (RFC 6120 section 8.3).
+
+    Attributes:
+        condition: The defined condition, such as `forbidden`.
+        text: What the other side says about it, for people.
+        detail: The application's own condition, as `{namespace}name`, or None.
+    """
+
+    def __init__(self, condition: str, text: str = "", detail: str | None = None) -> None:
+        super().__init__(f"{condition}: {text}" if text else condition)
+        self.condition = condition
+        self.text = text
+        self.detail = detail
+
+
+class ForbiddenError(StanzaError, PermissionError):
+    """The other side does not let this account do that."""
+
+
+class NotFoundError(StanzaError, LookupError):
+    """There is no such node, item, command or account."""
+
+
+class ConflictError(StanzaError):
+    """It exists already."""
+
+
+class UnreachableError(StanzaError, ConnectionError):
+    """The other side is offline, or nothing there serves such a request."""
+
+
+class CommandError(IotxmppError):
+    """A command was not carried out as asked."""
+
+
+class ArgumentsError(CommandError, ValueError):
+    """The arguments do not fit the command's signature; it was not started."""
+
+
+class UnknownCommandError(CommandError, LookupError):
+    """The device has no command of that name."""
+
+
+class NotAllowedError(CommandError, PermissionError):
+    """The device does not obey this caller; the command was not started."""
+
+
+class CommandFailedError(CommandError, RuntimeError):
+    """The command was started and failed on the device."""
+
+
+class DeviceAwayError(CommandError, ConnectionError):
+    """The device has no session with its server; the command was not sent."""
+
+
+_BY_CONDITION: dict[str, type[StanzaError]] = {
+    "forbidden": ForbiddenError,
+    "not-allowed": ForbiddenError,
+    "not-authorized": ForbiddenError,
+    "registration-required": ForbiddenError,
+    "subscription-required": ForbiddenError,
+    "item-not-found": NotFoundError,
+    "conflict": ConflictError,
+    "service-unavailable": UnreachableError,
+    "recipient-unavailable": UnreachableError,
+    "remote-server-not-found": UnreachableError,
+    "remote-server-timeout": UnreachableError,
+}
+
+
+def stanza_error(condition: str, text: str = "", detail: str | None = None) -> StanzaError:
+    """The error for a stanza error's condition, in the class that says what it means."""
+    return _BY_CONDITION.get(condition, StanzaError)(condition, text, detail)

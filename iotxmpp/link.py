@@ -1,0 +1,278 @@
+"""The port: what iotxmpp needs from XMPP, and nothing else.
+
+Two implementations ship: `iotxmpp.memory` (in one process, for tests) and `iotxmpp.xmpp` (slixmpp, for real
+servers). One contract suite, `tests/contract`, holds every promise written here against each of them.
+
+Payloads are `xml.etree.ElementTree.Element`: the wire is XML, and a payload is one element chosen by its
+namespace.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Protocol, Self
+from xml.etree.ElementTree import Element
+
+from iotxmpp.addresses import NodeAddress
+
+REQUEST_TIMEOUT = 10.0
+"""Seconds that a request waits for its answer, unless told otherwise."""
+
+Cancel = Callable[[], None]
+"""Takes a registration back; calling it twice is harmless."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One item of a PubSub node (XEP-0060).
+
+    Attributes:
+        node: The node that it was published to. This, not the payload, says whose it is.
+        id: The item's id.
+        payload: Its one payload element; None where there is none.
+        publisher: Who published it, as the service stamped it; None where it stamps none.
+        problem: What is wrong with the item's form (no payload, several); empty for a good one.
+    """
+
+    node: NodeAddress
+    id: str
+    payload: Element | None
+    publisher: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Presence:
+    """A session's presence (RFC 6121 section 4), another's or our own.
+
+    Attributes:
+        sender: The full JID; empty for our own.
+        available: Whether that session is there.
+        show: Empty, `away`, `chat`, `dnd` or `xa`.
+        text: A sentence for people.
+        extensions: Elements of other namespaces in it.
+    """
+
+    sender: str = ""
+    available: bool = True
+    show: Literal["", "away", "chat", "dnd", "xa"] = ""
+    text: str = ""
+    extensions: tuple[Element, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinkState:
+    """Whether the link is up.
+
+    Attributes:
+        up: Whether requests can be sent.
+        resumed: The session before a cut goes on (XEP-0198): what came meanwhile was not lost.
+        reason: Why it is down; empty while up.
+    """
+
+    up: bool
+    resumed: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A request (IQ) from another session.
+
+    Attributes:
+        sender: The full JID of the caller, as stamped by its server.
+        kind: `get` or `set`.
+        payload: The one child element.
+    """
+
+    sender: str
+    kind: Literal["get", "set"]
+    payload: Element
+
+
+ItemHandler = Callable[[Item], Awaitable[None]]
+PresenceHandler = Callable[[Presence], Awaitable[None]]
+StateHandler = Callable[[LinkState], None]
+RequestHandler = Callable[[Request], Awaitable[Element | None]]
+
+
+class Link(Protocol):
+    """One account's session with its server, kept up until it is closed.
+
+    Entering connects, and raises a `ConnectError` if the first attempt fails. After that the link comes back
+    by itself. While it is down, every request raises `LinkDownError` at once, and nothing is kept to be sent
+    later. A request under way when it goes down fails at once with `LinkDownError`: it may have happened.
+
+    Handlers of items and presences run one at a time, in the order of arrival. Requests are served side by
+    side. A handler that raises is logged; the link and the other handlers go on.
+
+    Text that XML cannot carry, and a stanza over the link's size limit, raise `InvalidError` before anything
+    is sent.
+    """
+
+    @property
+    def jid(self) -> str:
+        """Our own JID: full while up, bare before the first session."""
+        ...
+
+    @property
+    def state(self) -> LinkState:
+        """Whether the link is up."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Connects.
+
+        Raises:
+            ConnectError: The first attempt failed; its subclass says how.
+        """
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Says unavailable, closes the session, and ends every task of the link."""
+        ...
+
+    def on_state(self, handler: StateHandler) -> Cancel:
+        """Calls the handler, on the loop, at every change of `state`."""
+        ...
+
+    async def publish(
+        self, node: NodeAddress, payload: Element, *, item_id: str, timeout: float = REQUEST_TIMEOUT
+    ) -> None:
+        """Publishes one item (XEP-0060 section 7.1); returns when the service has accepted it.
+
+        Raises:
+            ForbiddenError: This account is no publisher of the node.
+            NotFoundError: There is no such node.
+            InvalidError: The payload cannot travel, or is too large.
+            LinkDownError: The link is down or went down.
+            NoAnswerError: No answer in time.
+            StanzaError: The service refused for another reason.
+        """
+        ...
+
+    async def items(
+        self, node: NodeAddress, *, newest: int = 1, timeout: float = REQUEST_TIMEOUT
+    ) -> list[Item]:
+        """The newest items that the service keeps (XEP-0060 section 6.5), the oldest of them first."""
+        ...
+
+    async def subscribe(
+        self, node: NodeAddress, handler: ItemHandler, *, timeout: float = REQUEST_TIMEOUT
+    ) -> Cancel:
+        """Subscribes our bare JID (XEP-0060 section 6.1) and gives each notified item to the handler.
+
+        Subscribing again is harmless. The subscription outlives the link; cancelling ends only the handler.
+        After each new session it is asked for again, so that a server that lost it learns of it.
+        """
+        ...
+
+    async def nodes(self, service: str, *, timeout: float = REQUEST_TIMEOUT) -> list[NodeAddress]:
+        """The nodes that the service shows us (XEP-0060 section 5.2)."""
+        ...
+
+    async def announce(self, presence: Presence) -> None:
+        """Sends our presence, with entity capabilities (XEP-0115); sent again at each new session.
+
+        While the link is down it is only remembered, and only the newest.
+        """
+        ...
+
+    def on_presence(self, handler: PresenceHandler) -> Cancel:
+        """Gives each presence of the accounts that we follow to the handler.
+
+        When the link goes down, nothing is made up: what `state` says covers it.
+        """
+        ...
+
+    async def follow(self, jid: str) -> None:
+        """Asks to see the presence of a bare JID (RFC 6121 section 3.1). The server remembers."""
+        ...
+
+    async def unfollow(self, jid: str) -> None:
+        """Ends that (RFC 6121 section 3.3)."""
+        ...
+
+    def admit(self, allowed: Callable[[str], bool]) -> None:
+        """Says which bare JIDs may follow our presence; nobody, until this is called."""
+        ...
+
+    def advertise(self, *features: str) -> None:
+        """Adds to the features that discovery and capabilities show (XEP-0030, XEP-0115)."""
+        ...
+
+    async def call(
+        self,
+        to: str,
+        payload: Element,
+        *,
+        kind: Literal["get", "set"] = "set",
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> Element | None:
+        """Sends a request (IQ, RFC 6120 section 8.2.3) to a JID and returns the answer's payload.
+
+        Raises:
+            UnreachableError: That session is not there, or serves no such request.
+            StanzaError: The other side refused; its subclass says how.
+            LinkDownError: The link is down or went down: the request may have been served.
+            NoAnswerError: No answer in time: the request may have been served.
+        """
+        ...
+
+    def serve(self, tag: str, handler: RequestHandler) -> Cancel:
+        """Serves requests whose payload has this tag, `{namespace}name`; one handler a tag.
+
+        The handler's element is the answer. A `StanzaError` that it raises is sent as such; anything else
+        is logged and answered with `internal-server-error`, without details. A tag that nobody serves is
+        answered with `service-unavailable`.
+
+        Raises:
+            InvalidError: The tag is served already.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodePolicy:
+    """How a node is set up (XEP-0060 section 16.4.4).
+
+    Access is a whitelist: the publisher, the readers, and nobody else.
+
+    Attributes:
+        publisher: The only bare JID that may publish.
+        readers: Bare JIDs that may subscribe and read.
+        keep: How many items the service keeps; 0 for a stream.
+    """
+
+    publisher: str
+    readers: tuple[str, ...] = ()
+    keep: int = 1
+
+
+class Provisioner(Protocol):
+    """Creates accounts and nodes, with an administrator's account; the same on every server.
+
+    Each verb is idempotent: a second call brings what exists to the state that is asked for.
+    """
+
+    async def create_account(self, jid: str, password: str) -> None:
+        """Creates an account (XEP-0133 section 4.1), or sets its password."""
+        ...
+
+    async def delete_account(self, jid: str) -> None:
+        """Deletes an account (XEP-0133 section 4.2); one that is not there is no error."""
+        ...
+
+    async def create_node(self, node: NodeAddress, policy: NodePolicy) -> None:
+        """Creates and configures a node (XEP-0060 sections 8.1, 8.2 and 8.9)."""
+        ...
+
+    async def delete_node(self, node: NodeAddress) -> None:
+        """Deletes a node (XEP-0060 section 8.4); one that is not there is no error."""
+        ...
+
+    async def nodes(self, service: str) -> list[NodeAddress]:
+        """All nodes of a service."""
+        ...
