@@ -176,7 +176,8 @@ class Link(Protocol):
     async def announce(self, presence: Presence) -> None:
         """Sends our presence, with entity capabilities (XEP-0115); sent again at each new session.
 
-        While the link is down it is only remembered, and only the newest.
+        While the link is down, or not entered yet, it is only remembered, and only the newest. Until it is
+        called, a session is plainly available: servers deliver items only to sessions that are.
         """
         ...
 

@@ -1,1 +1,6 @@
-"""."""
+"""The port over slixmpp, for real servers. No other room imports slixmpp."""
+
+from iotxmpp.xmpp.link import XmppLink
+from iotxmpp.xmpp.provisioner import XmppProvisioner
+
+__all__ = ["XmppLink", "XmppProvisioner"]

@@ -1,0 +1,82 @@
+"""Limits on what a server may send: no DTD, bounded stanzas, bounded depth.
+
+XMPP forbids comments, processing instructions and DTDs (RFC 6120 section 11.1); expat would expand a DTD's
+entities without bound. A DTD can stand only before the stream's root, so only that prolog is searched.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+from xml.etree.ElementTree import Element, XMLPullParser
+
+from iotxmpp.errors import IotxmppError
+
+MAX_STANZA_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 64
+_MAX_PROLOG = 1024
+_PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml\s[^<>]*\?>)?\s*<[A-Za-z]")
+_ENCODING = re.compile(rb"<\?xml[^>]*\sencoding\s*=\s*[\"'](?P<name>[^\"']*)")
+_UNFINISHED = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^<>]*|<\?xml\s[^<>]*\?>\s*<?|<?)")
+
+
+class StreamRefusedError(IotxmppError):
+    """The server sent what no XMPP server may send; the stream is cut."""
+
+
+class StreamGuard:
+    """Stands between the socket and the parser of one stream."""
+
+    def __init__(
+        self, parser: "XMLPullParser[Any]", *, max_bytes: int = MAX_STANZA_BYTES, max_depth: int = MAX_DEPTH
+    ) -> None:
+        self._parser = parser
+        self._max_bytes = max_bytes
+        self._max_depth = max_depth
+        self._prolog = b""
+        self._open = False
+        self._depth = 0
+        self._bytes = 0
+
+    def feed(self, data: bytes | str) -> None:
+        """Checks and passes on more of the stream.
+
+        Raises:
+            StreamRefusedError: It breaks a limit.
+        """
+        raw = data.encode() if isinstance(data, str) else data
+        if not self._open:
+            self._check_prolog(raw)
+        self._bytes += len(raw)
+        if self._bytes > self._max_bytes:
+            raise StreamRefusedError(f"the server sent a stanza of more than {self._max_bytes} bytes")
+        self._parser.feed(raw)
+
+    def read_events(self) -> Iterator[tuple[str, Element]]:
+        """The parser's events, each checked before the stream acts on it.
+
+        Raises:
+            StreamRefusedError: Elements are nested too deep.
+        """
+        for event, element in cast("Iterator[tuple[str, Element]]", self._parser.read_events()):
+            if event == "start":
+                self._depth += 1
+                if self._depth > self._max_depth:
+                    raise StreamRefusedError(
+                        f"the server sent elements nested more than {self._max_depth} deep"
+                    )
+            else:
+                self._depth -= 1
+                if self._depth == 1:
+                    self._bytes = 0
+            yield event, element
+
+    def _check_prolog(self, raw: bytes) -> None:
+        self._prolog += raw
+        if _PROLOG.match(self._prolog):
+            encoding = _ENCODING.match(self._prolog.lstrip(b"\xef\xbb\xbf \t\r\n"))
+            if encoding and encoding["name"].lower() not in (b"utf-8", b"us-ascii"):
+                raise StreamRefusedError("the server's stream is not UTF-8")
+            self._open = True
+            self._prolog = b""
+        elif len(self._prolog) > _MAX_PROLOG or not _UNFINISHED.fullmatch(self._prolog):
+            raise StreamRefusedError("the server's stream does not start like XMPP (a DTD, or no XML)")

@@ -1,0 +1,65 @@
+"""What arrived, handed to its handlers one at a time, in order, with back-pressure."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+log = logging.getLogger("iotxmpp.xmpp")
+
+FULL = 10_000
+"""At so many waiting items the socket is read no further, until half of them are handled."""
+
+Job = tuple[Callable[[Any], Awaitable[None]], Any]
+
+
+class Inbox:
+    """A queue and the one task that empties it."""
+
+    def __init__(self, *, pause: Callable[[], None], resume: Callable[[], None], full: int = FULL) -> None:
+        self._pause = pause
+        self._resume = resume
+        self._full = full
+        self._paused = False
+        self._queue: asyncio.Queue[Job] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether the socket waits for the handlers."""
+        return self._paused
+
+    def start(self) -> None:
+        """Starts handing out."""
+        self._task = asyncio.create_task(self._hand_out(), name="iotxmpp inbox")
+
+    async def stop(self) -> None:
+        """Ends the task; what still waits is dropped with the link."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def put(self, handler: Callable[[Any], Awaitable[None]], what: Any) -> None:
+        """Adds a job; past the bound, the socket is told to wait."""
+        self._queue.put_nowait((handler, what))
+        if not self._paused and self._queue.qsize() >= self._full:
+            log.warning("handlers are %d items behind; reading waits for them", self._full)
+            self._paused = True
+            self._pause()
+
+    def reopened(self) -> None:
+        """A new socket is read from; it must wait as the old one did."""
+        if self._paused:
+            self._pause()
+
+    async def _hand_out(self) -> None:
+        while True:
+            handler, what = await self._queue.get()
+            try:
+                await handler(what)
+            except Exception:
+                log.exception("a handler raised on %s", type(what).__name__)
+            if self._paused and self._queue.qsize() <= self._full // 2:
+                self._paused = False
+                self._resume()

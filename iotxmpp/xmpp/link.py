@@ -1,0 +1,367 @@
+"""`XmppLink`: one account's session with a real server, kept up until it is closed."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Literal, Self
+from xml.etree.ElementTree import Element
+
+from slixmpp.xmlstream.handler import Callback
+
+from iotxmpp.account import Account
+from iotxmpp.addresses import NodeAddress
+from iotxmpp.backoff import Backoff
+from iotxmpp.errors import (
+    ConnectError,
+    CredentialsError,
+    HostError,
+    InvalidError,
+    IotxmppError,
+    LinkDownError,
+    NoAnswerError,
+    SecurityError,
+    StanzaError,
+)
+from iotxmpp.link import (
+    REQUEST_TIMEOUT,
+    Cancel,
+    Item,
+    ItemHandler,
+    LinkState,
+    Presence,
+    PresenceHandler,
+    RequestHandler,
+    StateHandler,
+)
+from iotxmpp.xmltext import check_text
+from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.inbox import Inbox
+from iotxmpp.xmpp.negotiation import Attempt
+from iotxmpp.xmpp.presence import Presences
+from iotxmpp.xmpp.pubsub import PubSub
+from iotxmpp.xmpp.requests import Matching, Requests
+from iotxmpp.xmpp.services import Services
+from iotxmpp.xmpp.stanzas import PING, checked_payload
+
+log = logging.getLogger("iotxmpp.xmpp")
+
+STABLE = 60.0
+"""Seconds that a session must last for the backoff to start again from its first delay."""
+
+PING_EVERY = 20.0
+PING_TIMEOUT = 10.0
+_AT_ONCE = 20
+_CLOSE_TIMEOUT = 2.0
+
+
+class XmppLink:
+    """The port over slixmpp; its promises are those of `iotxmpp.link.Link`.
+
+    Direct TLS or STARTTLS with verification; SCRAM only; stream management with resumption (XEP-0198); a
+    keepalive ping (XEP-0199); reconnects with full jitter.
+
+    Args:
+        account: Who we are, and where.
+        resource: Our resource; binding it ends the session that had it. None lets the server choose.
+        backoff: The delays between attempts.
+    """
+
+    def __init__(
+        self, account: Account, *, resource: str | None = None, backoff: Backoff | None = None
+    ) -> None:
+        self._account = account
+        self._resource = resource
+        self._backoff = backoff or Backoff()
+        self._state = LinkState(up=False, reason="not opened")
+        self._state_handlers: list[StateHandler] = []
+        self._client: StrictClient | None = None
+        self._requests: Requests | None = None
+        self._inbox = Inbox(pause=self._pause_reading, resume=self._resume_reading)
+        self._services = Services()
+        self._pubsub = PubSub(self._send, self._inbox)
+        self._presences = Presences(account.jid, self._send, self._inbox)
+        self._features: set[str] = set()
+        self._down = asyncio.Event()
+        self._up_since = 0.0
+        self._stream_error = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def jid(self) -> str:
+        """Our full JID while up, else the bare one."""
+        if self._client is not None and self._state.up:
+            return str(self._client.boundjid.full)
+        return self._account.jid
+
+    @property
+    def state(self) -> LinkState:
+        """Whether the link is up."""
+        return self._state
+
+    async def __aenter__(self) -> Self:
+        """Connects; raises a `ConnectError` if that fails, and can then be entered again."""
+        if self._client is not None:
+            raise InvalidError("this link is open already")
+        self._client = client = StrictClient(self._account, resource=self._resource)
+        self._requests = Requests(client)
+        self._pubsub.attach(client)
+        self._presences.attach(client)
+        self._services.attach(client, lambda: self._state.up)
+        client.add_event_handler("disconnected", self._went_down)
+        client.register_handler(
+            Callback("iotxmpp stream error", Matching(_is_stream_error), self._stream_failed)
+        )
+        self._inbox.start()
+        try:
+            await self._connect()
+        except BaseException:
+            await self._discard()
+            raise
+        self._spawn(self._stay_up(), "supervisor")
+        self._spawn(self._keep_alive(), "keepalive")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Says unavailable, closes the stream, and ends every task."""
+        await self._cancel_tasks()
+        await self._services.stop()
+        was_up = self._state.up
+        self._set_state(LinkState(up=False, reason="closed"))
+        if self._client is not None and was_up:
+            self._presences.send(Presence(available=False))
+            await self._client.disconnect(wait=_CLOSE_TIMEOUT)
+        await self._discard()
+
+    def on_state(self, handler: StateHandler) -> Cancel:
+        """Calls the handler at every change of state."""
+        self._state_handlers.append(handler)
+        return lambda: self._state_handlers.remove(handler) if handler in self._state_handlers else None
+
+    async def publish(
+        self, node: NodeAddress, payload: Element, *, item_id: str, timeout: float = REQUEST_TIMEOUT
+    ) -> None:
+        """Publishes one item (XEP-0060 section 7.1)."""
+        self._require_up()
+        check_text(item_id, "item id")
+        checked_payload(payload, f"item {item_id}")
+        await self._pubsub.publish(node, payload, item_id=item_id, timeout=timeout)
+
+    async def items(
+        self, node: NodeAddress, *, newest: int = 1, timeout: float = REQUEST_TIMEOUT
+    ) -> list[Item]:
+        """The newest kept items (XEP-0060 section 6.5), the oldest of them first."""
+        self._require_up()
+        return await self._pubsub.items(node, newest=newest, timeout=timeout)
+
+    async def subscribe(
+        self, node: NodeAddress, handler: ItemHandler, *, timeout: float = REQUEST_TIMEOUT
+    ) -> Cancel:
+        """Subscribes our bare JID (XEP-0060 section 6.1)."""
+        self._require_up()
+        return await self._pubsub.subscribe(node, handler, subscriber=self._account.jid, timeout=timeout)
+
+    async def nodes(self, service: str, *, timeout: float = REQUEST_TIMEOUT) -> list[NodeAddress]:
+        """The nodes that the service shows us (XEP-0060 section 5.2)."""
+        self._require_up()
+        return await self._pubsub.nodes(service, timeout=timeout)
+
+    async def announce(self, presence: Presence) -> None:
+        """Sends our presence, now and at each new session."""
+        check_text(presence.text, "presence text")
+        for extension in presence.extensions:
+            checked_payload(extension, "presence")
+        self._presences.remember(presence)
+        if self._state.up:
+            self._presences.send(presence)
+
+    def on_presence(self, handler: PresenceHandler) -> Cancel:
+        """Gives the presence of the accounts that we follow to the handler."""
+        return self._presences.on_presence(handler)
+
+    async def follow(self, jid: str) -> None:
+        """Asks to see the presence of a bare JID."""
+        self._require_up()
+        self._presences.follow(jid)
+
+    async def unfollow(self, jid: str) -> None:
+        """Ends that."""
+        self._require_up()
+        self._presences.unfollow(jid)
+
+    def admit(self, allowed: Callable[[str], bool]) -> None:
+        """Says which bare JIDs may follow our presence."""
+        self._presences.admit(allowed)
+
+    def advertise(self, *features: str) -> None:
+        """Adds features to discovery and capabilities, from the next session on."""
+        self._features.update(features)
+
+    async def call(
+        self,
+        to: str,
+        payload: Element,
+        *,
+        kind: Literal["get", "set"] = "set",
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> Element | None:
+        """Sends a request (IQ) and returns the answer's payload."""
+        self._require_up()
+        checked_payload(payload, f"request to {to}")
+        return await self._send(to, payload, kind=kind, timeout=timeout)
+
+    def serve(self, tag: str, handler: RequestHandler) -> Cancel:
+        """Serves requests whose payload has this tag."""
+        return self._services.add(tag, handler)
+
+    async def _send(
+        self, to: str, payload: Element, *, kind: Literal["get", "set"], timeout: float
+    ) -> Element | None:
+        if self._requests is None:
+            raise LinkDownError("the link is not open")
+        return await self._requests.call(to, payload, kind=kind, timeout=timeout)
+
+    def _require_up(self) -> None:
+        if not self._state.up:
+            raise LinkDownError(f"the link of {self._account.jid} is down: {self._state.reason}")
+
+    def _set_state(self, state: LinkState) -> None:
+        if state.up == self._state.up:
+            self._state = state
+            return
+        self._state = state
+        for handler in list(self._state_handlers):
+            try:
+                handler(state)
+            except Exception:
+                log.exception("a handler raised on the link's state")
+
+    async def _connect(self) -> None:
+        """One attempt; at its end the link is up."""
+        client = self._opened()
+        self._down.clear()
+        self._stream_error = ""
+        resumed = await Attempt(client, self._account).run()
+        try:
+            if not resumed:
+                await self._begin_session(client)
+        except (IotxmppError, TimeoutError) as error:
+            client.abort()
+            raise HostError(f"the session with {client.boundjid.host} did not start: {error}") from error
+        if self._down.is_set():
+            raise HostError(f"the session with {client.boundjid.host} was cut at once")
+        self._inbox.reopened()
+        self._up_since = time.monotonic()
+        log.info("%s: link up%s", client.boundjid.full, ", session resumed" if resumed else "")
+        self._set_state(LinkState(up=True, resumed=resumed))
+        if not resumed and self._pubsub.subscribed:
+            self._spawn(self._subscribe_again(), "resubscribe")
+
+    async def _begin_session(self, client: StrictClient) -> None:
+        disco, caps = client.plugin["xep_0030"], client.plugin["xep_0115"]
+        await disco.add_identity(category="client", itype="bot", name="iotxmpp")
+        for feature in self._features:
+            await disco.add_feature(feature)
+        await caps.update_caps(broadcast=False)
+        await self._presences.start_session()
+
+    async def _stay_up(self) -> None:
+        while True:
+            await self._down.wait()
+            if time.monotonic() - self._up_since >= STABLE:
+                self._backoff.reset()
+            long = self._stream_error == "conflict"
+            while not self._state.up:
+                delay = self._backoff.longest_delay() if long else self._backoff.next_delay()
+                log.info("%s: trying again in %.1f s", self._account.jid, delay)
+                await asyncio.sleep(delay)
+                try:
+                    await self._connect()
+                except ConnectError as error:
+                    log.warning("%s: %s", self._account.jid, error)
+                    self._set_state(LinkState(up=False, reason=str(error)))
+                    long = isinstance(error, CredentialsError | SecurityError)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(PING_EVERY)
+            if not self._state.up or self._inbox.paused:
+                continue
+            client = self._opened()
+            try:
+                ping = Element(f"{{{PING}}}ping")
+                await self._send(client.boundjid.host, ping, kind="get", timeout=PING_TIMEOUT)
+            except NoAnswerError:
+                log.warning("%s: the server answers no ping; the link is cut", self._account.jid)
+                client.abort()
+            except (LinkDownError, StanzaError):
+                continue  # gone already, or answered after all
+
+    async def _subscribe_again(self) -> None:
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def ask(node: NodeAddress) -> None:
+            async with gate:
+                try:
+                    await self._pubsub.ask(node, subscriber=self._account.jid, timeout=REQUEST_TIMEOUT)
+                except (StanzaError, NoAnswerError) as error:
+                    log.warning("subscribing again to %s: %s", node, error)
+                except LinkDownError:
+                    log.debug("the link went down while subscribing again to %s", node)
+
+        await asyncio.gather(*(ask(node) for node in self._pubsub.subscribed))
+
+    def _went_down(self, reason: Any) -> None:
+        text = self._stream_error or (str(reason) if reason else "the connection was cut")
+        if self._state.up:
+            log.warning("%s: link down: %s", self._account.jid, text)
+            self._set_state(LinkState(up=False, reason=text))
+        if self._requests is not None:
+            self._requests.fail_all(text)
+        self._down.set()
+
+    def _stream_failed(self, error: Any) -> None:
+        self._stream_error = str(error["condition"])
+        log.warning("%s: the server ends the stream: %s", self._account.jid, self._stream_error)
+
+    def _pause_reading(self) -> None:
+        if self._client is not None and self._client.transport is not None:
+            self._client.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._client is not None and self._client.transport is not None:
+            self._client.transport.resume_reading()
+
+    def _opened(self) -> StrictClient:
+        if self._client is None:
+            raise LinkDownError("the link is not open")
+        return self._client
+
+    def _spawn(self, coroutine: Any, name: str) -> None:
+        task = asyncio.create_task(coroutine, name=f"iotxmpp {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _cancel_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _discard(self) -> None:
+        """Lets go of the client, so that nothing of it runs on."""
+        client, self._client = self._client, None
+        await self._cancel_tasks()
+        await self._inbox.stop()
+        if self._requests is not None:
+            self._requests.fail_all("closed")
+            self._requests = None
+        if client is not None:
+            client.retire()
+
+
+def _is_stream_error(stanza: Any) -> bool:
+    return bool(stanza.xml.tag == "{http://etherx.jabber.org/streams}error")

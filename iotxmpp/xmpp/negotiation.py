@@ -1,0 +1,114 @@
+"""One attempt to get a session: connect, TLS, SCRAM, bind or resume, with an error for each way it fails."""
+
+import asyncio
+import socket
+import ssl
+from typing import Any
+
+from iotxmpp.account import Account
+from iotxmpp.errors import ConnectError, CredentialsError, HostError, SecurityError
+from iotxmpp.xmpp.client import StrictClient, certificate_refused
+
+ATTEMPT_TIMEOUT = 30.0
+"""Seconds for one whole attempt."""
+
+
+class Attempt:
+    """Listens to one attempt of a client."""
+
+    def __init__(self, client: StrictClient, account: Account) -> None:
+        self._client = client
+        self._account = account
+        self._done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._refused_login = ""
+        self._unreachable: list[Exception | str] = []
+        self._handlers = {
+            "stream_negotiated": self._negotiated,
+            "session_resumed": lambda _: self._finish(resumed=True),
+            "failed_auth": self._login_refused,
+            "failed_all_auth": self._no_login,
+            "connection_failed": self._unreachable.append,
+            "reconnect_delay": lambda _: self._fail(self._host_error()),
+            "disconnected": self._cut,
+        }
+
+    async def run(self) -> bool:
+        """Makes the attempt; returns whether the session before it goes on (XEP-0198).
+
+        Raises:
+            ConnectError: It failed; its subclass says how.
+        """
+        self._client.refusal = None
+        for event, handler in self._handlers.items():
+            self._client.add_event_handler(event, handler)
+        try:
+            self._client.connect(
+                self._account.host, self._account.port or (5222 if self._account.host else None)
+            )
+            async with asyncio.timeout(ATTEMPT_TIMEOUT):
+                return await self._done
+        except TimeoutError:
+            raise HostError(f"{self._where()} did not finish the login in {ATTEMPT_TIMEOUT:.0f} s") from None
+        finally:
+            for event, handler in self._handlers.items():
+                self._client.del_event_handler(event, handler)
+            if not self._succeeded():
+                self._client.cancel_connection_attempt()
+                self._client.abort()
+
+    def _succeeded(self) -> bool:
+        return self._done.done() and not self._done.cancelled() and self._done.exception() is None
+
+    def _finish(self, *, resumed: bool) -> None:
+        if not self._done.done():
+            self._done.set_result(resumed)
+
+    def _fail(self, error: ConnectError) -> None:
+        if not self._done.done():
+            self._done.set_exception(error)
+
+    def _negotiated(self, _: Any) -> None:
+        if self._client.sessionstarted:
+            self._finish(resumed=False)
+        else:
+            self._fail(SecurityError(f"{self._where()} offers no way to log in securely"))
+
+    def _login_refused(self, failure: Any) -> None:
+        self._refused_login = failure["condition"]
+
+    def _no_login(self, _: Any) -> None:
+        if self._refused_login:
+            self._fail(
+                CredentialsError(
+                    f"{self._where()} refused the login of {self._account.jid} ({self._refused_login}):"
+                    " wrong password, or no such account"
+                )
+            )
+        else:
+            self._fail(SecurityError(f"{self._where()} offers no SCRAM login; no password was sent"))
+
+    def _cut(self, reason: Any) -> None:
+        if self._client.refusal is not None:
+            self._fail(self._client.refusal)
+        elif isinstance(reason, ssl.SSLCertVerificationError):
+            self._fail(certificate_refused(self._account.host or self._client.boundjid.host, reason))
+        else:
+            self._fail(HostError(f"{self._where()} ended the connection: {reason or 'no reason given'}"))
+
+    def _host_error(self) -> ConnectError:
+        for error in self._unreachable:
+            if isinstance(error, ssl.SSLCertVerificationError):
+                return certificate_refused(self._where(), error)
+        error = self._unreachable[-1] if self._unreachable else "no address"
+        if isinstance(error, str | socket.gaierror):
+            return HostError(
+                f"unknown host {self._where()}: check the name, or give host and port in the account file"
+            )
+        if isinstance(error, ssl.SSLError):
+            return SecurityError(f"{self._where()}: TLS failed: {error.reason or error}")
+        return HostError(f"cannot reach {self._where()}: {error}")
+
+    def _where(self) -> str:
+        if self._account.host is None:
+            return str(self._client.boundjid.host)
+        return f"{self._account.host}:{self._account.port or 5222}"

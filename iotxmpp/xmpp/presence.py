@@ -1,0 +1,153 @@
+"""Presence (RFC 6121): our own, that of the accounts we follow, and who may follow us."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final, Literal, cast
+from xml.etree.ElementTree import Element, SubElement
+
+from slixmpp.stanza import Iq
+from slixmpp.stanza import Presence as PresenceStanza
+from slixmpp.xmlstream.handler import Callback
+
+from iotxmpp.addresses import bare_jid
+from iotxmpp.errors import InvalidError, IotxmppError
+from iotxmpp.link import REQUEST_TIMEOUT, Cancel, Presence, PresenceHandler
+from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.inbox import Inbox
+from iotxmpp.xmpp.pubsub import Call
+from iotxmpp.xmpp.requests import Matching
+from iotxmpp.xmpp.stanzas import CLIENT, ROSTER
+
+log = logging.getLogger("iotxmpp.xmpp")
+
+_STANDARD: Final = f"{{{CLIENT}}}"
+_CAPS: Final = "{http://jabber.org/protocol/caps}c"
+_SHOWS: Final = ("away", "chat", "dnd", "xa")
+Show = Literal["", "away", "chat", "dnd", "xa"]
+
+
+class Presences:
+    """Presence on one link."""
+
+    def __init__(self, account_jid: str, call: Call, inbox: Inbox) -> None:
+        self._account_jid = account_jid
+        self._call = call
+        self._inbox = inbox
+        self._handlers: list[PresenceHandler] = []
+        self._own = Presence()
+        self._followed: set[str] = set()
+        self._allowed: Callable[[str], bool] = lambda _: False
+        self._client: StrictClient | None = None
+
+    def attach(self, client: StrictClient) -> None:
+        """Hears the presence that reaches a client."""
+        self._client = client
+        client.register_handler(Callback("iotxmpp presence", Matching(_is_presence), self._received))
+        client.register_handler(Callback("iotxmpp roster", Matching(self._is_roster_push), self._pushed))
+
+    def on_presence(self, handler: PresenceHandler) -> Cancel:
+        """Adds a handler."""
+        self._handlers.append(handler)
+        return lambda: self._handlers.remove(handler) if handler in self._handlers else None
+
+    def admit(self, allowed: Callable[[str], bool]) -> None:
+        """Says who may follow us."""
+        self._allowed = allowed
+
+    def remember(self, presence: Presence) -> None:
+        """Keeps our newest presence, for each new session."""
+        self._own = presence
+
+    async def start_session(self) -> None:
+        """On a new session: learn whom we follow, then say that we are here."""
+        answer = await self._call("", Element(f"{{{ROSTER}}}query"), kind="get", timeout=REQUEST_TIMEOUT)
+        self._followed = set()
+        self._learn(answer)
+        self.send(self._own)
+
+    def send(self, presence: Presence) -> None:
+        """Sends our presence."""
+        stanza = self._stanza(None, None if presence.available else "unavailable")
+        if presence.show:
+            SubElement(stanza.xml, f"{_STANDARD}show").text = presence.show
+        if presence.text:
+            SubElement(stanza.xml, f"{_STANDARD}status").text = presence.text
+        stanza.xml.extend(presence.extensions)
+        stanza.send()
+
+    def follow(self, jid: str) -> None:
+        """RFC 6121 section 3.1; nothing is sent where the server already shows us that account."""
+        if bare_jid(jid) not in self._followed:
+            self._stanza(bare_jid(jid), "subscribe").send()
+
+    def unfollow(self, jid: str) -> None:
+        """RFC 6121 section 3.3."""
+        self._followed.discard(bare_jid(jid))
+        self._stanza(bare_jid(jid), "unsubscribe").send()
+
+    def _stanza(self, to: str | None, kind: str | None) -> Any:
+        if self._client is None:
+            raise IotxmppError("presence needs a client")
+        stanza = self._client.Presence()
+        if to is not None:
+            stanza["to"] = to
+        if kind is not None:
+            stanza["type"] = kind
+        return stanza
+
+    def _received(self, stanza: Any) -> None:
+        try:
+            kind = stanza.xml.get("type")
+            if kind == "subscribe":
+                self._decide(stanza.xml.get("from", ""))
+            elif kind in (None, "unavailable"):
+                presence = _presence(stanza.xml)
+                for handler in list(self._handlers):
+                    self._inbox.put(handler, presence)
+        except Exception:
+            log.exception("a presence could not be read")
+
+    def _decide(self, sender: str) -> None:
+        bare = bare_jid(sender)
+        allowed = self._allowed(bare)
+        log.info("%s asks to see our presence: %s", bare, "admitted" if allowed else "refused")
+        self._stanza(bare, "subscribed" if allowed else "unsubscribed").send()
+
+    def _is_roster_push(self, stanza: Any) -> bool:
+        return (
+            isinstance(stanza, Iq)
+            and stanza.xml.get("type") == "set"
+            and stanza.xml.find(f"{{{ROSTER}}}query") is not None
+            and stanza.xml.get("from", "") in ("", self._account_jid)
+        )
+
+    def _pushed(self, stanza: Any) -> None:
+        self._learn(stanza.xml.find(f"{{{ROSTER}}}query"))
+
+    def _learn(self, query: Element | None) -> None:
+        for entry in query if query is not None else ():
+            try:
+                jid = bare_jid(entry.get("jid", ""))
+            except InvalidError:
+                continue  # a contact that is no account, such as a gateway's domain
+            if entry.get("subscription") in ("to", "both"):
+                self._followed.add(jid)
+            else:
+                self._followed.discard(jid)
+
+
+def _is_presence(stanza: Any) -> bool:
+    return isinstance(stanza, PresenceStanza)
+
+
+def _presence(xml: Element) -> Presence:
+    show = xml.findtext(f"{_STANDARD}show", "")
+    return Presence(
+        sender=xml.get("from", ""),
+        available=xml.get("type") is None,
+        show=cast("Show", show if show in _SHOWS else ""),
+        text=xml.findtext(f"{_STANDARD}status", ""),
+        extensions=tuple(
+            child for child in xml if not child.tag.startswith(_STANDARD) and child.tag != _CAPS
+        ),
+    )

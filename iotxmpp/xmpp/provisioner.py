@@ -1,0 +1,138 @@
+"""Creates accounts (XEP-0133) and nodes (XEP-0060), by an administrator's account, on any server."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from xml.etree.ElementTree import Element, SubElement
+
+from iotxmpp.addresses import NodeAddress, bare_jid, domain
+from iotxmpp.errors import ConflictError, IotxmppError, NotFoundError, StanzaError
+from iotxmpp.link import Link, NodePolicy
+from iotxmpp.xmpp.forms import FORM, fields_of, submit
+from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_OWNER
+
+COMMANDS = "http://jabber.org/protocol/commands"
+ADMIN = "http://jabber.org/protocol/admin"
+NODE_CONFIG = "http://jabber.org/protocol/pubsub#node_config"
+
+
+class XmppProvisioner:
+    """The `Provisioner` of a real server.
+
+    Args:
+        link: An open link of an administrator of the server and of its PubSub service.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def create_account(self, jid: str, password: str) -> None:
+        """XEP-0133 section 4.1; an account that exists gets the password (section 4.3 of some servers)."""
+        jid = bare_jid(jid)
+        values = {"accountjid": jid, "password": password, "password-verify": password}
+        try:
+            await self._administer(jid, "add-user", values)
+        except StanzaError as error:
+            if not isinstance(error, ConflictError) and "exist" not in error.text.lower():
+                raise
+            await self._administer(jid, "change-user-password", {"accountjid": jid, "password": password})
+
+    async def delete_account(self, jid: str) -> None:
+        """XEP-0133 section 4.2."""
+        jid = bare_jid(jid)
+        try:
+            await self._administer(jid, "delete-user", {"accountjids": [jid]})
+        except NotFoundError:
+            return
+
+    async def create_node(self, node: NodeAddress, policy: NodePolicy) -> None:
+        """XEP-0060 sections 8.1, 8.2 and 8.9.
+
+        The nodes of a device stay readable to nobody until they are configured: no one else knows of them.
+        """
+        pubsub = Element(f"{{{PUBSUB}}}pubsub")
+        SubElement(pubsub, f"{{{PUBSUB}}}create", {"node": node.node})
+        with suppress(ConflictError):  # one that exists is brought to the policy below
+            await self._link.call(node.service, pubsub)
+        await self._configure(node, policy)
+        await self._affiliate(node, policy)
+
+    async def delete_node(self, node: NodeAddress) -> None:
+        """XEP-0060 section 8.4."""
+        pubsub, _ = _owner("delete", node)
+        try:
+            await self._link.call(node.service, pubsub)
+        except NotFoundError:
+            return
+
+    async def nodes(self, service: str) -> list[NodeAddress]:
+        """All nodes of a service."""
+        return await self._link.nodes(service)
+
+    async def _configure(self, node: NodeAddress, policy: NodePolicy) -> None:
+        """Sets of the wanted options those that this service has."""
+        pubsub, configure = _owner("configure", node)
+        answer = await self._link.call(node.service, pubsub, kind="get")
+        form = answer.find(f"{{{PUBSUB_OWNER}}}configure/{FORM}") if answer is not None else None
+        offered = fields_of(form) if form is not None else set()
+        wanted = {
+            "pubsub#access_model": "whitelist",
+            "pubsub#publish_model": "publishers",
+            "pubsub#persist_items": "1" if policy.keep else "0",
+            "pubsub#max_items": str(max(policy.keep, 1)),
+            "pubsub#deliver_payloads": "1",
+            "pubsub#send_last_published_item": "never",
+            "pubsub#notify_retract": "0",
+            "pubsub#notification_type": "headline",
+            "pubsub#itemreply": "publisher",
+        }
+        required = {"pubsub#access_model", "pubsub#publish_model"}
+        if missing := required - offered:
+            raise IotxmppError(
+                f"{node.service} cannot close its nodes: it has no {', '.join(sorted(missing))}"
+            )
+        pubsub, configure = _owner("configure", node)
+        configure.append(submit(NODE_CONFIG, {name: wanted[name] for name in wanted if name in offered}))
+        await self._link.call(node.service, pubsub)
+
+    async def _affiliate(self, node: NodeAddress, policy: NodePolicy) -> None:
+        """XEP-0060 section 8.9: the publisher, the readers, and nobody who was there before."""
+        wanted = dict.fromkeys(policy.readers, "member") | {policy.publisher: "publisher"}
+        pubsub, _ = _owner("affiliations", node)
+        answer = await self._link.call(node.service, pubsub, kind="get")
+        present = answer.findall(f".//{{{PUBSUB_OWNER}}}affiliation") if answer is not None else []
+        for entry in present:
+            if entry.get("affiliation") in ("member", "publisher", "publish-only"):
+                wanted.setdefault(entry.get("jid", ""), "none")
+        pubsub, affiliations = _owner("affiliations", node)
+        for jid, affiliation in wanted.items():
+            SubElement(
+                affiliations, f"{{{PUBSUB_OWNER}}}affiliation", {"jid": jid, "affiliation": affiliation}
+            )
+        await self._link.call(node.service, pubsub)
+
+    async def _administer(self, jid: str, command: str, values: Mapping[str, str | list[str]]) -> None:
+        """Runs one of XEP-0133's commands: start it, fill in its form."""
+        name = f"{ADMIN}#{command}"
+        server = domain(jid)
+        start = Element(f"{{{COMMANDS}}}command", {"node": name, "action": "execute"})
+        stage = await self._link.call(server, start)
+        if stage is None or stage.get("status") != "executing":
+            raise IotxmppError(f"{server} does not offer {command} as XEP-0133 has it")
+        session = {"sessionid": stage.get("sessionid", "")}
+        finish = Element(f"{{{COMMANDS}}}command", {"node": name, "action": "complete", **session})
+        finish.append(submit(ADMIN, values))
+        done = await self._link.call(server, finish)
+        note = done.find(f"{{{COMMANDS}}}note") if done is not None else None
+        if note is not None and note.get("type") == "error":
+            text = note.text or "no reason given"
+            condition = "item-not-found" if "not exist" in text.lower() else "undefined-condition"
+            raise (
+                NotFoundError(condition, text)
+                if condition == "item-not-found"
+                else StanzaError(condition, text)
+            )
+
+
+def _owner(action: str, node: NodeAddress) -> tuple[Element, Element]:
+    pubsub = Element(f"{{{PUBSUB_OWNER}}}pubsub")
+    return pubsub, SubElement(pubsub, f"{{{PUBSUB_OWNER}}}{action}", {"node": node.node})

@@ -1,0 +1,145 @@
+"""PubSub (XEP-0060) as a client uses it: publish, subscribe, fetch, list."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol
+from xml.etree.ElementTree import Element, SubElement
+
+from slixmpp.stanza import Message
+from slixmpp.xmlstream.handler import Callback
+
+from iotxmpp.addresses import NodeAddress
+from iotxmpp.link import Cancel, Item, ItemHandler
+from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.inbox import Inbox
+from iotxmpp.xmpp.requests import Matching
+from iotxmpp.xmpp.stanzas import DISCO_ITEMS, PUBSUB, PUBSUB_EVENT
+
+log = logging.getLogger("iotxmpp.xmpp")
+
+_EVENT_ITEMS = f"{{{PUBSUB_EVENT}}}event/{{{PUBSUB_EVENT}}}items"
+
+
+class Call(Protocol):
+    """How requests go out: `Link.call`."""
+
+    def __call__(self, to: str, payload: Element, *, kind: Any, timeout: float) -> Awaitable[Element | None]:
+        """Sends a request and returns the answer's payload."""
+        ...
+
+
+class PubSub:
+    """The nodes that one link publishes to and hears of."""
+
+    def __init__(self, call: Call, inbox: Inbox) -> None:
+        self._call = call
+        self._inbox = inbox
+        self._handlers: dict[NodeAddress, list[ItemHandler]] = {}
+
+    def attach(self, client: StrictClient) -> None:
+        """Hears the notifications that reach a client."""
+        client.register_handler(Callback("iotxmpp items", Matching(_is_notification), self._notified))
+
+    @property
+    def subscribed(self) -> list[NodeAddress]:
+        """The nodes that have a handler."""
+        return list(self._handlers)
+
+    async def publish(self, node: NodeAddress, payload: Element, *, item_id: str, timeout: float) -> None:
+        """XEP-0060 section 7.1."""
+        pubsub = Element(f"{{{PUBSUB}}}pubsub")
+        publish = SubElement(pubsub, f"{{{PUBSUB}}}publish", {"node": node.node})
+        SubElement(publish, f"{{{PUBSUB}}}item", {"id": item_id}).append(payload)
+        await self._call(node.service, pubsub, kind="set", timeout=timeout)
+
+    async def items(self, node: NodeAddress, *, newest: int, timeout: float) -> list[Item]:
+        """XEP-0060 section 6.5; the oldest first, whatever order the service gives."""
+        pubsub = Element(f"{{{PUBSUB}}}pubsub")
+        SubElement(pubsub, f"{{{PUBSUB}}}items", {"node": node.node, "max_items": str(newest)})
+        answer = await self._call(node.service, pubsub, kind="get", timeout=timeout)
+        found = answer.find(f"{{{PUBSUB}}}items") if answer is not None else None
+        return [] if found is None else [_item(node, element) for element in found]
+
+    async def subscribe(
+        self, node: NodeAddress, handler: ItemHandler, *, subscriber: str, timeout: float
+    ) -> Cancel:
+        """XEP-0060 section 6.1. The handler is in place before the service is asked."""
+        handlers = self._handlers.setdefault(node, [])
+        handlers.append(handler)
+
+        def cancel() -> None:
+            if handler in handlers:
+                handlers.remove(handler)
+            if not handlers and self._handlers.get(node) is handlers:
+                del self._handlers[node]
+
+        try:
+            await self.ask(node, subscriber=subscriber, timeout=timeout)
+        except BaseException:
+            cancel()
+            raise
+        return cancel
+
+    async def ask(self, node: NodeAddress, *, subscriber: str, timeout: float) -> None:
+        """Asks the service for the subscription."""
+        pubsub = Element(f"{{{PUBSUB}}}pubsub")
+        SubElement(pubsub, f"{{{PUBSUB}}}subscribe", {"node": node.node, "jid": subscriber})
+        await self._call(node.service, pubsub, kind="set", timeout=timeout)
+
+    async def nodes(self, service: str, *, timeout: float) -> list[NodeAddress]:
+        """XEP-0060 section 5.2."""
+        answer = await self._call(service, Element(f"{{{DISCO_ITEMS}}}query"), kind="get", timeout=timeout)
+        names = (child.get("node") for child in answer) if answer is not None else iter(())
+        return [NodeAddress(service=service, node=name) for name in names if name]
+
+    def _notified(self, message: Any) -> None:
+        try:
+            for item in _notified_items(message.xml):
+                handlers = self._handlers.get(item.node)
+                if handlers is None:
+                    log.debug("an item of %s, which has no handler", item.node)
+                else:
+                    self._inbox.put(_to_each(handlers), item)
+        except Exception:
+            log.exception("a notification could not be read")
+
+
+def _is_notification(stanza: Any) -> bool:
+    return (
+        isinstance(stanza, Message)
+        and stanza.xml.get("type") != "error"
+        and stanza.xml.find(_EVENT_ITEMS) is not None
+    )
+
+
+def _notified_items(message: Element) -> Iterator[Item]:
+    service = message.get("from", "")
+    for items in message.findall(_EVENT_ITEMS):
+        node = NodeAddress(service=service, node=items.get("node", ""))
+        for element in items.findall(f"{{{PUBSUB_EVENT}}}item"):
+            yield _item(node, element)
+
+
+def _item(node: NodeAddress, element: Element) -> Item:
+    payloads = list(element)
+    publisher = element.get("publisher")
+    return Item(
+        node=node,
+        id=element.get("id", ""),
+        payload=payloads[0] if len(payloads) == 1 else None,
+        publisher=publisher.partition("/")[0].lower() if publisher else None,
+        problem=""
+        if len(payloads) == 1
+        else f"the item holds {len(payloads)} payload elements, expected one",
+    )
+
+
+def _to_each(handlers: list[ItemHandler]) -> Callable[[Item], Awaitable[None]]:
+    async def hand_on(item: Item) -> None:
+        for handler in list(handlers):
+            try:
+                await handler(item)
+            except Exception:
+                log.exception("a handler raised on item %s of %s", item.id, item.node)
+
+    return hand_on

@@ -1,0 +1,82 @@
+"""Requests that we send (IQ), and their answers."""
+
+import asyncio
+from typing import Any, Literal
+from xml.etree.ElementTree import Element
+
+from slixmpp.jid import InvalidJID
+from slixmpp.stanza import Iq
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher.base import MatcherBase
+
+from iotxmpp.errors import InvalidError, LinkDownError, NoAnswerError
+from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.stanzas import error_of, payload_of
+
+
+class Matching(MatcherBase):
+    """Matches stanzas by a plain function."""
+
+    def match(self, stanza: Any) -> bool:
+        """Whether the function says so."""
+        return bool(self._criteria(stanza))
+
+
+class Requests:
+    """The requests under way on one client."""
+
+    def __init__(self, client: StrictClient) -> None:
+        self._client = client
+        self._waiting: dict[str, tuple[str, asyncio.Future[Element]]] = {}
+        client.register_handler(Callback("iotxmpp answers", Matching(self._is_answer), self._answer))
+
+    async def call(
+        self, to: str, payload: Element, *, kind: Literal["get", "set"], timeout: float
+    ) -> Element | None:
+        """Sends a request and returns the answer's payload; raises as `Link.call` promises."""
+        iq = self._client.Iq()
+        iq["type"] = kind
+        try:
+            iq["to"] = to
+        except InvalidJID as error:
+            raise InvalidError(f"JID {to!r}: {error}") from error
+        iq.xml.append(payload)
+        name = str(iq["id"])
+        answer: asyncio.Future[Element] = asyncio.get_running_loop().create_future()
+        self._waiting[name] = (str(iq["to"]), answer)
+        self._client.send(iq)
+        try:
+            async with asyncio.timeout(timeout):
+                return payload_of(await answer)
+        except TimeoutError:
+            raise NoAnswerError(f"no answer from {to} within {timeout:g} s") from None
+        finally:
+            self._waiting.pop(name, None)
+
+    def fail_all(self, reason: str) -> None:
+        """Fails every request under way: the link went down."""
+        for _, answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(LinkDownError(f"the link went down before the answer: {reason}"))
+        self._waiting.clear()
+
+    def _is_answer(self, stanza: Any) -> bool:
+        if not isinstance(stanza, Iq) or stanza.xml.get("type") not in ("result", "error"):
+            return False
+        expected = self._waiting.get(stanza.xml.get("id", ""))
+        return expected is not None and self._is_from(stanza.xml.get("from", ""), expected[0])
+
+    def _is_from(self, sender: str, asked: str) -> bool:
+        """Whether an answer's sender is the one that was asked (RFC 6120 section 8.1.2.1)."""
+        own = self._client.boundjid
+        ours = ("", own.bare, own.host, own.full)
+        return sender == asked or (sender in ours and asked in ("", own.bare))
+
+    def _answer(self, stanza: Any) -> None:
+        _, answer = self._waiting[stanza.xml.get("id")]
+        if answer.done():
+            return
+        if stanza.xml.get("type") == "error":
+            answer.set_exception(error_of(stanza.xml))
+        else:
+            answer.set_result(stanza.xml)

@@ -1,0 +1,107 @@
+"""Requests that others send us (IQ), and our answers."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Literal
+from xml.etree.ElementTree import Element
+
+from slixmpp.stanza import Iq
+from slixmpp.xmlstream.handler import Callback
+
+from iotxmpp.errors import InvalidError, StanzaError
+from iotxmpp.link import Cancel, Request, RequestHandler
+from iotxmpp.xmltext import check_element
+from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.requests import Matching
+from iotxmpp.xmpp.stanzas import DISCO_ITEMS, PING, ROSTER, error_element, payload_of
+
+log = logging.getLogger("iotxmpp.xmpp")
+
+MOST_AT_ONCE = 100
+"""Requests served side by side; one more is told to come again."""
+
+_ANSWERED_BY_PLUGINS = {
+    "{http://jabber.org/protocol/disco#info}query",
+    f"{{{DISCO_ITEMS}}}query",
+    f"{{{PING}}}ping",
+    f"{{{ROSTER}}}query",
+}
+
+
+class Services:
+    """What one link serves; it outlives the link's clients."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, RequestHandler] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def attach(self, client: StrictClient, is_up: Callable[[], bool]) -> None:
+        """Serves the requests that reach a client."""
+
+        def take(stanza: Any) -> None:
+            task = asyncio.get_running_loop().create_task(self._serve(client, stanza, is_up))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+        client.register_handler(Callback("iotxmpp requests", Matching(_is_request), take))
+
+    def add(self, tag: str, handler: RequestHandler) -> Cancel:
+        """Serves payloads of a tag; raises as `Link.serve` promises."""
+        if tag in self._handlers:
+            raise InvalidError(f"{tag} is served already")
+        self._handlers[tag] = handler
+
+        def cancel() -> None:
+            if self._handlers.get(tag) is handler:
+                del self._handlers[tag]
+
+        return cancel
+
+    async def stop(self) -> None:
+        """Cancels what is being served."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _serve(self, client: StrictClient, stanza: Any, is_up: Callable[[], bool]) -> None:
+        reply = client.make_iq_result(id=stanza["id"], ito=stanza["from"])
+        try:
+            answer = await self._answer(stanza.xml)
+            if answer is not None:
+                reply.xml.append(check_element(answer, "the answer"))
+        except StanzaError as error:
+            reply = _as_error(reply, error)
+        except Exception:
+            log.exception("serving a request of %s raised", stanza.xml.get("from"))
+            reply = _as_error(reply, StanzaError("internal-server-error", "the request could not be served"))
+        if is_up():
+            client.send(reply)
+        else:
+            log.warning("the link is down; the answer to %s was not sent", stanza.xml.get("from"))
+
+    async def _answer(self, xml: Element) -> Element | None:
+        payload = payload_of(xml)
+        handler = self._handlers.get(payload.tag) if payload is not None else None
+        if payload is None or handler is None:
+            raise StanzaError("service-unavailable", "nothing here serves such a request")
+        if len(self._running) > MOST_AT_ONCE:
+            raise StanzaError("resource-constraint", "too many requests at once; try again")
+        kind: Literal["get", "set"] = "get" if xml.get("type") == "get" else "set"
+        return await handler(Request(sender=xml.get("from", ""), kind=kind, payload=payload))
+
+
+def _is_request(stanza: Any) -> bool:
+    if not isinstance(stanza, Iq) or stanza.xml.get("type") not in ("get", "set"):
+        return False
+    payload = payload_of(stanza.xml)
+    return payload is None or payload.tag not in _ANSWERED_BY_PLUGINS
+
+
+def _as_error(reply: Any, error: StanzaError) -> Any:
+    for child in list(reply.xml):
+        reply.xml.remove(child)
+    reply["type"] = "error"
+    reply.xml.append(error_element(error))
+    return reply

@@ -1,0 +1,84 @@
+"""Stanzas as plain XML elements: what the port's values look like on the wire, and the way back."""
+
+from typing import Final
+from xml.etree.ElementTree import Element, SubElement
+
+from slixmpp.xmlstream import tostring
+
+from iotxmpp.errors import InvalidError, StanzaError, stanza_error
+from iotxmpp.xmltext import check_element
+
+CLIENT: Final = "jabber:client"
+STANZAS: Final = "urn:ietf:params:xml:ns:xmpp-stanzas"
+PUBSUB: Final = "http://jabber.org/protocol/pubsub"
+PUBSUB_OWNER: Final = "http://jabber.org/protocol/pubsub#owner"
+PUBSUB_EVENT: Final = "http://jabber.org/protocol/pubsub#event"
+DISCO_ITEMS: Final = "http://jabber.org/protocol/disco#items"
+ROSTER: Final = "jabber:iq:roster"
+PING: Final = "urn:xmpp:ping"
+
+MAX_PAYLOAD_BYTES: Final = 260_000
+"""Prosody and ejabberd close the stream at a stanza of 262,144 bytes; the rest is for the envelope."""
+
+_WORST_ESCAPE = 6  # a quote travels as &quot;
+_ERROR_TYPES = {
+    "bad-request": "modify",
+    "not-acceptable": "modify",
+    "jid-malformed": "modify",
+    "policy-violation": "modify",
+    "forbidden": "auth",
+    "not-authorized": "auth",
+    "registration-required": "auth",
+    "subscription-required": "auth",
+    "recipient-unavailable": "wait",
+    "remote-server-timeout": "wait",
+    "resource-constraint": "wait",
+}
+
+
+def payload_of(stanza: Element) -> Element | None:
+    """The one child of an IQ that is no error."""
+    return next((child for child in stanza if child.tag != f"{{{CLIENT}}}error"), None)
+
+
+def error_of(stanza: Element) -> StanzaError:
+    """The error that a stanza of type `error` carries (RFC 6120 section 8.3)."""
+    error = stanza.find(f"{{{CLIENT}}}error")
+    condition, text, detail = "undefined-condition", "", None
+    for child in error if error is not None else ():
+        namespace, _, name = child.tag[1:].rpartition("}")
+        if namespace != STANZAS:
+            detail = child.tag
+        elif name == "text":
+            text = child.text or ""
+        else:
+            condition = name
+    return stanza_error(condition, text, detail)
+
+
+def checked_payload(payload: Element, where: str) -> Element:
+    """Returns the payload if it can travel.
+
+    Raises:
+        InvalidError: Its text cannot travel in XML, or it is too large for the stream.
+    """
+    check_element(payload, where)
+    texts = sum(len(part.text or "") + len(part.tail or "") for part in payload.iter())
+    if texts * _WORST_ESCAPE > MAX_PAYLOAD_BYTES // 2:
+        size = len(tostring(payload).encode())
+        if size > MAX_PAYLOAD_BYTES:
+            raise InvalidError(
+                f"{where}: {size} bytes on the wire; servers take {MAX_PAYLOAD_BYTES}. Split it"
+            )
+    return payload
+
+
+def error_element(error: StanzaError) -> Element:
+    """An error as the child of a stanza."""
+    element = Element(f"{{{CLIENT}}}error", {"type": _ERROR_TYPES.get(error.condition, "cancel")})
+    SubElement(element, f"{{{STANZAS}}}{error.condition}")
+    if error.text:
+        SubElement(element, f"{{{STANZAS}}}text").text = error.text
+    if error.detail:
+        SubElement(element, error.detail)
+    return element
