@@ -1,1 +1,47 @@
-"""."""
+"""The profiles that come along: kinds of devices as TOML, one file a kind, and what loads them."""
+
+import difflib
+from importlib import resources
+from os import PathLike
+from pathlib import Path
+
+from iotxmpp.errors import ConfigError
+from iotxmpp.profiles import Profile, parse_profile
+
+__all__ = ["load", "load_file", "names"]
+
+_SUFFIX = ".toml"
+
+
+def names() -> list[str]:
+    """The names of the profiles that come along."""
+    files = (entry.name for entry in resources.files(__name__).iterdir())
+    return sorted(name.removesuffix(_SUFFIX) for name in files if name.endswith(_SUFFIX))
+
+
+def load(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        ConfigError: There is none; the text suggests one.
+    """
+    known = names()
+    if name not in known:
+        close = difflib.get_close_matches(name, known)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(known)}"
+        raise ConfigError(f"profile {name!r}: not among those that come along: {hint}")
+    file = resources.files(__name__).joinpath(name + _SUFFIX)
+    return parse_profile(file.read_text(encoding="utf-8"), f"profile {name}")
+
+
+def load_file(path: str | PathLike[str]) -> Profile:
+    """The profile in a file.
+
+    Raises:
+        ConfigError: It cannot be read, or is no profile.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return parse_profile(text, str(path))

@@ -1,1 +1,1 @@
-"""."""
+"""The link to microcontrollers: text lines (`firmware_bridge.lines`)."""

@@ -1,1 +1,44 @@
-"""."""
+"""Device messaging over XMPP PubSub.
+
+A device runs an `Agent`; a `Controller` takes its readings and calls its commands. Each name is loaded when
+it is first used: a device never loads what only a controller needs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iotxmpp.about import Channel
+    from iotxmpp.account import Account
+    from iotxmpp.agent import Agent
+    from iotxmpp.controller import Controller, Device
+    from iotxmpp.errors import IotxmppError
+    from iotxmpp.readings import Reading
+
+    __version__: str
+
+__all__ = ["Account", "Agent", "Channel", "Controller", "Device", "IotxmppError", "Reading", "__version__"]
+
+_HOMES = {
+    "Account": "iotxmpp.account",
+    "Agent": "iotxmpp.agent",
+    "Channel": "iotxmpp.about",
+    "Controller": "iotxmpp.controller",
+    "Device": "iotxmpp.controller",
+    "IotxmppError": "iotxmpp.errors",
+    "Reading": "iotxmpp.readings",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("iotxmpp")
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

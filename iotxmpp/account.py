@@ -1,7 +1,9 @@
 """Accounts: who we are at which server, from a file, the environment, or code."""
 
+import json
 import os
 import stat
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Literal, Self
@@ -97,6 +99,20 @@ class Account(BaseModel):
             raise ConfigError(f"account file {path}: not TOML: {error}") from error
         except ValidationError as error:
             raise ConfigError(explain(error, f"account file {path}")) from error
+
+    def toml(self) -> str:
+        """The text of the account's file, password included."""
+        given = self.model_dump(mode="json", exclude_none=True) | {
+            "password": self.password.get_secret_value()
+        }
+        return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in given.items())
+
+    def save(self, path: Path) -> None:
+        """Writes the account's TOML file, password included, readable to its owner alone."""
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(self.toml())
+        Path(scratch).replace(path)
 
     @classmethod
     def find(cls, jid: str, *, password: str | None = None) -> Self:

@@ -73,6 +73,14 @@ class UnreachableError(StanzaError, ConnectionError):
     """The other side is offline, or nothing there serves such a request."""
 
 
+class StoreError(IotxmppError, OSError):
+    """What must be kept cannot be written to, or read from, its store."""
+
+
+class UnknownDeviceError(IotxmppError, LookupError):
+    """The controller knows no device of that id."""
+
+
 class CommandError(IotxmppError):
     """A command was not carried out as asked."""
 

@@ -170,7 +170,11 @@ class Link(Protocol):
         ...
 
     async def nodes(self, service: str, *, timeout: float = REQUEST_TIMEOUT) -> list[NodeAddress]:
-        """The nodes that the service shows us (XEP-0060 section 5.2)."""
+        """The nodes of a service that our account is subscribed to (XEP-0060 section 5.6).
+
+        A reader is subscribed from the moment that the provisioner names it, so this finds every node that
+        is ours to read.
+        """
         ...
 
     async def announce(self, presence: Presence) -> None:
@@ -243,7 +247,7 @@ class NodePolicy:
 
     Attributes:
         publisher: The only bare JID that may publish.
-        readers: Bare JIDs that may subscribe and read.
+        readers: Bare JIDs that may subscribe and read; the provisioner subscribes them.
         keep: How many items the service keeps; 0 for a stream.
     """
 
@@ -267,7 +271,7 @@ class Provisioner(Protocol):
         ...
 
     async def create_node(self, node: NodeAddress, policy: NodePolicy) -> None:
-        """Creates and configures a node (XEP-0060 sections 8.1, 8.2 and 8.9)."""
+        """Creates and configures a node, with its readers (XEP-0060 sections 8.1, 8.2, 8.8 and 8.9)."""
         ...
 
     async def delete_node(self, node: NodeAddress) -> None:

@@ -42,3 +42,9 @@ def check_element(element: Element, where: str) -> Element:
                 raise InvalidError(f"{where}: attribute {name} is {type(value).__name__}, not text")
             check_text(value, where)
     return element
+
+
+def clean_text(text: str, longest: int = 200) -> str:
+    """Text for people, made fit for XML: characters that cannot travel replaced, and cut to a length."""
+    cleaned = _FORBIDDEN.sub("\ufffd", text)
+    return cleaned if len(cleaned) <= longest else f"{cleaned[: longest - 1]}…"

@@ -165,7 +165,7 @@ class XmppLink:
         return await self._pubsub.subscribe(node, handler, subscriber=self._account.jid, timeout=timeout)
 
     async def nodes(self, service: str, *, timeout: float = REQUEST_TIMEOUT) -> list[NodeAddress]:
-        """The nodes that the service shows us (XEP-0060 section 5.2)."""
+        """The nodes that our account is subscribed to (XEP-0060 section 5.6)."""
         self._require_up()
         return await self._pubsub.nodes(service, timeout=timeout)
 

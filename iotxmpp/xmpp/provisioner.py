@@ -8,7 +8,7 @@ from iotxmpp.addresses import NodeAddress, bare_jid, domain
 from iotxmpp.errors import ConflictError, IotxmppError, NotFoundError, StanzaError
 from iotxmpp.link import Link, NodePolicy
 from iotxmpp.xmpp.forms import FORM, fields_of, submit
-from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_OWNER
+from iotxmpp.xmpp.stanzas import DISCO_ITEMS, PUBSUB, PUBSUB_OWNER
 
 COMMANDS = "http://jabber.org/protocol/commands"
 ADMIN = "http://jabber.org/protocol/admin"
@@ -45,7 +45,7 @@ class XmppProvisioner:
             return
 
     async def create_node(self, node: NodeAddress, policy: NodePolicy) -> None:
-        """XEP-0060 sections 8.1, 8.2 and 8.9.
+        """XEP-0060 sections 8.1, 8.2, 8.8 and 8.9.
 
         The nodes of a device stay readable to nobody until they are configured: no one else knows of them.
         """
@@ -55,6 +55,7 @@ class XmppProvisioner:
             await self._link.call(node.service, pubsub)
         await self._configure(node, policy)
         await self._affiliate(node, policy)
+        await self._subscribe(node, policy)
 
     async def delete_node(self, node: NodeAddress) -> None:
         """XEP-0060 section 8.4."""
@@ -66,7 +67,9 @@ class XmppProvisioner:
 
     async def nodes(self, service: str) -> list[NodeAddress]:
         """All nodes of a service."""
-        return await self._link.nodes(service)
+        answer = await self._link.call(service, Element(f"{{{DISCO_ITEMS}}}query"), kind="get")
+        names = (child.get("node") for child in answer) if answer is not None else iter(())
+        return [NodeAddress(service=service, node=name) for name in names if name]
 
     async def _configure(self, node: NodeAddress, policy: NodePolicy) -> None:
         """Sets of the wanted options those that this service has."""
@@ -107,6 +110,22 @@ class XmppProvisioner:
         for jid, affiliation in wanted.items():
             SubElement(
                 affiliations, f"{{{PUBSUB_OWNER}}}affiliation", {"jid": jid, "affiliation": affiliation}
+            )
+        await self._link.call(node.service, pubsub)
+
+    async def _subscribe(self, node: NodeAddress, policy: NodePolicy) -> None:
+        """XEP-0060 section 8.8: subscribes the readers, so that they learn of the node; ends the others."""
+        pubsub, _ = _owner("subscriptions", node)
+        answer = await self._link.call(node.service, pubsub, kind="get")
+        present = answer.findall(f".//{{{PUBSUB_OWNER}}}subscription") if answer is not None else []
+        wanted = dict.fromkeys(policy.readers, "subscribed")
+        for entry in present:
+            wanted.setdefault(entry.get("jid", "").partition("/")[0], "none")
+        wanted.pop(policy.publisher, None)
+        pubsub, subscriptions = _owner("subscriptions", node)
+        for jid, subscription in wanted.items():
+            SubElement(
+                subscriptions, f"{{{PUBSUB_OWNER}}}subscription", {"jid": jid, "subscription": subscription}
             )
         await self._link.call(node.service, pubsub)
 

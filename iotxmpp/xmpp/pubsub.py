@@ -13,7 +13,7 @@ from iotxmpp.link import Cancel, Item, ItemHandler
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.inbox import Inbox
 from iotxmpp.xmpp.requests import Matching
-from iotxmpp.xmpp.stanzas import DISCO_ITEMS, PUBSUB, PUBSUB_EVENT
+from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_EVENT
 
 log = logging.getLogger("iotxmpp.xmpp")
 
@@ -87,10 +87,13 @@ class PubSub:
         await self._call(node.service, pubsub, kind="set", timeout=timeout)
 
     async def nodes(self, service: str, *, timeout: float) -> list[NodeAddress]:
-        """XEP-0060 section 5.2."""
-        answer = await self._call(service, Element(f"{{{DISCO_ITEMS}}}query"), kind="get", timeout=timeout)
-        names = (child.get("node") for child in answer) if answer is not None else iter(())
-        return [NodeAddress(service=service, node=name) for name in names if name]
+        """XEP-0060 section 5.6: even a service that lists its nodes to nobody tells this."""
+        pubsub = Element(f"{{{PUBSUB}}}pubsub")
+        SubElement(pubsub, f"{{{PUBSUB}}}subscriptions")
+        answer = await self._call(service, pubsub, kind="get", timeout=timeout)
+        found = answer.iter(f"{{{PUBSUB}}}subscription") if answer is not None else iter(())
+        names = (each.get("node") for each in found if each.get("subscription") == "subscribed")
+        return [NodeAddress(service=service, node=name) for name in dict.fromkeys(names) if name]
 
     def _notified(self, message: Any) -> None:
         try:

@@ -1,0 +1,5 @@
+"""`python -m iotxmpp` is the command line."""
+
+from iotxmpp.cli import main
+
+main()

@@ -1,0 +1,239 @@
+"""The agent: what a device reads and does, declared with decorators, and run."""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from pydantic import SecretStr
+
+from iotxmpp.about import About
+from iotxmpp.account import Account
+from iotxmpp.addresses import DeviceId, bare_jid, device_id, local_part
+from iotxmpp.agent.channels import check_reading
+from iotxmpp.agent.declarations import Declarations
+from iotxmpp.agent.plan import Plan
+from iotxmpp.agent.running import Running, open_link
+from iotxmpp.backoff import Backoff
+from iotxmpp.errors import InvalidError
+from iotxmpp.link import Link
+from iotxmpp.readings import Value
+from iotxmpp.status import DeviceStatus
+from iotxmpp.xmltext import check_text
+
+if TYPE_CHECKING:
+    from iotxmpp.profiles import Profile
+
+
+class Agent(Declarations):
+    """A device: sensors, commands, and a presence.
+
+    Declare first, then `run()`, or `async with agent:` in a program of your own. Entering connects and raises
+    a `ConnectError` if that fails; afterwards the link comes back by itself, and readings wait meanwhile.
+
+    Attributes:
+        device: The device's id.
+        profile: The kind of device that it was made from, as `id version`; empty for none.
+    """
+
+    def __init__(  # noqa: PLR0913  # each is one thing that a script may say
+        self,
+        jid_or_account: str | Account,
+        *,
+        password: str | None = None,
+        controllers: Iterable[str] | None = None,
+        profile: "Profile | str | None" = None,
+        heartbeat: float = 30.0,
+        device: str | None = None,
+        site: str = "",
+        link: Link | None = None,
+    ) -> None:
+        """Makes an agent; nothing is connected or looked up yet.
+
+        Args:
+            jid_or_account: The account, or its JID; the password of a JID comes from the environment
+                (`Account.find`), at the start of a run.
+            password: The password of a JID.
+            controllers: The JIDs that the device obeys, and that may see its presence; the account's unless
+                given.
+            profile: A kind of device, or the name of a shipped one: its channels are declared with their
+                units and ranges; sensors and commands still need functions.
+            heartbeat: The device promises to be heard from at least this often, in seconds.
+            device: The device's id; the local part of the JID unless given.
+            site: Where it stands, for people.
+            link: A link that somebody else opens and closes; several agents may share it.
+
+        Raises:
+            InvalidError: One of them breaks its rules.
+        """
+        if isinstance(profile, str):
+            import device_profiles  # noqa: PLC0415  # only where one is named
+
+            profile = device_profiles.load(profile)
+        super().__init__(profile.channels() if profile is not None else {})
+        if isinstance(jid_or_account, Account) and password is not None:
+            raise InvalidError("password: the account has one already")
+        if not (heartbeat > 0 and math.isfinite(heartbeat)):
+            raise InvalidError(f"heartbeat: {heartbeat} s; give more than 0")
+        jid = jid_or_account.jid if isinstance(jid_or_account, Account) else bare_jid(jid_or_account)
+        self.device: DeviceId = device_id(device if device is not None else local_part(jid))
+        self._account = jid_or_account if isinstance(jid_or_account, Account) else None
+        self._jid = jid
+        self._password = password
+        self._controllers = None if controllers is None else frozenset(bare_jid(each) for each in controllers)
+        self.profile = f"{profile.id} {profile.version}" if profile is not None else ""
+        self._heartbeat = heartbeat
+        self._site = check_text(site, "site")
+        self._link = link
+        self._backoff: Callable[..., Backoff] = Backoff
+        self._running: Running | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # Readings from code of your own.
+
+    async def publish(self, channel: str, value: Value, *, time: float | None = None) -> None:
+        """Publishes one reading; returns when it is kept to be sent, which survives a cut of the link.
+
+        Args:
+            channel: A declared channel.
+            value: Its value.
+            time: When it was read, in seconds since 1970 (UTC); None for now.
+
+        Raises:
+            InvalidError: The agent does not run, there is no such channel, or the value does not fit it.
+        """
+        running, good = self._checked(channel, value)
+        running.take({channel: good}, time)
+
+    def publish_soon(self, channel: str, value: Value, *, time: float | None = None) -> None:
+        """Publishes one reading from any thread, such as a callback of gpiozero.
+
+        Raises:
+            InvalidError: As `publish` does.
+        """
+        running, good = self._checked(channel, value)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(running.take, {channel: good}, time)
+
+    # Running.
+
+    @property
+    def about(self) -> About:
+        """The device's self-description, as it is published.
+
+        Raises:
+            ConfigError: The account's password is not to be found.
+        """
+        return self._plan().about()
+
+    @property
+    def status(self) -> DeviceStatus:
+        """How the device is now, as its next heartbeat will say.
+
+        Raises:
+            InvalidError: The agent does not run.
+        """
+        return self._require_running().reporter.status("heartbeat")
+
+    async def __aenter__(self) -> Self:
+        """Connects and starts.
+
+        Raises:
+            ConfigError: The account's password is not to be found.
+            ConnectError: The first attempt to connect failed; its subclass says how.
+        """
+        await self._open(wait=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Sends what is left if that goes quickly, says goodbye, and ends every task."""
+        await self._close()
+
+    async def serve(self, *, wait: bool = True) -> None:
+        """Runs until it is cancelled.
+
+        Args:
+            wait: Whether to try again while the server cannot be reached; readings wait meanwhile. A refused
+                password, certificate or security is never tried again.
+
+        Raises:
+            ConfigError: The account's password is not to be found.
+            ConnectError: The first attempt to connect failed for good.
+        """
+        await self._open(wait=wait)
+        try:
+            await self._require_running().failure()
+        finally:
+            await self._close()
+
+    def run(self, *, wait: bool = True) -> None:
+        """Runs until SIGINT or SIGTERM; what a script's last line calls.
+
+        Logs to standard error unless logging is set up. An error that a person can put right ends the program
+        with one line and exit code 1.
+
+        Args:
+            wait: As for `serve`.
+        """
+        from iotxmpp.agent.script import run_script  # noqa: PLC0415  # only scripts need it
+
+        run_script(lambda: self.serve(wait=wait), str(self.device))
+
+    async def _open(self, *, wait: bool) -> None:
+        if self._running is not None:
+            raise InvalidError(f"the agent of {self.device} runs already")
+        plan = self._plan()
+        link = self._link if self._link is not None else open_link(plan.account)
+        self._running = Running(plan, link, owns_link=self._link is None, backoff=self._backoff)
+        self._in_use = True
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._running.open(wait=wait)
+        except BaseException:
+            self._running, self._in_use = None, False
+            raise
+
+    async def _close(self) -> None:
+        running, self._running = self._require_running(), None
+        try:
+            await running.close()
+        finally:
+            self._in_use = False
+
+    def _plan(self) -> Plan:
+        account = self._found_account()
+        controllers = self._controllers if self._controllers is not None else frozenset(account.controllers)
+        return Plan(
+            account=account,
+            device=self.device,
+            controllers=controllers,
+            heartbeat=self._heartbeat,
+            site=self._site,
+            profile=self.profile,
+            channels=dict(self._channels),
+            sensors=tuple(self._sensors),
+            commands=dict(self._commands),
+            resources=tuple(self._resources),
+        )
+
+    def _found_account(self) -> Account:
+        if self._account is not None:
+            return self._account
+        if self._link is not None:  # its owner has logged in already
+            return Account(jid=self._jid, password=SecretStr(self._password or ""))
+        return Account.find(self._jid, password=self._password)
+
+    def _require_running(self) -> Running:
+        if self._running is None:
+            raise InvalidError(f"the agent of {self.device} does not run; enter it with `async with agent:`")
+        return self._running
+
+    def _checked(self, channel: str, value: object) -> tuple[Running, Value]:
+        running = self._require_running()
+        if channel not in self._channels:
+            known = ", ".join(self._channels) or "none"
+            raise InvalidError(f"channel {channel!r} is not declared; declared are: {known}")
+        return running, check_reading(channel, self._channels[channel], value)

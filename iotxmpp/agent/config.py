@@ -1,0 +1,96 @@
+"""`agent.toml`: a whole device without code."""
+
+import tomllib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import device_profiles
+from iotxmpp.account import Account
+from iotxmpp.agent.agent import Agent
+from iotxmpp.agent.drivers import create_driver
+from iotxmpp.agent.profiled import equip
+from iotxmpp.errors import ConfigError, InvalidError
+from iotxmpp.link import Link
+from iotxmpp.profiles import Profile
+from iotxmpp.validation import explain
+
+
+class AgentFile(BaseModel):
+    """What stands in an agent's file.
+
+    Attributes:
+        account: The account's file; a relative path starts at this file's directory.
+        profile: A shipped profile's name, or the path of a profile's `.toml` file.
+        device: The device's id; the account's name unless given.
+        heartbeat: The promised longest silence, in seconds.
+        site: Where the device stands.
+        every: Seconds between samples of every channel; what the profile says unless given.
+        driver: The driver's own settings; `kind` chooses another driver than the profile's.
+        rename: Other names for some channels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    account: str
+    profile: str
+    device: str | None = None
+    heartbeat: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    site: str = ""
+    every: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    driver: dict[str, Any] = Field(default_factory=dict)
+    rename: dict[str, str] = Field(default_factory=dict)
+
+
+def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
+    """The agent that a file describes.
+
+    ```toml
+    account = "greenhouse-1.toml"
+    profile = "bme280"
+
+    [driver]
+    address = 0x76
+    ```
+
+    Args:
+        path: The file.
+        link: As for `Agent`.
+
+    Raises:
+        ConfigError: The file, or one that it names, is missing or wrong; one line that says where.
+    """
+    path = Path(path)
+    file = _read(path)
+    account = Account.load(path.parent / file.account)
+    try:
+        profile = _profile(path, file.profile)
+        kind, settings = file.driver.get("kind"), {k: v for k, v in file.driver.items() if k != "kind"}
+        make_driver = partial(create_driver, profile, settings, kind=kind)
+        make_driver()  # a wrong setting shows now, not at the first sample
+        agent = Agent(account, device=file.device, heartbeat=file.heartbeat, site=file.site, link=link)
+        equip(agent, profile, make_driver, every=file.every, rename=file.rename)
+    except InvalidError as error:
+        raise ConfigError(f"agent file {path}: {error}") from error
+    return agent
+
+
+def _read(path: Path) -> AgentFile:
+    try:
+        return AgentFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"agent file {path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"agent file {path}: not TOML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(explain(error, f"agent file {path}")) from error
+
+
+def _profile(path: Path, name: str) -> Profile:
+    return (
+        device_profiles.load_file(path.parent / name)
+        if name.endswith(".toml")
+        else device_profiles.load(name)
+    )

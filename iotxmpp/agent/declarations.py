@@ -1,0 +1,160 @@
+"""What a device reads and does, declared with decorators."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar, overload
+
+from iotxmpp.about import Channel, ValueType
+from iotxmpp.agent.channels import check_channel
+from iotxmpp.agent.sensors import Bounds, Channels, Rhythm, Sensor, make_sensor
+from iotxmpp.agent.serving import Command
+from iotxmpp.commands import CommandSpec
+from iotxmpp.errors import InvalidError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Declarations:
+    """The sensors, channels and commands of a device; they can change while it does not run."""
+
+    def __init__(self, profiled: Mapping[str, Channel]) -> None:
+        """Starts with the channels of a profile, which nobody reads yet."""
+        self._channels: dict[str, Channel] = dict(profiled)
+        self._unread: set[str] = set(profiled)
+        self._sensors: list[Sensor] = []
+        self._commands: dict[str, Command] = {}
+        self._resources: list[AbstractAsyncContextManager[Any]] = []
+        self._in_use = False
+
+    def sensor(  # noqa: PLR0913  # what one line of a script can say
+        self,
+        channels: Channels,
+        *,
+        unit: str | None = None,
+        every: float = 30.0,
+        range: Bounds | Mapping[str, Bounds] | None = None,  # noqa: A002  # the channel's own word
+        on_change: bool = False,
+        delta: float = 0.0,
+        at_least: float = 600.0,
+        description: str = "",
+    ) -> Callable[[F], F]:
+        """Declares a function that reads one channel, or several at one time.
+
+        ```python
+        @agent.sensor("temperature", unit="Cel", every=30, range=(-40, 85))
+        def temperature() -> float: ...
+
+        @agent.sensor({"temperature": "Cel", "humidity": "%RH"}, every=30)
+        def climate() -> dict[str, float]: ...
+        ```
+
+        The function is sampled off the loop unless it is a coroutine function. It returns the value, a dict
+        by channel or a tuple in their order, and None for what cannot be read now.
+
+        Args:
+            channels: A channel's name; or a dict of several, each with its unit, None, or a whole `Channel`.
+            unit: The SenML unit of one channel, such as `Cel`.
+            every: Seconds between samples.
+            range: The least and the greatest possible value; a dict by name where they differ.
+            on_change: Publishes only samples that changed.
+            delta: With `on_change`, the change of a number that counts is greater than this.
+            at_least: With `on_change`, seconds after which an unchanged value is published all the same.
+            description: For people; the first line of the function's docstring unless given.
+
+        Raises:
+            InvalidError: A rule is broken, the return annotation says no type, or a channel is declared
+                twice.
+        """
+        rhythm = Rhythm(every=every, on_change=on_change, delta=delta, at_least=at_least)
+
+        def declare(function: F) -> F:
+            self.add_sensor(
+                make_sensor(
+                    function,
+                    channels,
+                    unit=unit,
+                    bounds=range,
+                    description=description,
+                    rhythm=rhythm,
+                    known={name: self._channels[name] for name in self._unread},
+                )
+            )
+            return function
+
+        return declare
+
+    @overload
+    def command(self, function: F, /) -> F: ...
+
+    @overload
+    def command(self, *, name: str | None = None) -> Callable[[F], F]: ...
+
+    def command(self, function: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:
+        """Declares a function that serves a command, with arguments by its annotations.
+
+        The function runs off the loop unless it is a coroutine function. What it returns goes to the caller
+        as JSON; what it raises tells the caller that the command failed.
+
+        Raises:
+            InvalidError: An annotation is missing or cannot be served, or the name is taken.
+        """
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.add_command(CommandSpec.from_function(function, name=name), function)
+            return function
+
+        return declare if function is None else declare(function)
+
+    def channel(
+        self,
+        name: str,
+        *,
+        type: ValueType,  # noqa: A002  # the channel's own word
+        unit: str | None = None,
+        range: Bounds | None = None,  # noqa: A002  # likewise
+        description: str = "",
+    ) -> None:
+        """Declares a channel that no sensor samples: its readings come from `publish` and `publish_soon`.
+
+        Raises:
+            InvalidError: A rule is broken, or the channel is declared already.
+        """
+        channel = Channel(type=type, unit=unit, range=range, description=description)
+        self._add_channels({name: check_channel(name, channel)})
+
+    def add_sensor(self, sensor: Sensor) -> None:
+        """Declares a sensor that was made elsewhere.
+
+        Raises:
+            InvalidError: One of its channels is declared already.
+        """
+        self._add_channels(sensor.channels)
+        self._sensors.append(sensor)
+
+    def add_command(self, spec: CommandSpec, function: Callable[..., object]) -> None:
+        """Declares a command whose rules were made elsewhere.
+
+        Raises:
+            InvalidError: The name is taken.
+        """
+        self._check_declaring()
+        if spec.name in self._commands:
+            raise InvalidError(f"command {spec.name}: declared twice")
+        self._commands[spec.name] = Command(spec=spec, function=function)
+
+    def add_resource(self, resource: AbstractAsyncContextManager[Any]) -> None:
+        """Enters something, such as a driver, at the start of each run, and leaves it at the end."""
+        self._check_declaring()
+        self._resources.append(resource)
+
+    def _add_channels(self, channels: Mapping[str, Channel]) -> None:
+        self._check_declaring()
+        for name in channels:
+            if name in self._channels and name not in self._unread:
+                raise InvalidError(f"channel {name}: declared twice")
+        self._unread -= channels.keys()
+        self._channels.update(channels)
+
+    def _check_declaring(self) -> None:
+        if self._in_use:
+            raise InvalidError("declare sensors, channels and commands before the agent runs")

@@ -1,0 +1,178 @@
+"""The machine that the agent runs on: its load, memory, disk and temperature, by the standard library."""
+
+import asyncio
+import logging
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from iotxmpp.agent.drivers import check_settings
+from iotxmpp.errors import ConfigError, UnknownCommandError
+from iotxmpp.profiles import Profile
+from iotxmpp.readings import Value
+
+_LOG = logging.getLogger(__name__)
+_CPU_ZONES = ("cpu", "pkg", "soc", "core")
+_BELIEVABLE = (-40.0, 150.0)
+
+
+class HostSettings(BaseModel):
+    """Settings of the host driver.
+
+    Attributes:
+        disk: A path on the file system whose use is read.
+        proc: Where the kernel shows its figures (Linux).
+        thermal: Where the kernel shows its thermal zones (Linux).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    disk: Path = Path("/")
+    proc: Path = Path("/proc")
+    thermal: Path = Path("/sys/class/thermal")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    """Where a channel comes from: its unit, and what reads it. Blocks; raises OSError where there is none."""
+
+    unit: str | None
+    read: Callable[[HostSettings], float]
+
+
+def load(_settings: HostSettings) -> float:
+    """The mean number of processes that ran or waited in the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
+def memory_used(settings: HostSettings) -> float:
+    """Percent of the memory that is not available to new programs."""
+    figures = {}
+    for line in (settings.proc / "meminfo").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        figures[name] = rest.split()[:1]
+    try:
+        total, available = (int(figures[name][0]) for name in ("MemTotal", "MemAvailable"))
+        return round(100 * (1 - available / total), 1)
+    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+        raise OSError(f"{settings.proc / 'meminfo'}: no MemTotal and MemAvailable") from error
+
+
+def disk_used(settings: HostSettings) -> float:
+    """Percent of the disk's space that is used."""
+    usage = shutil.disk_usage(settings.disk)
+    if not usage.total:
+        raise OSError(f"{settings.disk}: a file system without a size")
+    return round(100 * usage.used / usage.total, 1)
+
+
+def cpu_temperature(settings: HostSettings) -> float:
+    """The warmest of the processor's thermal zones, in degrees Celsius."""
+    zones = [_zone(path) for path in sorted(settings.thermal.glob("thermal_zone*"))]
+    temperatures = [
+        zone[1] for zone in zones if zone is not None and any(part in zone[0] for part in _CPU_ZONES)
+    ]
+    if not temperatures:
+        raise FileNotFoundError(f"{settings.thermal}: no thermal zone of a processor")
+    return round(max(temperatures), 1)
+
+
+def _zone(path: Path) -> tuple[str, float] | None:
+    """A thermal zone's kind and its temperature; None while it gives no believable one."""
+    try:
+        kind = (path / "type").read_text().strip().lower()
+        temperature = int((path / "temp").read_text()) / 1000
+    except (OSError, ValueError):
+        return None
+    low, high = _BELIEVABLE
+    return (kind, temperature) if low < temperature < high else None
+
+
+_SOURCES = {
+    "load": _Source(unit=None, read=load),
+    "memory-used": _Source(unit="/100", read=memory_used),
+    "disk-used": _Source(unit="/100", read=disk_used),
+    "cpu-temperature": _Source(unit="Cel", read=cpu_temperature),
+}
+
+
+class HostDriver:
+    """Reads this machine; answers the command `facts`.
+
+    Args:
+        profile: The kind of device; its channels are among load, memory-used, disk-used, cpu-temperature.
+        settings: See `HostSettings`.
+
+    Raises:
+        ConfigError: A setting is wrong, or the profile has something that this driver does not serve.
+    """
+
+    def __init__(self, *, profile: Profile, settings: Mapping[str, object]) -> None:
+        self._profile = profile
+        self._settings = check_settings(HostSettings, settings, "host")
+        self._missing: set[str] = set()
+        for channel, kind in profile.reading_kinds().items():
+            if channel not in _SOURCES:
+                raise ConfigError(f"driver host: no reading {channel!r}; there is {', '.join(_SOURCES)}")
+            if kind.unit != _SOURCES[channel].unit or kind.type != "float":
+                raise ConfigError(
+                    f"driver host: {channel} is a float in {_SOURCES[channel].unit or 'no unit'}"
+                )
+        for command in profile.commands:
+            if command != "facts":
+                raise ConfigError(f"driver host: no command {command!r}; there is facts")
+
+    async def __aenter__(self) -> Self:
+        """There is nothing to open."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """There is nothing to release."""
+
+    async def read(self) -> dict[str, Value]:
+        """The values of this moment; a channel that this machine does not have is left out."""
+        return await asyncio.to_thread(self._read)
+
+    async def command(self, name: str, arguments: Mapping[str, Value]) -> JsonValue:
+        """Answers `facts`: what this machine is.
+
+        Raises:
+            UnknownCommandError: It is another command.
+            ArgumentsError: There are arguments.
+        """
+        self._profile.check_arguments(name, arguments)
+        if name != "facts":
+            raise UnknownCommandError(f"command {name!r}: driver host has facts")
+        return await asyncio.to_thread(_facts)
+
+    def _read(self) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        for channel in self._profile.readings:
+            try:
+                values[channel] = _SOURCES[channel].read(self._settings)
+            except OSError as error:
+                if channel not in self._missing:
+                    self._missing.add(channel)
+                    _LOG.info("This machine has no %s: %s", channel, error)
+            else:
+                self._missing.discard(channel)
+        return values
+
+
+def _facts() -> JsonValue:
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,207 @@
+"""An agent while it runs: its link, its tasks, and what happens at each new session."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+
+from iotxmpp.account import Account
+from iotxmpp.agent.introduction import Introduction
+from iotxmpp.agent.outbox import MemoryOutbox
+from iotxmpp.agent.plan import Plan
+from iotxmpp.agent.presence import Problems, StatusReporter
+from iotxmpp.agent.publisher import Publisher
+from iotxmpp.agent.sampling import Sampler
+from iotxmpp.agent.sensors import Sensor
+from iotxmpp.agent.serving import CommandServer
+from iotxmpp.agent.tasks import Tasks
+from iotxmpp.backoff import Backoff
+from iotxmpp.commands import CALL_NAMESPACE, COMMAND_TAG, COMMANDS_NAMESPACE
+from iotxmpp.errors import CertificateError, ConnectError, CredentialsError, InvalidError, SecurityError
+from iotxmpp.link import Cancel, Link
+from iotxmpp.readings import Reading, Value
+from iotxmpp.senml import ABSOLUTE
+from iotxmpp.status import NAMESPACE as STATUS_NAMESPACE
+
+DRAIN = 2.0
+"""Seconds that an agent takes at most, when it ends, to send what is left."""
+
+LATEST = 253_402_300_800.0
+"""Readings are of a time before this, the year 10000."""
+
+NODE_PATIENCE = 30.0
+"""Seconds at most between two attempts to publish to a node that is not there, or not ours."""
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Running:
+    """One run of an agent, from `open` to `close`.
+
+    Attributes:
+        plan: What was declared.
+        outbox: Readings that wait.
+        problems: What does not work.
+    """
+
+    def __init__(
+        self, plan: Plan, link: Link, *, owns_link: bool, backoff: Callable[..., Backoff] = Backoff
+    ) -> None:
+        """Makes one.
+
+        Args:
+            plan: What was declared.
+            link: Where to be heard.
+            owns_link: Whether the link is opened and closed here.
+            backoff: Makes the delays between attempts.
+        """
+        self.plan = plan
+        self.outbox = MemoryOutbox()
+        self.problems = Problems()
+        self._link = link
+        self._owns_link = owns_link
+        self._backoff = backoff
+        self._commands = CommandServer(plan.commands, plan.controllers.__contains__)
+        self._introduction = Introduction(
+            link, plan=plan, problems=self.problems, backoff=backoff(longest=NODE_PATIENCE)
+        )
+        self._registrations: list[Cancel] = []
+        self._resources = AsyncExitStack()
+        self._tasks = Tasks()
+        self._sampling: list[asyncio.Task[None]] = []
+        self.reporter = StatusReporter(
+            link,
+            heartbeat=plan.heartbeat,
+            version=version("iotxmpp"),
+            sensors=len(plan.channels),
+            outbox=self.outbox,
+            problems=self.problems,
+        )
+
+    async def open(self, *, wait: bool) -> None:
+        """Starts sampling, then connects, then serves and publishes.
+
+        Args:
+            wait: Whether to try again while the server cannot be reached.
+
+        Raises:
+            ConnectError: The link could not be opened.
+        """
+        try:
+            for resource in self.plan.resources:
+                await self._resources.enter_async_context(resource)
+            self._sampling = [self._start_sampling(sensor) for sensor in self.plan.sensors]
+            self._register()
+            if self._owns_link:
+                await self._connect(wait=wait)
+            else:
+                await self.reporter.start()
+            self._tasks.start(self._introduction.run(), "introduction")
+            self._tasks.start(self.reporter.run(), "presence")
+            self._tasks.start(self._publisher().run(), "publisher")
+        except BaseException:
+            await self._end()
+            raise
+
+    async def close(self) -> None:
+        """Stops sampling, sends what is left if that goes quickly, says goodbye, and ends every task."""
+        try:
+            if self._sampling:
+                await self._tasks.cancel(*self._sampling)
+            await self._drain()
+            await self._tasks.cancel()
+            await self.reporter.stop()
+        finally:
+            await self._end()
+
+    async def failure(self) -> None:
+        """Returns never; raises what a task failed with."""
+        await self._tasks.failure()
+
+    def take(self, values: Mapping[str, Value], at: float | None = None) -> None:
+        """Keeps the checked values of one sample, to be published.
+
+        Args:
+            values: The values by channel.
+            at: When they were read, in seconds since 1970 (UTC); None for now.
+
+        Raises:
+            InvalidError: The clock is not set, or the time is none that SenML carries.
+        """
+        moment = time.time() if at is None else at
+        if not ABSOLUTE <= moment < LATEST:
+            raise InvalidError(f"time {moment:.0f} s since 1970: set the clock, or give the right time")
+        self.outbox.add(
+            [
+                Reading(channel=name, value=value, unit=self.plan.channels[name].unit, time=moment)
+                for name, value in values.items()
+            ]
+        )
+
+    def _start_sampling(self, sensor: Sensor) -> asyncio.Task[None]:
+        sampler = Sampler(sensor, take=self.take, problems=self.problems)
+        return self._tasks.start(sampler.run(), f"sensor {sensor.label}")
+
+    def _register(self) -> None:
+        self._link.advertise(COMMANDS_NAMESPACE, CALL_NAMESPACE, STATUS_NAMESPACE)
+        self._link.admit(self.plan.controllers.__contains__)
+        self._registrations += [
+            self._link.on_state(self._introduction.state_changed),
+            self._link.serve(COMMAND_TAG, self._commands.answer),
+        ]
+
+    async def _connect(self, *, wait: bool) -> None:
+        backoff = self._backoff()
+        while True:
+            # Announced before there is a session: so the first presence that anybody sees tells how we are.
+            await self.reporter.start()
+            try:
+                await self._link.__aenter__()
+            except (CertificateError, CredentialsError, SecurityError):
+                raise
+            except ConnectError as error:
+                if not wait:
+                    raise
+                delay = backoff.next_delay()
+                _LOGGER.warning("%s; trying again in %.0f s", error, delay)
+                await asyncio.sleep(delay)
+            else:
+                self._resources.push_async_exit(self._link)
+                return
+
+    def _publisher(self) -> Publisher:
+        return Publisher(
+            self._link,
+            node=self.plan.nodes.readings,
+            device=self.plan.device,
+            outbox=self.outbox,
+            problems=self.problems,
+            ready=self._introduction.done,
+            backoff=self._backoff(longest=NODE_PATIENCE),
+        )
+
+    async def _drain(self) -> None:
+        if not self._introduction.done.is_set():
+            return
+        try:
+            async with asyncio.timeout(DRAIN):
+                await self.outbox.drained()
+        except TimeoutError:
+            _LOGGER.warning("%d readings were not sent", self.outbox.buffered)
+
+    async def _end(self) -> None:
+        for cancel in self._registrations:
+            cancel()
+        try:
+            await self._tasks.cancel()
+        finally:
+            await self._resources.aclose()
+
+
+def open_link(account: Account) -> Link:
+    """The link to a real server."""
+    from iotxmpp.xmpp import XmppLink  # noqa: PLC0415  # an agent on another link never loads slixmpp
+
+    return XmppLink(account)

@@ -1,0 +1,126 @@
+"""Runs a sensor: samples it, checks what it gives, and passes on what is due."""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+
+from iotxmpp.agent.channels import check_reading
+from iotxmpp.agent.offloop import call
+from iotxmpp.agent.presence import Problems
+from iotxmpp.agent.sensors import Rhythm, Sensor
+from iotxmpp.errors import InvalidError
+from iotxmpp.readings import Value
+
+HANGING_AFTER = 10.0
+"""Seconds after which a sensor that has not returned is reported as a problem."""
+
+Take = Callable[[Mapping[str, Value]], None]
+"""Takes the values of one sample, by channel; raises `InvalidError` if they cannot be kept."""
+
+
+class Sampler:
+    """Samples one sensor at its interval, one sample at a time; missed intervals are skipped.
+
+    A sensor that raises, hangs, or gives a bad value is reported as a problem until it gives a good one, and
+    sampled again at the next interval.
+    """
+
+    def __init__(
+        self, sensor: Sensor, *, take: Take, problems: Problems, hanging_after: float = HANGING_AFTER
+    ) -> None:
+        self._sensor = sensor
+        self._take = take
+        self._problems = problems
+        self._hanging_after = hanging_after
+        self._every = min(rhythm.every for rhythm in sensor.rhythms.values())
+        self._published: dict[str, tuple[Value, float]] = {}
+        self._key = f"sensor {sensor.label}"
+
+    async def run(self) -> None:
+        """Samples until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            await self._sample()
+            late = loop.time() - due
+            due += self._every * max(1, math.ceil(late / self._every))
+            await asyncio.sleep(due - loop.time())
+
+    async def _sample(self) -> None:
+        try:
+            values = self._sensor.values(await self._read())
+        except InvalidError as error:
+            self._problems.report(self._key, str(error))
+        except Exception as error:  # noqa: BLE001  # whatever a user's function or a driver raises
+            text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            self._problems.report(self._key, f"{self._sensor.label}: {text}", cause=error)
+        else:
+            self._pass_on(self._good(values))
+
+    async def _read(self) -> object:
+        reading = asyncio.ensure_future(call(self._sensor.function))
+        try:
+            done, _ = await asyncio.wait({reading}, timeout=self._hanging_after)
+            if not done:
+                self._problems.report(
+                    self._key, f"{self._sensor.label}: has not returned after {self._hanging_after:g} s"
+                )
+                await asyncio.wait({reading})
+        finally:
+            reading.cancel()
+        if reading.cancelled():
+            raise RuntimeError("the sensor's function was cancelled")
+        return reading.result()
+
+    def _good(self, values: Mapping[str, object]) -> dict[str, Value]:
+        good = {}
+        self._check_names(values)
+        for name, value in values.items():
+            if name not in self._sensor.channels:
+                continue
+            try:
+                good[name] = check_reading(name, self._sensor.channels[name], value)
+            except InvalidError as error:
+                self._problems.report(f"channel {name}", str(error))
+            else:
+                self._problems.clear(f"channel {name}")
+        return good
+
+    def _check_names(self, values: Mapping[str, object]) -> None:
+        unknown = [name for name in values if name not in self._sensor.channels]
+        key = f"names of {self._sensor.label}"
+        if unknown:
+            self._problems.report(
+                key, f"{self._sensor.label}: returned {unknown[0]!r}, which is none of its channels"
+            )
+        else:
+            self._problems.clear(key)
+
+    def _pass_on(self, values: Mapping[str, Value]) -> None:
+        now = asyncio.get_running_loop().time()
+        due = {name: value for name, value in values.items() if self._is_due(name, value, now)}
+        try:
+            if due:
+                self._take(due)
+        except InvalidError as error:
+            self._problems.report(self._key, str(error))
+            return
+        self._problems.clear(self._key)
+        self._published.update({name: (value, now) for name, value in due.items()})
+
+    def _is_due(self, name: str, value: Value, now: float) -> bool:
+        if name not in self._published:
+            return True
+        last, at = self._published[name]
+        rhythm = self._sensor.rhythms[name]
+        # Samples come with a little jitter: half an interval early is meant to be in time.
+        waited = now - at + self._every / 2
+        if rhythm.on_change:
+            return waited >= rhythm.at_least or _changed(rhythm, last, value)
+        return waited >= rhythm.every
+
+
+def _changed(rhythm: Rhythm, last: Value, value: Value) -> bool:
+    if isinstance(value, bool | str) or isinstance(last, bool | str):
+        return value != last
+    return abs(value - last) > rhythm.delta

@@ -1,0 +1,272 @@
+"""The typed model behind a command: its arguments, made from a function's annotations or from a profile."""
+
+import inspect
+import json
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Annotated, Any, Self, cast, get_type_hints
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticUserError,
+    ValidationError,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema, PydanticJsonSchemaWarning
+from pydantic_core import PydanticUndefined, to_jsonable_python
+
+from iotxmpp.about import CommandAbout
+from iotxmpp.errors import ArgumentsError, InvalidError
+from iotxmpp.validation import explain
+from iotxmpp.xmltext import check_text
+
+LONGEST_JSON = 64 * 1024
+"""Bytes of JSON that the arguments or the result of a command may take."""
+
+DEEPEST_JSON = 32
+"""Levels of lists and objects in it."""
+
+_MODEL_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_JSON_TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str}
+_PROPERTY_KEYS = {"type", "enum", "default", "description", "unit", "minimum", "maximum"}
+_ABSENT: Any = object()
+
+
+class CommandSpec:
+    """A command's name, its description, and the rules of its arguments.
+
+    Attributes:
+        name: What callers call it.
+        description: One line for people.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        fields: Mapping[str, tuple[Any, Any]],
+        *,
+        schema: dict[str, Any] | None,
+    ) -> None:
+        if not name.strip():
+            raise InvalidError("a command's name is empty")
+        self.name = check_text(name, f"command {name!r}")
+        self.description = description
+        # Numbered names with aliases: an argument may be called `copy` or `model_x`, which pydantic reserves.
+        self._names = {f"argument_{number}": argument for number, argument in enumerate(fields)}
+        definitions = {
+            field: (annotation, Field(default, alias=argument))
+            for (field, argument), (annotation, default) in zip(
+                self._names.items(), fields.values(), strict=True
+            )
+        }
+        try:
+            self._model = cast(
+                "type[BaseModel]", create_model(name, __config__=_MODEL_CONFIG, **cast("Any", definitions))
+            )
+            self._schema = schema if schema is not None else _schema(self._model)
+        except (PydanticUserError, PydanticJsonSchemaWarning, TypeError, ValueError) as error:
+            fault = str(error).partition("\n")[0]
+            raise InvalidError(
+                f"command {name}: an annotation or a default cannot be served: {fault}"
+            ) from error
+
+    @classmethod
+    def from_function(cls, function: Callable[..., object], *, name: str | None = None) -> Self:
+        """The command that a function serves: arguments by its annotations, the first line of its docstring.
+
+        Raises:
+            InvalidError: An argument has no annotation or one that JSON cannot fill, or cannot be given by
+                name.
+        """
+        name = name if name is not None else function.__name__
+        try:
+            hints = get_type_hints(function, include_extras=True)
+        except (NameError, TypeError) as error:
+            raise InvalidError(f"command {name}: an annotation cannot be resolved: {error}") from error
+        fields = {
+            parameter.name: (_annotation(name, parameter, hints), _default(name, parameter))
+            for parameter in inspect.signature(function).parameters.values()
+        }
+        description = (inspect.getdoc(function) or "").partition("\n")[0]
+        return cls(name, description, fields, schema=None)
+
+    @classmethod
+    def from_about(cls, name: str, about: CommandAbout) -> Self:
+        """The command that a self-description describes; its schema holds plain types only.
+
+        An optional argument without a default is left out of what `parse` returns when it is not given.
+
+        Raises:
+            InvalidError: The schema uses more than types, enum, bounds, defaults and required.
+        """
+        schema = about.arguments
+        unknown = schema.keys() - {"type", "properties", "required", "additionalProperties"}
+        if unknown or schema.get("type", "object") != "object" or schema.get("additionalProperties", False):
+            raise InvalidError(f"command {name}: arguments must be a closed object of plain values")
+        required = set(schema.get("required", ()))
+        properties: Mapping[str, Any] = schema.get("properties", {})
+        fields = {
+            argument: (
+                _property_annotation(f"command {name}, argument {argument}", rules),
+                PydanticUndefined if argument in required else rules.get("default", _ABSENT),
+            )
+            for argument, rules in properties.items()
+        }
+        return cls(name, about.description, fields, schema=schema)
+
+    def about(self) -> CommandAbout:
+        """How a device describes this command."""
+        return CommandAbout(description=self.description, arguments=self._schema)
+
+    def parse(self, arguments: str | Mapping[str, Any] | None) -> dict[str, Any]:
+        """The arguments to call the function with, from JSON text or from plain values.
+
+        Raises:
+            ArgumentsError: They do not fit; the text names each argument and its fault.
+        """
+        text = "{}" if arguments is None else arguments
+        if not isinstance(text, str):
+            text = json_of(text, f"command {self.name}: arguments")
+        given = _loads(text, f"command {self.name}: arguments")
+        try:
+            model = self._model.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            raise ArgumentsError(explain(error, f"command {self.name}")) from error
+        values = {argument: getattr(model, field) for field, argument in self._names.items()}
+        for argument, value in values.items():
+            if argument in given:
+                _check_truth(f"command {self.name}: {argument}", given[argument], value)
+        return {argument: value for argument, value in values.items() if value is not _ABSENT}
+
+
+def json_of(value: object, where: str) -> str:
+    """A value as JSON text, plain or of pydantic's and the standard library's types.
+
+    Raises:
+        ArgumentsError: JSON cannot hold it, or it is too long or too deep.
+    """
+    try:
+        text = json.dumps(to_jsonable_python(value, by_alias=True), allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentsError(f"{where}: JSON cannot hold it: {error}") from error
+    _check_size(text, where)
+    return text
+
+
+def _check_size(text: str, where: str) -> None:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > LONGEST_JSON:
+        raise ArgumentsError(f"{where}: {size} bytes of JSON; at most {LONGEST_JSON} can be sent")
+
+
+def _loads(text: str, where: str) -> dict[str, Any]:
+    """JSON text as an object, strictly: finite numbers, no key twice, not too deep."""
+    _check_size(text, where)
+    try:
+        given = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_no_key_twice)
+    except RecursionError as error:
+        raise ArgumentsError(f"{where}: nested deeper than {DEEPEST_JSON} levels") from error
+    except ValueError as error:
+        raise ArgumentsError(f"{where}: no JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise ArgumentsError(f'{where}: expected a JSON object, such as {{"seconds": 10}}')
+    level: list[Any] = [given]
+    for _ in range(DEEPEST_JSON + 1):
+        if any(isinstance(value, float) and not math.isfinite(value) for value in level):
+            raise ArgumentsError(f"{where}: holds a number that is not finite")
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return given
+    raise ArgumentsError(f"{where}: nested deeper than {DEEPEST_JSON} levels")
+
+
+def _inside(value: object) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a finite number")
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object has a key twice")
+    return found
+
+
+def _check_truth(where: str, given: object, value: object) -> None:
+    """Pydantic lets `true` pass for `Literal[1]`, as Python does."""
+    plain = value.value if isinstance(value, Enum) else value
+    if isinstance(plain, bool | int | float | str) and isinstance(given, bool) != isinstance(plain, bool):
+        raise ArgumentsError(f"{where}: a truth value is no number, and a number no truth value")
+
+
+def _annotation(command: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> object:
+    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        raise InvalidError(
+            f"command {command}: {parameter}: arguments are given by name; use plain parameters"
+        )
+    if parameter.name not in hints:
+        raise InvalidError(
+            f"command {command}: annotate {parameter.name}, such as {parameter.name}: int = 10"
+        )
+    return hints[parameter.name]
+
+
+def _default(command: str, parameter: inspect.Parameter) -> object:
+    if isinstance(parameter.default, FieldInfo):
+        raise InvalidError(
+            f"command {command}: write {parameter.name}: Annotated[…, Field(…)] = …,"
+            " so that plain calls work too"
+        )
+    return PydanticUndefined if parameter.default is parameter.empty else parameter.default
+
+
+def _property_annotation(where: str, rules: Mapping[str, Any]) -> object:
+    unknown = rules.keys() - _PROPERTY_KEYS
+    kind = _JSON_TYPES.get(rules.get("type", ""))
+    if unknown or kind is None:
+        raise InvalidError(f"{where}: expected one of {', '.join(_JSON_TYPES)}, with plain rules")
+    low, high = rules.get("minimum"), rules.get("maximum")
+    if kind is int:
+        low, high = (
+            None if bound is None else rounded(bound)
+            for bound, rounded in ((low, math.ceil), (high, math.floor))
+        )
+    annotation: Any = Annotated[kind, Field(ge=low, le=high)] if (low, high) != (None, None) else kind
+    return Annotated[annotation, AfterValidator(_one_of(rules["enum"]))] if "enum" in rules else annotation
+
+
+def _one_of(choices: Sequence[object]) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(map(str, choices))}")
+        return value
+
+    return check
+
+
+class _PlainSchema(GenerateJsonSchema):
+    """Without titles that only repeat names."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  # the base's signature
+        return False
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PydanticJsonSchemaWarning)
+        schema = model.model_json_schema(schema_generator=_PlainSchema)
+    schema.pop("title", None)
+    json.dumps(schema, allow_nan=False)
+    return schema

@@ -1,0 +1,66 @@
+"""`iotxmpp controller`: runs a controller without code, and lists what it rejected."""
+
+import asyncio
+import logging
+from contextlib import closing
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
+from iotxmpp.cli.output import print_json, print_table
+
+app = typer.Typer(help="Run a controller, and look at what it rejected.", no_args_is_help=True)
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", help="Store as a database URL; default: SQLite in the state directory."),
+]
+
+
+@app.command("run")
+def run(
+    account: AccountOption = None,
+    store: StoreOption = None,
+    metrics_port: Annotated[int, typer.Option(help="Port of the Prometheus metrics; 0 chooses.")] = 9464,
+) -> None:
+    """Validate every device's readings, keep what is rejected, and export metrics, until stopped."""
+    from iotxmpp import Controller
+
+    log = logging.getLogger("iotxmpp")
+    log.setLevel(min(logging.INFO, logging.getLogger().level))
+    controller = Controller(chosen_account(account, "controller"), store=store, metrics_port=metrics_port)
+
+    async def serve() -> None:
+        from iotxmpp.cli.signals import stopping
+
+        async with stopping() as stop, controller:
+            log.info("controlling as %s; metrics at %s", controller.jid, controller.metrics_url)
+            await stop.wait()
+
+    asyncio.run(serve())
+
+
+@app.command("rejected")
+def rejected(
+    account: AccountOption = None,
+    store: StoreOption = None,
+    device: Annotated[str | None, typer.Option(help="Only of this device.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1)] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """List what failed validation, with its reason."""
+    from iotxmpp.controller import Store, default_store_url
+
+    url = store or default_store_url(chosen_account(account, "controller").jid)
+    with closing(Store(url)) as opened:
+        rows = [asdict(rejection) for rejection in opened.rejections(device=device, limit=limit)]
+    if as_json:
+        for row in rows:
+            print_json(row)
+    else:
+        for row in rows:
+            row["time"] = f"{datetime.fromtimestamp(row['time']).astimezone():%Y-%m-%d %H:%M:%S}"
+        print_table(rows, ("time", "device", "node", "item", "code", "error"))

@@ -1,0 +1,112 @@
+"""`iotxmpp demo`: a server, devices and a controller on this machine, live in the terminal."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iotxmpp.errors import ConfigError, IotxmppError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from iotxmpp.demo.stage import Stage
+    from iotxmpp.demo.story import Play, Story
+
+_REFRESH = 0.5
+
+
+def demo(
+    server: Annotated[
+        str, typer.Option(help="prosody, ejabberd or memory; default: the server that is installed.")
+    ] = "",
+    seconds: Annotated[
+        float | None, typer.Option(help="End by itself after so many seconds, with a summary.", min=1)
+    ] = None,
+    metrics_port: Annotated[int, typer.Option(help="Port of the Prometheus metrics; 0 chooses.")] = 0,
+    picture: Annotated[Path | None, typer.Option(help="Write the last table as an SVG picture.")] = None,
+) -> None:
+    """Run a server, five devices and a controller, and call a command on each device."""
+    asyncio.run(_demo(_stage(server), seconds, metrics_port, picture))
+
+
+def _stage(server: str) -> "Stage":
+    from iotxmpp.cli.server import KINDS, chosen_kind
+    from iotxmpp.demo.stage import MemoryStage, ServerStage
+
+    if server == "memory":
+        return MemoryStage()
+    if server and server not in KINDS:
+        raise ConfigError(f"server {server!r}: choose {', '.join(KINDS)} or memory")
+    return ServerStage(chosen_kind(server))
+
+
+async def _demo(stage: "Stage", seconds: float | None, metrics_port: int, picture: Path | None) -> None:
+    from rich.console import Console
+
+    from iotxmpp.cli.signals import stopping
+    from iotxmpp.demo.story import Play
+
+    console = Console(record=picture is not None)
+    console.print("starting a server and devices; Ctrl+C ends the demo")
+    async with stopping() as stop, stage:
+        play = Play(stage, metrics_port=metrics_port)
+        async with play.controller:
+            shown = asyncio.create_task(_show(console, stage, play))
+            try:
+                await play.act(stop, seconds)
+            finally:
+                shown.cancel()
+                await asyncio.gather(shown, return_exceptions=True)
+        await play.end()
+    if picture is not None:
+        console.save_svg(str(picture), title="iotxmpp demo")
+    _summarise(console, play.story)
+
+
+async def _show(console: "Console", stage: "Stage", play: "Play") -> None:
+    """Draws the table again and again; where there is no terminal, once at the end."""
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False) as live:
+        try:
+            while True:
+                live.update(_table(stage, play), refresh=True)
+                await asyncio.sleep(_REFRESH)
+        finally:
+            live.update(_table(stage, play), refresh=True)
+
+
+def _table(stage: "Stage", play: "Play") -> "RenderableType":
+    from iotxmpp.cli.table import fleet_table
+
+    metrics = play.controller.metrics_url
+    return fleet_table(
+        play.controller.devices,
+        title=f"iotxmpp demo: {stage.where}",
+        caption=f"metrics for Prometheus: {metrics}" if metrics else "",
+        last=lambda name: _command(play.story, name),
+    )
+
+
+def _command(story: "Story", name: str) -> str:
+    device = story.devices.get(name)
+    if device is None:
+        return ""
+    if device.failure:
+        return f"{device.role.call}\nfailed: {device.failure}"
+    return f"{device.role.call}\n→ {device.answer if device.answer is not None else '…'}"
+
+
+def _summarise(console: "Console", story: "Story") -> None:
+    faults = story.faults()
+    seen = sum(device.readings > 0 for device in story.devices.values())
+    answered = sum(device.answer is not None for device in story.devices.values())
+    console.print(
+        f"{seen} of {len(story.devices)} devices seen, "
+        f"{sum(device.readings for device in story.devices.values())} readings, {story.rejected} rejected, "
+        f"{answered} of {len(story.devices)} commands answered"
+    )
+    if faults:
+        raise IotxmppError("the demo failed: " + "; ".join(faults))

@@ -1,0 +1,52 @@
+"""Options that several commands share, and which account they act for."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iotxmpp.account import ACCOUNT_VARIABLE, Account
+from iotxmpp.errors import ConfigError
+
+AccountOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--account",
+        "-a",
+        help=f"Account file to act for; else ${ACCOUNT_VARIABLE}, else that of `iotxmpp server run`.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def server_directory() -> Path:
+    """Where `iotxmpp server run` keeps its server, unless told otherwise."""
+    if os.geteuid() == 0:  # the server runs as another user, who may not enter root's home
+        return Path("/var/lib/iotxmpp/server")
+    home = os.environ.get("XDG_DATA_HOME")
+    return (Path(home) if home else Path.home() / ".local/share") / "iotxmpp/server"
+
+
+def chosen_account(given: Path | None, role: str) -> Account:
+    """The account to act for.
+
+    Args:
+        given: The file from the command line, if any.
+        role: `admin` or `controller`: which account of the local server to fall back to.
+
+    Raises:
+        ConfigError: There is none, or its file is wrong.
+    """
+    named = os.environ.get(ACCOUNT_VARIABLE)
+    local = server_directory() / f"{role}.toml"
+    if given is not None:
+        return Account.load(given)
+    if named:
+        return Account.load(Path(named))
+    if local.exists():
+        return Account.load(local)
+    raise ConfigError(
+        f"no account: give --account FILE, set {ACCOUNT_VARIABLE}, or start a local server with"
+        f" `iotxmpp server run` (it would write {local})"
+    )

@@ -1,0 +1,46 @@
+"""How data is printed: a table for people, JSON for scripts."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import typer
+
+from iotxmpp.readings import Value
+from iotxmpp.units import shown_unit
+
+
+def print_json(data: object) -> None:
+    """One JSON document on one line, at once, so that a pipe sees it."""
+    typer.echo(json.dumps(data, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> None:
+    """A table whose columns are keys of the rows."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    names = list(columns)
+    table = Table(*names)
+    for row in rows:
+        table.add_row(*(escape(str(row.get(name, ""))) for name in names))
+    Console().print(table)
+
+
+def show_value(value: Value, unit: str | None) -> str:
+    """A reading's value for people, such as `21.5 °C`, `on` or `open`."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{text} {shown_unit(unit)}" if unit else text
+
+
+def show_age(seconds: float) -> str:
+    """An age for people, such as `3 s`, `12 min` or `5 h`."""
+    minute, hour, day = 60, 3600, 86400
+    if seconds < minute:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < hour:
+        return f"{seconds / minute:.0f} min"
+    return f"{seconds / hour:.0f} h" if seconds < 2 * day else f"{seconds / day:.0f} days"

@@ -1,0 +1,80 @@
+"""Calls a command on a device and says what became of it."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from iotxmpp.commands import call_element, command_error, read_reply
+from iotxmpp.errors import (
+    ArgumentsError,
+    CommandFailedError,
+    DeviceAwayError,
+    LinkDownError,
+    NoAnswerError,
+    NotAllowedError,
+    StanzaError,
+    UnknownCommandError,
+)
+from iotxmpp.link import Link
+
+OnOutcome = Callable[[str, float], None]
+"""Told the outcome, one of a small closed set, and the seconds that it took."""
+
+_OUTCOMES: tuple[tuple[type[Exception], str], ...] = (
+    (CommandFailedError, "failed"),
+    (ArgumentsError, "wrong-arguments"),
+    (UnknownCommandError, "unknown-command"),
+    (NotAllowedError, "not-allowed"),
+    (DeviceAwayError, "away"),
+    (NoAnswerError, "no-answer"),
+    (LinkDownError, "link-down"),
+)
+
+
+def outcome_of(error: BaseException) -> str:
+    """A command's error as a short word for a metric's label."""
+    return next((word for kind, word in _OUTCOMES if isinstance(error, kind)), "error")
+
+
+@contextmanager
+def measured(on_outcome: OnOutcome) -> Iterator[None]:
+    """Tells what became of the call inside, and how long it took."""
+    started = time.monotonic()
+    outcome = "cancelled"
+    try:
+        yield
+        outcome = "ok"
+    except Exception as error:
+        outcome = outcome_of(error)
+        raise
+    finally:
+        on_outcome(outcome, time.monotonic() - started)
+
+
+async def call_command(
+    link: Link, to: str, command: str, arguments: Mapping[str, Any], *, timeout: float
+) -> Any:  # noqa: ANN401  # whatever the command gives
+    """Calls a command of a session, and returns its result.
+
+    The call expires with the timeout, so that a device that gets it late does not start it.
+
+    Args:
+        link: The link to send by.
+        to: The full JID.
+        command: The command's name.
+        arguments: Its arguments.
+        timeout: Seconds to wait for the answer.
+
+    Raises:
+        CommandError: It was not carried out as asked; its subclass says how.
+        NoAnswerError: No answer in time: it may have been carried out.
+        LinkDownError: The link went down: it may have been carried out.
+    """
+    element = call_element(command, arguments, id=secrets.token_hex(8), expires=time.time() + timeout)
+    try:
+        answer = await link.call(to, element, timeout=timeout)
+    except StanzaError as error:
+        raise command_error(error) from error
+    return read_reply(answer)

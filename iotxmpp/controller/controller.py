@@ -1,0 +1,275 @@
+"""The controller: give it handlers, and run it."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from types import MappingProxyType, TracebackType
+from typing import Any, Self, TypeVar, overload
+
+from pydantic import SecretStr
+
+from iotxmpp.account import Account
+from iotxmpp.addresses import DeviceId, bare_jid, device_id, domain, local_part
+from iotxmpp.controller.declared import PresenceHandler, ReadingHandler
+from iotxmpp.controller.device import Device
+from iotxmpp.controller.metrics import Metrics, MetricsServer
+from iotxmpp.controller.rejection import Rejection
+from iotxmpp.controller.running import run_until_signal
+from iotxmpp.controller.session import Session
+from iotxmpp.controller.store import Store, default_store_url
+from iotxmpp.controller.writer import RejectionWriter
+from iotxmpp.errors import InvalidError, UnknownDeviceError
+from iotxmpp.link import Link
+from iotxmpp.senml import check_name
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Controller:
+    """Watches over devices: takes their readings, follows their presence, calls their commands.
+
+    ```python
+    controller = Controller("house@example.org")
+
+    @controller.on_reading("temperature")
+    async def too_hot(reading: Reading, device: Device) -> None:
+        if reading.value > 30:
+            print(await device.call("water", seconds=20))
+
+    controller.run()
+    ```
+
+    Args:
+        account: The controller's account, or its JID; then the password comes from `password`, the
+            environment, or the account file that the environment names.
+        password: The password, where a JID is given.
+        devices: The devices, by id or JID; None takes all whose nodes this account may read.
+        store: Where rejections are kept, a SQLAlchemy URL; a SQLite file in the state directory unless given.
+        metrics_port: The port on 127.0.0.1 that serves metrics to Prometheus; 0 takes a free one, None serves
+            none.
+        link: The link to use instead of XMPP; for tests.
+        discover_every: Seconds from one look for new devices to the next.
+
+    Raises:
+        InvalidError: The JID or a device is no such thing.
+    """
+
+    def __init__(  # noqa: PLR0913  # each is a choice of its own
+        self,
+        account: str | Account,
+        *,
+        password: str | None = None,
+        devices: Iterable[str] | None = None,
+        store: str | None = None,
+        metrics_port: int | None = None,
+        link: Link | None = None,
+        discover_every: float = 10.0,
+    ) -> None:
+        if discover_every <= 0:
+            raise InvalidError(f"discover_every {discover_every}: must be a positive number of seconds")
+        self._given = account
+        self._jid = account.jid if isinstance(account, Account) else bare_jid(account)
+        self._password = password
+        self._named = None if devices is None else _named(devices, domain(self._jid))
+        self._store_url = store
+        self._metrics_port = metrics_port
+        self._link = link
+        self._every = discover_every
+        self._readings: list[ReadingHandler] = []
+        self._presences: list[PresenceHandler] = []
+        self._session: Session | None = None
+        self._writer: RejectionWriter | None = None
+        self._server: MetricsServer | None = None
+        self._stack: AsyncExitStack | None = None
+        self.metrics = Metrics()
+
+    @property
+    def jid(self) -> str:
+        """The controller's bare JID."""
+        return self._jid
+
+    @overload
+    def on_reading(self, handler: F, /) -> F: ...
+
+    @overload
+    def on_reading(self, /, *channels: str) -> Callable[[F], F]: ...
+
+    def on_reading(self, /, *channels: Any) -> Any:
+        """Declares a handler of accepted readings, of the named channels or of all.
+
+        Its first parameter's annotation says what it is given: `Reading` for each reading, `float`, `int`,
+        `bool` or `str` for each value of that type, or a pydantic model, made of the values that one pack has
+        for one time and whose channels match the model's fields by name or alias. Its optional second one,
+        `device: Device`, is given the device. A plain function runs in a thread of its own, an async one on
+        the loop. A handler gets its calls one after another.
+
+        Raises:
+            InvalidError: An annotation cannot be served, or the controller runs already.
+        """
+        self._check_not_running()
+        if len(channels) == 1 and callable(channels[0]):
+            self._readings.append(ReadingHandler.of(channels[0], ()))
+            return channels[0]
+        for channel in channels:
+            if not isinstance(channel, str):
+                raise InvalidError(f"on_reading: {channel!r} is no channel's name")
+            check_name(channel, "on_reading")
+
+        def declare(handler: F) -> F:
+            self._check_not_running()
+            self._readings.append(ReadingHandler.of(handler, channels))
+            return handler
+
+        return declare
+
+    def on_presence(self, handler: F, /) -> F:
+        """Declares a handler of `(device: Device)` or `(device: Device, presence: Presence)`.
+
+        It is called when a device comes, goes, or says something new of itself in its presence. When our own
+        link goes down nothing is known, and nothing is told; afterwards only what has changed.
+
+        Raises:
+            InvalidError: An annotation cannot be served, or the controller runs already.
+        """
+        self._check_not_running()
+        self._presences.append(PresenceHandler.of(handler))
+        return handler
+
+    @property
+    def devices(self) -> Mapping[str, Device]:
+        """The devices by id; empty while the controller does not run."""
+        return MappingProxyType({}) if self._session is None else self._session.registry.devices
+
+    def device(self, name: str) -> Device:
+        """The device of an id.
+
+        Raises:
+            UnknownDeviceError: There is none; the text names those that are.
+        """
+        return self._running().registry.device(name)
+
+    async def wait_for(
+        self, name: str, *, online: bool | None = True, timeout: float | None = 30.0
+    ) -> Device:
+        """Waits until a device is known, and online or offline.
+
+        Args:
+            name: Its id.
+            online: What it must be; None for either.
+            timeout: Seconds to wait; None for ever.
+
+        Raises:
+            NoAnswerError: It was not so in time.
+        """
+        return await self._running().registry.wait_for(name, online=online, timeout=timeout)
+
+    async def rejections(
+        self, device: str | None = None, since: float | None = None, limit: int = 100
+    ) -> list[Rejection]:
+        """The newest rejections that are kept, the oldest of them first.
+
+        Args:
+            device: Only this device's.
+            since: Only those that came then or later, in seconds since 1970.
+            limit: At most so many.
+
+        Raises:
+            StoreError: They could not be read.
+        """
+        self._running()
+        if self._writer is None:
+            return []
+        return await self._writer.rejections(device, since, limit)
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Where the metrics are served; None where they are not."""
+        return None if self._server is None else self._server.url
+
+    async def __aenter__(self) -> Self:
+        """Connects, and finds the devices.
+
+        Raises:
+            ConfigError: There is no password, the store is of another version, or the metrics' port is taken.
+            ConnectError: No session with the server could be made; its subclass says how.
+            StoreError: The store cannot be opened.
+        """
+        self._check_not_running()
+        async with AsyncExitStack() as stack:
+            account, link = self._account_and_link()
+            stack.callback(self._forget)
+            self._writer = await self._open_store(stack)
+            if self._metrics_port is not None:
+                self._server = MetricsServer(self.metrics, self._metrics_port)
+                stack.push_async_callback(asyncio.to_thread, self._server.close)
+            self._session = Session(
+                account=account,
+                link=link,
+                metrics=self.metrics,
+                writer=self._writer,
+                named=self._named,
+                readings=tuple(self._readings),
+                presences=tuple(self._presences),
+                every=self._every,
+            )
+            await self._session.open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Lets handlers finish, closes the link, and writes what waits to the store."""
+        if self._stack is not None:
+            await self._stack.__aexit__(kind, error, trace)
+
+    def run(self) -> None:
+        """Runs until SIGINT or SIGTERM.
+
+        Raises:
+            SystemExit: It could not start; one line on standard error says why.
+        """
+        run_until_signal(self)
+
+    async def _open_store(self, stack: AsyncExitStack) -> RejectionWriter:
+        store = await asyncio.to_thread(Store, self._store_url or default_store_url(self._jid))
+        writer = RejectionWriter(store, on_failure=self.metrics.store_failure, on_lost=self.metrics.lost)
+        stack.push_async_callback(writer.close)
+        return writer
+
+    def _account_and_link(self) -> tuple[Account, Link]:
+        if self._link is not None:
+            if isinstance(self._given, Account):
+                return self._given, self._link
+            return Account(jid=self._jid, password=SecretStr(self._password or "")), self._link
+        account = self._given
+        if not isinstance(account, Account):
+            account = Account.find(account, password=self._password)
+        from iotxmpp.xmpp import XmppLink  # noqa: PLC0415  # a controller with another link needs no slixmpp
+
+        return account, XmppLink(account)
+
+    def _running(self) -> Session:
+        if self._session is None:
+            raise UnknownDeviceError("the controller does not run: use it in 'async with controller:'")
+        return self._session
+
+    def _check_not_running(self) -> None:
+        if self._session is not None:
+            raise InvalidError("the controller runs already: declare handlers before, and enter it once")
+
+    def _forget(self) -> None:
+        self._session = self._writer = self._server = self._stack = None
+
+
+def _named(devices: Iterable[str], home: str) -> dict[DeviceId, str]:
+    """Devices, given by id or JID, as JIDs by id."""
+    if isinstance(devices, str):
+        raise InvalidError(f"devices: {devices!r} is one text; give a list, such as [{devices!r}]")
+    named: dict[DeviceId, str] = {}
+    for given in devices:
+        jid = bare_jid(given) if "@" in given else f"{device_id(given)}@{home}"
+        name = device_id(local_part(jid))
+        if named.setdefault(name, jid) != jid:
+            raise InvalidError(f"devices: {named[name]} and {jid} have the same id {name}; ids are unique")
+    return named

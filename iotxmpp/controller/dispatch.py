@@ -1,0 +1,105 @@
+"""Gives readings and presences to the user's handlers.
+
+A slow handler holds up neither the others nor the intake, until its queue is full: then the intake waits,
+because nothing is dropped.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from pydantic import ValidationError
+
+from iotxmpp.controller.declared import PresenceHandler, ReadingHandler
+from iotxmpp.controller.device import Device
+from iotxmpp.controller.handlers import name_of
+from iotxmpp.controller.metrics import Metrics
+from iotxmpp.controller.registry import Change
+from iotxmpp.controller.rejection import Origin, Rejection
+from iotxmpp.controller.worker import Arguments, Worker
+from iotxmpp.link import Presence
+from iotxmpp.readings import Reading
+from iotxmpp.validation import explain
+
+log = logging.getLogger(__name__)
+
+GRACE = 5.0
+"""Seconds that handlers have at the end to finish what waits."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sample:
+    """Readings for one call, and where they came from."""
+
+    device: Device
+    origin: Origin
+    part: tuple[Reading, ...]
+
+
+class Dispatcher:
+    """All handlers of a running controller.
+
+    Args:
+        readings: Handlers of readings.
+        presences: Handlers of presence.
+        metrics: Counts those that raise.
+        reject: Takes the rejection of a sample that a handler's model refuses.
+    """
+
+    def __init__(
+        self,
+        readings: Sequence[ReadingHandler],
+        presences: Sequence[PresenceHandler],
+        metrics: Metrics,
+        reject: Callable[[Rejection], None],
+    ) -> None:
+        self._reject = reject
+        count = metrics.handler_error
+        self._readings = [
+            (each, Worker(each.function, partial(self._of_sample, each), count)) for each in readings
+        ]
+        self._presences = [Worker(each.function, partial(_of_change, each), count) for each in presences]
+
+    async def readings(self, device: Device, origin: Origin, readings: Sequence[Reading]) -> None:
+        """Gives a pack's accepted readings to the handlers that are for them."""
+        for handler, worker in self._readings:
+            chosen = [each for each in readings if not handler.channels or each.channel in handler.channels]
+            for part in handler.want.parts(chosen):
+                await worker.put(_Sample(device=device, origin=origin, part=part))
+
+    async def presence(self, device: Device, presence: Presence) -> None:
+        """Tells a change of presence."""
+        for worker in self._presences:
+            await worker.put((device, presence))
+
+    async def close(self, grace: float = GRACE) -> None:
+        """Lets the handlers finish what waits, for some seconds, and ends them."""
+        finishing = [worker.finish() for _, worker in self._readings]
+        finishing += [worker.finish() for worker in self._presences]
+        closing = [worker.close() for _, worker in self._readings]
+        closing += [worker.close() for worker in self._presences]
+        try:
+            async with asyncio.timeout(grace):
+                await asyncio.gather(*finishing)
+        except TimeoutError:
+            log.warning("handlers did not finish within %s s", grace)
+        finally:
+            await asyncio.gather(*closing)
+
+    def _of_sample(self, handler: ReadingHandler, sample: _Sample) -> Arguments | None:
+        try:
+            argument = handler.want.argument(sample.part)
+        except ValidationError as error:
+            text = explain(error, f"handler {name_of(handler.function)}: {error.title}")
+            values = {reading.channel: reading.value for reading in sample.part}
+            self._reject(sample.origin.rejection("model", text, json.dumps(values)))
+            return None
+        return (argument,), {handler.device: sample.device} if handler.device else {}
+
+
+def _of_change(handler: PresenceHandler, change: Change) -> Arguments:
+    device, presence = change
+    return (device,), {handler.presence: presence} if handler.presence else {}

@@ -1,0 +1,170 @@
+"""What a controller tells Prometheus. The only importer of prometheus_client.
+
+Labels are bounded: device ids are slugs, channels are those that a device describes, the rest is ours.
+"""
+
+from collections import defaultdict
+
+from iotxmpp.controller.rejection import Code
+from iotxmpp.errors import ConfigError
+from iotxmpp.readings import Reading
+
+try:
+    from prometheus_client import (
+        CollectorRegistry,
+        Counter,
+        Gauge,
+        Histogram,
+        generate_latest,
+        start_http_server,
+    )
+except ImportError as error:
+    raise ConfigError(
+        f"the controller needs prometheus_client ({error}); run: pip install iotxmpp[controller]"
+    ) from error
+
+_DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400)
+_DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The metrics of one controller, in a registry of their own.
+
+    Attributes:
+        registry: The registry, for those who export it by themselves.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        own = self.registry
+        self._link = Gauge("iotxmpp_link_up", "1 while the link to the server is up.", registry=own)
+        self._devices = Gauge("iotxmpp_devices", "Devices that the controller knows.", registry=own)
+        self._online = Gauge(
+            "iotxmpp_device_online", "1 while the device is known to be online.", ["device"], registry=own
+        )
+        self._packs = Counter("iotxmpp_packs", "Packs received.", ["device"], registry=own)
+        self._readings = Counter("iotxmpp_readings", "Readings accepted.", ["device"], registry=own)
+        self._rejected = Counter(
+            "iotxmpp_rejected", "Rejections, by reason.", ["device", "code"], registry=own
+        )
+        self._value = Gauge(
+            "iotxmpp_reading_value",
+            "The last value of a channel; true is 1.",
+            ["device", "channel", "unit"],
+            registry=own,
+        )
+        self._delay = Histogram(
+            "iotxmpp_reading_delay_seconds",
+            "From the reading, by the device's clock, to its acceptance, by ours.",
+            buckets=_DELAYS,
+            registry=own,
+        )
+        self._command = Histogram(
+            "iotxmpp_command_seconds",
+            "From a command's call to its outcome.",
+            ["command", "outcome"],
+            buckets=_DURATIONS,
+            registry=own,
+        )
+        self._handler_errors = Counter(
+            "iotxmpp_handler_errors", "Handlers that raised.", ["handler"], registry=own
+        )
+        self._store_failures = Counter(
+            "iotxmpp_store_failures", "Attempts to write to the store that failed.", registry=own
+        )
+        self._lost = Counter(
+            "iotxmpp_rejections_lost", "Rejections that the store did not take.", registry=own
+        )
+        self._shown: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+
+    def link_up(self, *, up: bool) -> None:
+        """The link went up or down."""
+        self._link.set(up)
+
+    def devices(self, count: int) -> None:
+        """So many devices are known."""
+        self._devices.set(count)
+
+    def device_online(self, device: str, *, online: bool) -> None:
+        """A device came or went."""
+        self._online.labels(device).set(online)
+
+    def pack(self, device: str, readings: int) -> None:
+        """A pack came, and so many of its readings were accepted."""
+        self._packs.labels(device).inc()
+        self._readings.labels(device).inc(readings)
+
+    def reading(self, device: str, reading: Reading, now: float, *, described: bool) -> None:
+        """A reading was accepted; its value is shown if the device describes its channel."""
+        self._delay.observe(max(0.0, now - reading.time))
+        if described and not isinstance(reading.value, str):
+            unit = reading.unit or ""
+            self._shown[device].add((reading.channel, unit))
+            self._value.labels(device, reading.channel, unit).set(reading.value)
+
+    def rejected(self, device: str, code: Code) -> None:
+        """Something was rejected."""
+        self._rejected.labels(device, code).inc()
+
+    def command(self, command: str, outcome: str, seconds: float) -> None:
+        """A command ended."""
+        self._command.labels(command, outcome).observe(seconds)
+
+    def handler_error(self, handler: str) -> None:
+        """A handler raised."""
+        self._handler_errors.labels(handler).inc()
+
+    def store_failure(self) -> None:
+        """The store could not be written."""
+        self._store_failures.inc()
+
+    def lost(self, count: int) -> None:
+        """So many rejections could not be kept."""
+        self._lost.inc(count)
+
+    def described(self, device: str, channels: dict[str, str | None]) -> None:
+        """A device described itself: values of other channels, or in other units, are shown no more."""
+        for channel, unit in tuple(self._shown[device]):
+            if channel not in channels or (channels[channel] or "") != unit:
+                self._shown[device].discard((channel, unit))
+                self._value.remove(device, channel, unit)
+
+    def forget(self, device: str) -> None:
+        """A device was removed: what is shown of its state goes; what was counted stays."""
+        self.described(device, {})
+        del self._shown[device]
+        self._online.remove(device)
+
+    def text(self) -> str:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry).decode()
+
+
+class MetricsServer:
+    """Serves a controller's metrics over HTTP.
+
+    Args:
+        metrics: What to serve.
+        port: The port; 0 takes a free one.
+        address: The address to listen at.
+
+    Attributes:
+        url: Where the metrics are.
+
+    Raises:
+        ConfigError: The port cannot be listened at.
+    """
+
+    def __init__(self, metrics: Metrics, port: int, address: str = "127.0.0.1") -> None:
+        try:
+            self._server, self._thread = start_http_server(port, address, metrics.registry)
+        except (OSError, OverflowError) as error:
+            raise ConfigError(f"metrics port {port} on {address}: {error}; choose another") from error
+        host = f"[{address}]" if ":" in address else address
+        self.url = f"http://{host}:{self._server.server_port}/metrics"
+
+    def close(self) -> None:
+        """Stops serving; blocks for up to half a second."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

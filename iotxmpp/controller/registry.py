@@ -1,0 +1,174 @@
+"""The devices that a controller knows, and what their presence says."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from xml.etree.ElementTree import tostring
+
+from iotxmpp.addresses import DeviceId, bare_jid
+from iotxmpp.controller.device import Device
+from iotxmpp.controller.metrics import Metrics
+from iotxmpp.controller.rejection import Origin, Rejection
+from iotxmpp.errors import InvalidError, NoAnswerError, UnknownDeviceError
+from iotxmpp.link import LinkState, Presence
+from iotxmpp.status import TAG, DeviceStatus, parse_status
+
+log = logging.getLogger(__name__)
+
+MAX_EARLY = 10_000
+"""Accounts whose presence is held because discovery may yet find that they are devices."""
+
+MAX_SESSIONS = 16
+"""Presences that are held of one of them."""
+
+MOST_NAMED = 20
+"""Known devices that an error names."""
+
+Change = tuple[Device, Presence]
+"""What handlers of presence are told."""
+
+
+class Registry:
+    """Devices by id and by JID.
+
+    Args:
+        metrics: Where their number and state are shown.
+        reject: Takes the rejection of a bad status.
+    """
+
+    def __init__(self, metrics: Metrics, reject: Callable[[Rejection], None]) -> None:
+        self._metrics = metrics
+        self._reject = reject
+        self._devices: dict[str, Device] = {}
+        self._by_jid: dict[str, Device] = {}
+        # The server tells presence as soon as ours is there, which can be before discovery's answer.
+        self._early: dict[str, dict[str, Presence]] = {}
+        self._changed = asyncio.Event()
+
+    @property
+    def devices(self) -> Mapping[str, Device]:
+        """The devices by id."""
+        return MappingProxyType(self._devices)
+
+    def device(self, name: str) -> Device:
+        """The device of an id.
+
+        Raises:
+            UnknownDeviceError: There is none; the text names those that are.
+        """
+        device = self._devices.get(name)
+        if device is None:
+            known = ", ".join(sorted(self._devices)[:MOST_NAMED]) or "none yet"
+            more = ", …" if len(self._devices) > MOST_NAMED else ""
+            raise UnknownDeviceError(f"no device {name!r} is known; known are: {known}{more}")
+        return device
+
+    def add(self, device: Device) -> list[Change]:
+        """Adds a device, and takes the presences that came before it was known."""
+        self._devices[device.id] = device
+        self._by_jid[device.jid] = device
+        self._metrics.devices(len(self._devices))
+        changes = [self.take(presence) for presence in self._early.pop(device.jid, {}).values()]
+        self._note(device)
+        return [change for change in changes if change is not None]
+
+    def remove(self, name: DeviceId) -> None:
+        """Forgets a device."""
+        device = self._devices.pop(name, None)
+        if device is not None:
+            del self._by_jid[device.jid]
+            self._metrics.devices(len(self._devices))
+            self._metrics.forget(name)
+
+    def take(self, presence: Presence) -> Change | None:
+        """Takes a presence in; gives what handlers are to be told, if anything."""
+        bare = _bare(presence.sender)
+        device = self._by_jid.get(bare)
+        if device is None:
+            self._hold(bare, presence)
+            return None
+        if presence.available:
+            device.hear()
+        device.sessions.see(presence, self._status(device, presence))
+        self._note(device)
+        return _news(device)
+
+    def link_changed(self, state: LinkState) -> None:
+        """Our own link went down or up; handlers are told nothing by that alone."""
+        if state.up and not state.resumed:
+            self._early.clear()
+        for device in self._devices.values():
+            if state.up:
+                device.sessions.link_up(resumed=state.resumed)
+            else:
+                device.sessions.link_down()
+            self._note(device)
+
+    def settle(self) -> Iterator[Change]:
+        """Counts as offline who was seen before this session, and not since; gives what is to be told."""
+        for device in tuple(self._devices.values()):
+            device.sessions.settle()
+            self._note(device)
+            change = _news(device)
+            if change is not None:
+                yield change
+
+    async def wait_for(self, name: str, *, online: bool | None, timeout: float | None) -> Device:
+        """Waits until a device is known, and online or offline.
+
+        Args:
+            name: Its id.
+            online: What it must be; None for either.
+            timeout: Seconds to wait; None for ever.
+
+        Raises:
+            NoAnswerError: It was not so in time.
+        """
+        wanted = {True: "online", False: "offline", None: "known"}[online]
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    device = self._devices.get(name)
+                    if device is not None and (online is None or device.state == wanted):
+                        return device
+                    await self._changed.wait()
+        except TimeoutError as error:
+            device = self._devices.get(name)
+            state = "not known" if device is None else device.state
+            raise NoAnswerError(f"device {name!r}: not {wanted} within {timeout} s; it is {state}") from error
+
+    def _note(self, device: Device) -> None:
+        self._metrics.device_online(device.id, online=device.online)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _hold(self, bare: str, presence: Presence) -> None:
+        log.debug("presence of %s, which is no known device", presence.sender)
+        held = self._early.pop(bare, {})
+        held.pop(presence.sender, None)
+        if presence.available and len(held) < MAX_SESSIONS:
+            held[presence.sender] = presence
+        if held and len(self._early) < MAX_EARLY:
+            self._early[bare] = held
+
+    def _status(self, device: Device, presence: Presence) -> DeviceStatus | None:
+        try:
+            return parse_status(presence.extensions)
+        except InvalidError as error:
+            origin = Origin(device=device.id, node="presence", publisher=presence.sender)
+            bad = next(each for each in presence.extensions if each.tag == TAG)
+            self._reject(origin.rejection("status", error, tostring(bad, encoding="unicode")))
+            return None
+
+
+def _news(device: Device) -> Change | None:
+    presence = device.sessions.news()
+    return None if presence is None else (device, presence)
+
+
+def _bare(jid: str) -> str:
+    try:
+        return bare_jid(jid)
+    except InvalidError:
+        return jid

@@ -1,0 +1,131 @@
+"""A controller that runs: everything between the opening of its store and the end of its link."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+
+from iotxmpp.account import Account
+from iotxmpp.addresses import DeviceId, domain
+from iotxmpp.controller.declared import PresenceHandler, ReadingHandler
+from iotxmpp.controller.device import Device
+from iotxmpp.controller.discovery import Discovery
+from iotxmpp.controller.dispatch import Dispatcher
+from iotxmpp.controller.intake import Intake, Rejections
+from iotxmpp.controller.membership import Membership
+from iotxmpp.controller.metrics import Metrics
+from iotxmpp.controller.registry import Change, Registry
+from iotxmpp.controller.writer import RejectionWriter
+from iotxmpp.link import Link, LinkState, Presence
+
+log = logging.getLogger(__name__)
+
+SETTLE = 5.0
+"""Seconds after which the server has told the presence of everybody who is there."""
+
+
+class Session:
+    """One run of a controller.
+
+    Args:
+        account: The controller's account.
+        link: The link, not yet entered.
+        metrics: The metrics.
+        writer: Takes the rejections.
+        named: The JIDs of the only devices, by id; None for all.
+        readings: The handlers of readings.
+        presences: The handlers of presence.
+        every: Seconds from one discovery to the next.
+    """
+
+    def __init__(  # noqa: PLR0913  # one each of what it ties together
+        self,
+        *,
+        account: Account,
+        link: Link,
+        metrics: Metrics,
+        writer: RejectionWriter,
+        named: Mapping[DeviceId, str] | None,
+        readings: Sequence[ReadingHandler],
+        presences: Sequence[PresenceHandler],
+        every: float,
+    ) -> None:
+        self._account = account
+        self._link = link
+        self._metrics = metrics
+        self._named = named
+        self._handlers = readings, presences
+        self._every = every
+        self._rejections = Rejections(metrics, writer)
+        self.registry = Registry(metrics, self._rejections.take)
+        self._settling: asyncio.Task[None] | None = None
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Connects, and makes the first discovery; the stack takes it all back.
+
+        Raises:
+            ConnectError: The link could not be opened.
+        """
+        link = await stack.enter_async_context(self._link)
+        self._dispatcher = Dispatcher(*self._handlers, self._metrics, self._rejections.take)
+        stack.push_async_callback(self._dispatcher.close)
+        self._intake = Intake(self._metrics, self._rejections, self._dispatcher)
+        self._discovery = Discovery(
+            link=link,
+            service=self._account.service,
+            named=None if self._named is None else [self._member(*each) for each in self._named.items()],
+            member=self._member_found,
+            registry=self.registry,
+            tell=self._tell,
+        )
+        stack.callback(self._discovery.leave_all)
+        stack.callback(link.on_presence(self._take_presence))
+        stack.callback(link.on_state(self._link_changed))
+        self._link_changed(link.state)
+        stack.push_async_callback(self._stop_settling)
+        await link.announce(Presence())
+        await self._discovery.round()
+        task = asyncio.create_task(self._discovery.run(self._every), name="iotxmpp discovery")
+        stack.push_async_callback(_end, task)
+
+    def _member(self, name: DeviceId, jid: str) -> Membership:
+        on_command = self._metrics.command
+        device = Device(name, jid, link=self._link, on_command=on_command)
+        return Membership(device, service=self._account.service, link=self._link, intake=self._intake)
+
+    def _member_found(self, name: DeviceId) -> Membership:
+        return self._member(name, f"{name}@{domain(self._account.jid)}")
+
+    async def _take_presence(self, presence: Presence) -> None:
+        change = self.registry.take(presence)
+        if change is not None:
+            await self._tell(change)
+
+    async def _tell(self, change: Change) -> None:
+        await self._dispatcher.presence(*change)
+
+    def _link_changed(self, state: LinkState) -> None:
+        self._metrics.link_up(up=state.up)
+        self.registry.link_changed(state)
+        if not state.up:
+            log.warning("the link is down: %s", state.reason)
+            return
+        if not state.resumed:
+            self._discovery.renew()
+            if self._settling is not None:
+                self._settling.cancel()
+            self._settling = asyncio.create_task(self._settle(), name="iotxmpp presence settles")
+
+    async def _settle(self) -> None:
+        await asyncio.sleep(SETTLE)
+        for change in self.registry.settle():
+            await self._tell(change)
+
+    async def _stop_settling(self) -> None:
+        if self._settling is not None:
+            await _end(self._settling)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,131 @@
+"""What happens in the demo: a controller watches, and calls a command on each device."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+
+from iotxmpp.controller import Controller, Device, Store
+from iotxmpp.demo.cast import CAST, Role
+from iotxmpp.demo.stage import Stage
+from iotxmpp.errors import IotxmppError
+from iotxmpp.readings import Reading
+
+DISCOVER_EVERY = 1.0
+ONLINE_WITHIN = 60.0
+
+
+@dataclass(kw_only=True)
+class DeviceStory:
+    """What happened with one device.
+
+    Attributes:
+        role: Which device.
+        readings: How many of its readings came.
+        answer: What its command returned, as JSON; None while it has not.
+        failure: Why its command failed; empty while it has not.
+    """
+
+    role: Role
+    readings: int = 0
+    answer: str | None = None
+    failure: str = ""
+
+
+@dataclass(kw_only=True)
+class Story:
+    """What happened in the demo.
+
+    Attributes:
+        devices: By id.
+        rejected: How many readings, descriptions and statuses failed validation.
+        ended: Devices whose processes ended before the demo, with their last words.
+    """
+
+    devices: dict[str, DeviceStory] = field(
+        default_factory=lambda: {role.device: DeviceStory(role=role) for role in CAST}
+    )
+    rejected: int = 0
+    ended: list[str] = field(default_factory=list)
+
+    def faults(self) -> list[str]:
+        """What went wrong, a sentence each; empty if all went well."""
+        faults = list(self.ended)
+        for name, device in self.devices.items():
+            if not device.readings:
+                faults.append(f"{name}: no reading came")
+            if device.failure:
+                faults.append(f"{name}: {device.role.call}: {device.failure}")
+            elif device.answer is None:
+                faults.append(f"{name}: {device.role.call} was not answered")
+        if self.rejected:
+            faults.append(f"{self.rejected} rejected by validation")
+        return faults
+
+
+class Play:
+    """Plays the story on a stage.
+
+    Attributes:
+        story: What has happened so far.
+        controller: The controller of the demo.
+    """
+
+    def __init__(self, stage: Stage, *, metrics_port: int) -> None:
+        self.story = Story()
+        self._stage = stage
+        self._store = f"sqlite:///{stage.folder / 'controller.db'}"
+        self.controller = Controller(
+            stage.controller,
+            store=self._store,
+            metrics_port=metrics_port,
+            link=stage.link(),
+            discover_every=DISCOVER_EVERY,
+        )
+        self.controller.on_reading(self._count)
+
+    async def act(self, stop: asyncio.Event, seconds: float | None) -> None:
+        """Calls the commands while the controller runs, until the event is set or the seconds are over."""
+        calls = [asyncio.create_task(self._call(device)) for device in self.story.devices.values()]
+        try:
+            await _wait(stop, calls, seconds)
+        finally:
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    async def end(self) -> None:
+        """Once the controller has ended: which devices ended too early, and what was rejected."""
+        self.story.ended = [f"{each.device}: its process ended: {each.words}" for each in self._stage.ended()]
+        self.story.rejected = await asyncio.to_thread(_count_rejected, self._store)
+
+    async def _count(self, reading: Reading, device: Device) -> None:
+        del reading
+        self.story.devices[device.id].readings += 1
+
+    async def _call(self, device: DeviceStory) -> None:
+        role = device.role
+        try:
+            handle = await self.controller.wait_for(role.device, online=True, timeout=ONLINE_WITHIN)
+            answer = await handle.call_with(role.command, role.arguments)
+            device.answer = json.dumps(answer, ensure_ascii=False)
+        except IotxmppError as error:
+            device.failure = str(error)
+
+
+async def _wait(stop: asyncio.Event, calls: list[asyncio.Task[None]], seconds: float | None) -> None:
+    """Waits for the event, or so many seconds; a demo with a time does not end before its calls did."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({stopping}, timeout=seconds)
+        while not stopping.done() and (left := [call for call in calls if not call.done()]):
+            await asyncio.wait({stopping, *left}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+
+
+def _count_rejected(url: str) -> int:
+    store = Store(url)
+    try:
+        return store.count()
+    finally:
+        store.close()

@@ -1,0 +1,194 @@
+"""The heart of a server in memory: what its links speak to."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+from xml.etree.ElementTree import Element
+
+from iotxmpp.addresses import NodeAddress
+from iotxmpp.errors import CredentialsError, StanzaError, stanza_error
+from iotxmpp.link import Item, Presence, Request
+from iotxmpp.memory.pubsub import PubSub, copy_item
+from iotxmpp.memory.rosters import Rosters
+from iotxmpp.memory.session import End, Outcome, Reply, Session
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A request to another session, as its caller's end gives it."""
+
+    to: str
+    kind: Literal["get", "set"]
+    payload: Element
+
+
+class Hub:
+    """Accounts, sessions, and what travels between them.
+
+    Attributes:
+        delay: Seconds that every answer takes.
+        silenced: The accounts that get and give no answers.
+    """
+
+    def __init__(self, *, service: str, max_bytes: int) -> None:
+        self.service = service
+        self.max_bytes = max_bytes
+        self.passwords: dict[str, str] = {}
+        self.pubsub = PubSub()
+        self.rosters = Rosters()
+        self.delay = 0.0
+        self.silenced: set[str] = set()
+        self._sessions: dict[str, Session] = {}
+
+    def start(self, account: str, password: str, end: End) -> Session:
+        """Starts a session under a new full JID.
+
+        Raises:
+            CredentialsError: There is no such account, or this is not its password.
+        """
+        if self.passwords.get(account) != password:
+            raise CredentialsError(f"the server refused the name or the password of {account}")
+        session = Session(f"{account}/{secrets.token_hex(6)}", end)
+        self._sessions[session.jid] = session
+        return session
+
+    def end(self, session: Session) -> None:
+        """Ends a session; its followers see it leave."""
+        if self._sessions.pop(session.jid, None) is None:
+            return
+        session.finish()
+        if session.available:
+            session.presence = None
+            self._tell_followers(session.account, Presence(sender=session.jid, available=False))
+
+    def resume(self, session: Session) -> None:
+        """Goes on with a held session."""
+        session.resume()
+        self._decide(session.account)
+
+    def carry_out(
+        self, asker: Session, request: Callable[[], T], settle: Callable[[T | StanzaError], None]
+    ) -> None:
+        """Carries out a session's request at once, and brings the answer back."""
+        outcome: T | StanzaError
+        try:
+            outcome = request()
+        except StanzaError as error:
+            outcome = error
+        self._answer(asker, lambda: settle(outcome))
+
+    def check_service(self, service: str) -> None:
+        """Raises `UnreachableError` for a PubSub service that is not here."""
+        if service != self.service and service not in self.passwords:
+            raise stanza_error("remote-server-not-found", f"no PubSub service {service}")
+
+    def publish(self, session: Session, node: NodeAddress, item_id: str, payload: Element) -> None:
+        """Publishes an item and notifies every session of each subscriber."""
+        self.check_service(node.service)
+        notified = self.pubsub.publish(session.account, node, item_id, payload)
+        item = Item(node=node, id=item_id, payload=payload, publisher=session.account)
+        for account in notified:
+            for subscriber in self._available(account):
+                self._notify(subscriber, copy_item(item))
+
+    @staticmethod
+    def _notify(session: Session, item: Item) -> None:
+        session.deliver(lambda end: end.take_item(item))
+
+    def route(self, caller: Session, call: Call, reply: Reply) -> None:
+        """Brings a request to a session, and its answer back."""
+        callee = self._sessions.get(call.to)
+        if callee is None:
+            absent = stanza_error("service-unavailable", f"no session {call.to}")
+            self._answer(caller, lambda: reply(absent))
+            return
+        request = Request(sender=caller.jid, kind=call.kind, payload=call.payload)
+
+        def answered(outcome: Outcome) -> None:
+            callee.pass_on(lambda: self._answer(caller, lambda: reply(outcome), callee.account))
+
+        callee.deliver(lambda end: end.take_request(request, answered))
+
+    def announce(self, session: Session, presence: Presence) -> None:
+        """Makes a session's presence known; its first one also brings it what it missed."""
+        was_available = session.available
+        session.presence = replace(presence, sender=session.jid)
+        if presence.available or was_available:
+            self._tell_followers(session.account, session.presence)
+        if session.available and not was_available:
+            self._decide(session.account)
+            for followed in self.rosters.followed_by(session.account):
+                for other in self._available(followed):
+                    self._show(other, session)
+
+    def follow(self, follower: str, followed: str) -> None:
+        """Asks to follow; decided at once, or when the followed account comes online."""
+        if followed not in self.passwords:
+            return
+        if self.rosters.follows(follower, followed):
+            self._show_all(followed, follower)
+            return
+        self.rosters.ask(follower, followed)
+        self._decide(followed)
+
+    def unfollow(self, follower: str, followed: str) -> None:
+        """Ends a following; what was seen of the followed becomes unavailable (RFC 6121 section 3.3.3)."""
+        if self.rosters.follows(follower, followed):
+            for other in self._available(followed):
+                self._tell(follower, Presence(sender=other.jid, available=False))
+        self.rosters.end(follower, followed)
+
+    def forget_account(self, account: str) -> None:
+        """Forgets an account and everything of it; its sessions must have ended."""
+        self.passwords.pop(account, None)
+        self.pubsub.forget_account(account)
+        self.rosters.forget_account(account)
+
+    def _answer(self, asker: Session, settle: Callable[[], None], answerer: str = "") -> None:
+        if not self.silenced.isdisjoint((asker.account, answerer)):
+            return
+        loop = asyncio.get_running_loop()
+        if self.delay:
+            loop.call_later(self.delay, settle)
+        else:
+            loop.call_soon(settle)
+
+    def _decide(self, followed: str) -> None:
+        deciding = [session for session in self._available(followed) if not session.held]
+        if not deciding:
+            return
+        for follower in self.rosters.asking(followed):
+            admitted = any(session.admits(follower) for session in deciding)
+            self.rosters.decide(follower, followed, admitted=admitted)
+            if admitted:
+                self._show_all(followed, follower)
+
+    def _available(self, account: str) -> list[Session]:
+        return [it for it in self._sessions.values() if it.account == account and it.available]
+
+    def _show_all(self, followed: str, follower: str) -> None:
+        for other in self._available(followed):
+            for session in self._available(follower):
+                self._show(other, session)
+
+    def _show(self, other: Session, session: Session) -> None:
+        if other.presence is not None:
+            self._give_presence(session, other.presence)
+
+    def _tell_followers(self, followed: str, presence: Presence) -> None:
+        for follower in self.rosters.followers(followed):
+            self._tell(follower, presence)
+
+    def _tell(self, account: str, presence: Presence) -> None:
+        for session in self._available(account):
+            self._give_presence(session, presence)
+
+    @staticmethod
+    def _give_presence(session: Session, presence: Presence) -> None:
+        own = replace(presence, extensions=deepcopy(presence.extensions))
+        session.deliver(lambda end: end.take_presence(own))

@@ -1,0 +1,138 @@
+"""A house for agents: a server in memory, a device's account and nodes, and a controller that watches."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from pydantic import SecretStr
+
+from iotxmpp.about import About
+from iotxmpp.account import Account
+from iotxmpp.addresses import DeviceId, DeviceNodes
+from iotxmpp.agent import Agent
+from iotxmpp.backoff import Backoff
+from iotxmpp.commands import call_element, read_reply
+from iotxmpp.errors import InvalidError
+from iotxmpp.link import Item, NodePolicy, Presence
+from iotxmpp.memory import MemoryLink, MemoryServer
+from iotxmpp.payloads import json_text, pack_text
+from iotxmpp.readings import Reading
+from iotxmpp.senml import decode, parse_item_id, readings_of
+from iotxmpp.status import DeviceStatus, parse_status
+
+DEVICE = DeviceId("greenhouse")
+NODES = DeviceNodes(service="pubsub.example.org", device=DEVICE)
+CONTROLLER = "house@example.org"
+STRANGER = "stranger@example.org"
+
+quick = partial(Backoff, choose=lambda low, high: 0.0)
+"""Delays between attempts of no time."""
+
+
+def account(name: str, **more: Any) -> Account:  # noqa: ANN401  # an account's own fields
+    return Account(jid=f"{name}@example.org", password=SecretStr("secret"), **more)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 3.0) -> None:
+    """Returns as soon as the condition holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  # conditions of many kinds have no event in common
+            await asyncio.sleep(0.002)
+
+
+class House:
+    """What a controller sees of the greenhouse."""
+
+    def __init__(self, server: MemoryServer, watcher: MemoryLink) -> None:
+        self.server = server
+        self.watcher = watcher
+        self.items: list[Item] = []
+        self.presences: list[Presence] = []
+
+    async def take_item(self, item: Item) -> None:
+        self.items.append(item)
+
+    async def take_presence(self, presence: Presence) -> None:
+        self.presences.append(presence)
+
+    def agent(self, **more: Any) -> Agent:  # noqa: ANN401  # an agent's own arguments
+        agent = Agent(account("greenhouse", controllers=(CONTROLLER,)), **more)
+        agent._backoff = quick
+        return agent
+
+    @property
+    def readings(self) -> list[Reading]:
+        found: list[Reading] = []
+        for item in self.items:
+            if item.node == NODES.readings and item.payload is not None:
+                epoch, first = parse_item_id(item.id)
+                records = decode(pack_text(item.payload))
+                found += readings_of(records, device=DEVICE, epoch=epoch, first_seq=first)
+        return found
+
+    @property
+    def abouts(self) -> list[About]:
+        return [
+            About.model_validate_json(json_text(item.payload))
+            for item in self.items
+            if item.node == NODES.about and item.payload is not None
+        ]
+
+    def values(self, channel: str) -> list[object]:
+        return [reading.value for reading in self.readings if reading.channel == channel]
+
+    @property
+    def statuses(self) -> list[DeviceStatus]:
+        found = [parse_status(presence.extensions) for presence in self.presences]
+        return [status for status in found if status is not None]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return self.statuses[-1].problems if self.statuses else ()
+
+    async def call(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        expires: float | None = None,
+        by: MemoryLink | None = None,
+    ) -> Any:  # noqa: ANN401  # a command's result
+        await until(lambda: bool(self.presences))
+        element = call_element(name, arguments or {}, id="c1", expires=expires)
+        return read_reply(await (by or self.watcher).call(self.presences[-1].sender, element))
+
+    async def create_nodes(self) -> None:
+        for node, keep in ((NODES.readings, 0), (NODES.about, 1), (NODES.state, 1)):
+            policy = NodePolicy(publisher="greenhouse@example.org", readers=(CONTROLLER,), keep=keep)
+            await self.server.create_node(node, policy)
+
+    async def watch(self) -> None:
+        await self.watcher.subscribe(NODES.readings, self.take_item)
+        await self.watcher.subscribe(NODES.about, self.take_item)
+
+
+@asynccontextmanager
+async def open_house(*, nodes: bool = True) -> AsyncIterator[House]:
+    server = MemoryServer("example.org")
+    for name in ("greenhouse", "house", "stranger"):
+        await server.create_account(f"{name}@example.org", "secret")
+    async with server.link(account("house")) as watcher:
+        house = House(server, watcher)
+        watcher.on_presence(house.take_presence)
+        await watcher.follow("greenhouse@example.org")
+        if nodes:
+            await house.create_nodes()
+            await house.watch()
+        yield house
+
+
+def fault(action: Callable[[], object]) -> str:
+    """The text of the InvalidError that the action raises."""
+    try:
+        action()
+    except InvalidError as error:
+        return str(error)
+    raise AssertionError("nothing was raised")

@@ -1,0 +1,206 @@
+"""What presence says of devices."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal, cast
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from iotxmpp.addresses import device_id
+from iotxmpp.controller import registry as registry_module
+from iotxmpp.controller.device import Device
+from iotxmpp.controller.metrics import Metrics
+from iotxmpp.controller.registry import Registry
+from iotxmpp.errors import NoAnswerError, UnknownDeviceError
+from iotxmpp.link import Link, LinkState, Presence
+from iotxmpp.status import TAG, DeviceStatus
+
+if TYPE_CHECKING:
+    from iotxmpp.controller.rejection import Rejection
+
+AGENT = "hall@localhost/agent"
+PHONE = "hall@localhost/phone"
+
+
+class UpLink:
+    state = LinkState(up=True)
+
+
+def device(name: str) -> Device:
+    return Device(device_id(name), f"{name}@localhost", link=cast("Link", UpLink()))
+
+
+def here(sender: str = AGENT, *, show: Literal["", "away"] = "", text: str = "", **status: Any) -> Presence:  # noqa: ANN401  # a model checks them
+    element = DeviceStatus(**{"heartbeat": 30, "uptime": 1, "version": "0.1.0", **status}).element()
+    return Presence(sender=sender, show=show, text=text, extensions=(element,))
+
+
+def gone(sender: str = AGENT) -> Presence:
+    return Presence(sender=sender, available=False)
+
+
+class Case:
+    def __init__(self) -> None:
+        self.rejections: list[Rejection] = []
+        self.metrics = Metrics()
+        self.registry = Registry(self.metrics, self.rejections.append)
+        self.hall = device("hall")
+        self.registry.add(self.hall)
+
+    def told(self, presence: Presence) -> bool:
+        return self.registry.take(presence) is not None
+
+
+@pytest.fixture
+async def case() -> Case:
+    return Case()
+
+
+async def test_at_first_nothing_is_known(case: Case) -> None:
+    assert (case.hall.state, case.hall.online, case.hall.presence) == ("unknown", False, None)
+    assert (case.hall.last_heard, case.hall.silence) == (None, None)
+
+
+async def test_a_device_comes_and_goes(case: Case) -> None:
+    presence = here()
+    assert case.registry.take(presence) == (case.hall, presence)
+    assert (case.hall.state, case.hall.online, case.hall.presence) == ("online", True, presence)
+    assert getattr(case.hall.status, "heartbeat", None) == 30
+    assert case.hall.silence is not None
+    assert case.told(gone())
+    assert (case.hall.state, case.hall.presence, case.hall.status) == ("offline", gone(), None)
+    assert not case.told(gone())
+
+
+async def test_it_is_online_as_long_as_any_session_is(case: Case) -> None:
+    case.told(here(AGENT))
+    case.told(Presence(sender=PHONE))
+    case.told(gone(AGENT))
+    assert case.hall.online
+    assert case.hall.presence == Presence(sender=PHONE)
+    case.told(gone(PHONE))
+    assert case.hall.state == "offline"
+
+
+async def test_the_session_with_a_status_is_the_devices(case: Case) -> None:
+    case.told(here(AGENT))
+    assert not case.told(Presence(sender=PHONE))
+    assert case.hall.presence is not None
+    assert case.hall.presence.sender == AGENT
+
+
+async def test_an_unavailable_bare_jid_is_the_whole_account(case: Case) -> None:
+    case.told(here(AGENT))
+    case.told(Presence(sender=PHONE))
+    assert case.told(gone("hall@localhost"))
+    assert case.hall.state == "offline"
+
+
+async def test_a_heartbeat_is_no_news_but_a_problem_is(case: Case) -> None:
+    assert case.told(here())
+    assert not case.told(here(why="heartbeat", uptime=60))
+    assert case.told(here(problems=("sensor lost",)))
+    assert case.told(here(problems=("sensor lost",), show="away"))
+    assert case.told(here(problems=("sensor lost",), show="away", text="cold"))
+
+
+async def test_a_bad_status_is_rejected_and_the_presence_counts(case: Case) -> None:
+    bad = Element(TAG, {"heartbeat": "-1"})
+    assert case.told(Presence(sender=AGENT, extensions=(bad,)))
+    assert (case.hall.online, case.hall.status) == (True, None)
+    (rejection,) = case.rejections
+    assert (rejection.code, rejection.node, rejection.publisher) == ("status", "presence", AGENT)
+    assert "heartbeat" in rejection.error
+    assert "urn:iotxmpp:status:0" in rejection.payload
+
+
+async def test_a_stranger_is_ignored(case: Case) -> None:
+    assert not case.told(here("cat@localhost/x"))
+    assert not case.told(here("localhost"))
+    assert list(case.registry.devices) == ["hall"]
+
+
+async def test_presence_that_came_before_its_device_is_not_lost(case: Case) -> None:
+    case.told(here("cellar@localhost/a"))
+    case.told(here("attic@localhost/a"))
+    case.told(gone("attic@localhost/a"))
+    cellar, attic = device("cellar"), device("attic")
+    assert case.registry.add(cellar) == [(cellar, cellar.presence)]
+    assert case.registry.add(attic) == []
+    assert (cellar.online, attic.online) == (True, False)
+
+
+async def test_strangers_cannot_fill_the_memory(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_module, "MAX_EARLY", 2)
+    for number in range(5):
+        case.told(here(f"cat{number}@localhost/x"))
+    for number in range(50):
+        case.told(here(f"cat0@localhost/{number}"))
+    assert len(case.registry._early) == 2
+    assert max(len(held) for held in case.registry._early.values()) == registry_module.MAX_SESSIONS
+
+
+async def test_while_the_link_is_down_nothing_is_known(case: Case) -> None:
+    case.told(here())
+    case.registry.link_changed(LinkState(up=False, reason="cut"))
+    assert (case.hall.state, case.hall.presence, case.hall.status) == ("unknown", None, None)
+    case.registry.link_changed(LinkState(up=True, resumed=True))
+    assert case.hall.online
+    case.registry.link_changed(LinkState(up=False, reason="cut"))
+    case.registry.link_changed(LinkState(up=True))
+    assert (case.hall.state, case.hall.presence) == ("unknown", None)
+    assert not case.told(here()), "it is as it was: no news"
+    assert case.hall.online
+
+
+async def test_who_does_not_come_back_after_a_cut_is_offline(case: Case) -> None:
+    case.told(here())
+    never = device("cellar")
+    case.registry.add(never)
+    case.registry.link_changed(LinkState(up=False, reason="cut"))
+    assert list(case.registry.settle()) == []
+    case.registry.link_changed(LinkState(up=True))
+    assert list(case.registry.settle()) == [(case.hall, Presence(sender="hall@localhost", available=False))]
+    assert (case.hall.state, never.state) == ("offline", "unknown")
+    assert list(case.registry.settle()) == []
+
+
+async def test_metrics_follow(case: Case) -> None:
+    case.told(here())
+    assert 'iotxmpp_device_online{device="hall"} 1.0' in case.metrics.text()
+    assert "iotxmpp_devices 1.0" in case.metrics.text()
+    case.registry.remove(case.hall.id)
+    assert "hall" not in case.metrics.text()
+    assert "iotxmpp_devices 0.0" in case.metrics.text()
+
+
+async def test_an_unknown_device_is_told_with_the_known_ones(case: Case) -> None:
+    with pytest.raises(UnknownDeviceError, match="no device 'hal' is known; known are: hall"):
+        case.registry.device("hal")
+    with pytest.raises(LookupError):
+        case.registry.device("hal")
+
+
+async def test_waiting_for_a_device(case: Case) -> None:
+    waiting = asyncio.create_task(case.registry.wait_for("cellar", online=True, timeout=2))
+    await asyncio.sleep(0)
+    cellar = device("cellar")
+    case.registry.add(cellar)
+    assert await case.registry.wait_for("cellar", online=None, timeout=2) is cellar
+    case.registry.take(here("cellar@localhost/a"))
+    assert await waiting is cellar
+    case.registry.take(gone("cellar@localhost/a"))
+    assert await case.registry.wait_for("cellar", online=False, timeout=2) is cellar
+
+
+@pytest.mark.parametrize(
+    ("name", "online", "says"),
+    [
+        ("hall", True, "not online.*it is unknown"),
+        ("hall", False, "not offline"),
+        ("x", None, "it is not known"),
+    ],
+)
+async def test_waiting_ends(case: Case, name: str, online: bool | None, says: str) -> None:
+    with pytest.raises(NoAnswerError, match=says):
+        await case.registry.wait_for(name, online=online, timeout=0.01)
