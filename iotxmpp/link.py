@@ -145,7 +145,7 @@ class Link(Protocol):
 
         Raises:
             ForbiddenError: This account is no publisher of the node.
-            NotFoundError: There is no such node.
+            NotFoundError: There is no such node; a service may answer `ForbiddenError` instead.
             InvalidError: The payload cannot travel, or is too large.
             LinkDownError: The link is down or went down.
             NoAnswerError: No answer in time.

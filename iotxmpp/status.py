@@ -21,7 +21,7 @@ class DeviceStatus(BaseModel):
         uptime: Seconds since the agent started.
         version: The version of iotxmpp on the device.
         buffered: Readings that wait to be sent.
-        dropped: Readings given up since the start, because the buffer was full.
+        dropped: Readings given up since the start: the buffer was full, or the service refused them.
         problems: What does not work right now, a sentence each.
     """
 

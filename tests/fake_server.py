@@ -168,10 +168,12 @@ class Peer:
         self._writer.close()
 
     async def until_gone(self) -> None:
-        """Reads until the client has closed the connection."""
+        """Reads until the client has closed the stream or the connection."""
+        end = self._unread
         with suppress(OSError):
-            while data := await self._reader.read(_CHUNK):
+            while b"</stream:stream>" not in end and (data := await self._reader.read(_CHUNK)):
                 self._server.keep(data)
+                end = end[-_CHUNK:] + data
 
     async def _read(self) -> bytes:
         data = await self._reader.read(_CHUNK)

@@ -56,7 +56,9 @@ def check_reading(name: str, channel: Channel, value: object) -> Value:
             )
         return check_text(good, name)
     if type(good) is int and not -INTEGERS <= good < INTEGERS:
-        raise InvalidError(f"{name}: an integer of more than 64 bits cannot be sent; make the channel a float")
+        raise InvalidError(
+            f"{name}: an integer of more than 64 bits cannot be sent; make the channel a float"
+        )
     if channel.range is not None and not channel.range[0] <= good <= channel.range[1]:
         low, high = channel.range
         raise InvalidError(f"{name}: {good:g} is out of its range, {low:g} to {high:g}")

@@ -120,7 +120,7 @@ class Declarations:
             InvalidError: A rule is broken, or the channel is declared already.
         """
         channel = Channel(type=type, unit=unit, range=range, description=description)
-        self._add_channels({name: check_channel(name, channel)})
+        self._add_channels({name: channel})
 
     def add_sensor(self, sensor: Sensor) -> None:
         """Declares a sensor that was made elsewhere.
@@ -149,7 +149,8 @@ class Declarations:
 
     def _add_channels(self, channels: Mapping[str, Channel]) -> None:
         self._check_declaring()
-        for name in channels:
+        for name, channel in channels.items():
+            check_channel(name, channel)
             if name in self._channels and name not in self._unread:
                 raise InvalidError(f"channel {name}: declared twice")
         self._unread -= channels.keys()

@@ -96,15 +96,20 @@ class StatusReporter:
 
     async def run(self) -> None:
         """Announces heartbeats and changes until it is cancelled."""
+        interval = self._heartbeat * EARLY
+        gap = 0.0
         while True:
+            due = asyncio.get_running_loop().time() + interval
+            await asyncio.sleep(gap)
             try:
-                async with asyncio.timeout(self._heartbeat * EARLY):
+                async with asyncio.timeout_at(due):
                     await self._problems.changed.wait()
             except TimeoutError:
                 await self._announce("heartbeat")
+                gap = 0.0
             else:
                 await self._announce("change")
-                await asyncio.sleep(min(CHANGE_GAP, self._heartbeat * EARLY / 2))
+                gap = min(CHANGE_GAP, interval / 2)
 
     async def stop(self) -> None:
         """Announces the end."""

@@ -1,6 +1,7 @@
 """An agent while it runs: its link, its tasks, and what happens at each new session."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -89,6 +90,11 @@ class Running:
         Raises:
             ConnectError: The link could not be opened.
         """
+        if not self.plan.controllers:
+            _LOGGER.warning(
+                "%s has no controllers: nobody may call it or see it; add them to its account",
+                self.plan.device,
+            )
         try:
             for resource in self.plan.resources:
                 await self._resources.enter_async_context(resource)
@@ -183,12 +189,11 @@ class Running:
         )
 
     async def _drain(self) -> None:
-        if not self._introduction.done.is_set():
-            return
-        try:
-            async with asyncio.timeout(DRAIN):
-                await self.outbox.drained()
-        except TimeoutError:
+        if self._introduction.done.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN):
+                    await self.outbox.drained()
+        if self.outbox.buffered:
             _LOGGER.warning("%d readings were not sent", self.outbox.buffered)
 
     async def _end(self) -> None:

@@ -23,6 +23,7 @@ def run_script(serve: Callable[[], Coroutine[Any, Any, None]], name: str) -> Non
     """
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        logging.getLogger("slixmpp").setLevel(logging.WARNING)
     try:
         asyncio.run(_until_signal(serve()))
     except IotxmppError as error:

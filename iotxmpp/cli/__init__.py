@@ -1,5 +1,5 @@
 """The command line: one thin module a command."""
 
-from iotxmpp.cli.app import main
+from iotxmpp.cli.entry import main
 
 __all__ = ["main"]

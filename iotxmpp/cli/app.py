@@ -1,14 +1,11 @@
-"""The tree of commands, and how an error ends one."""
+"""The tree of commands."""
 
-import logging
-import sys
 from typing import Annotated
 
 import typer
 
 from iotxmpp.cli import agent, call, controller, demo, device, server, watch
-from iotxmpp.cli.exits import exit_code
-from iotxmpp.errors import IotxmppError
+from iotxmpp.cli.logs import set_up_logging
 
 app = typer.Typer(
     name="iotxmpp",
@@ -45,20 +42,4 @@ def _options(
 ) -> None:
     """Device messaging over XMPP PubSub."""
     del version  # its callback has served it
-    logging.basicConfig(
-        level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)],
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    if verbose < 2:  # noqa: PLR2004  # iotxmpp itself says what matters of it
-        logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
-
-
-def main() -> None:
-    """Runs the command line; every expected error is one line on stderr and an exit code."""
-    try:
-        app()
-    except IotxmppError as error:
-        typer.echo(f"iotxmpp: {error}", err=True)
-        sys.exit(exit_code(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    set_up_logging(verbose)

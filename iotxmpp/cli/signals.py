@@ -1,4 +1,4 @@
-"""Waiting for the end: SIGINT, SIGTERM, a time, or something that ends by itself."""
+"""Waiting for the end: a signal, a time, or something that ends by itself."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,10 @@ from iotxmpp.errors import IotxmppError
 
 @asynccontextmanager
 async def stopping() -> AsyncIterator[asyncio.Event]:
-    """Gives an event that SIGINT and SIGTERM set."""
+    """Gives an event that SIGINT, SIGTERM and SIGHUP set."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for each in signals:
         loop.add_signal_handler(each, stop.set)
     try:

@@ -65,12 +65,13 @@ class Device:
     @property
     def presence(self) -> Presence | None:
         """The presence of its newest session, or its last unavailable one; None while unknown."""
-        return self._sessions.presence
+        seen = self._sessions.latest
+        return None if seen is None else seen.presence
 
     @property
     def status(self) -> DeviceStatus | None:
         """What it says of itself in that presence; None if nothing."""
-        seen = self._sessions.current
+        seen = self._sessions.latest
         return None if seen is None else seen.status
 
     @property

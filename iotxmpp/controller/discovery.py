@@ -18,15 +18,27 @@ AT_ONCE = 20
 """Devices that are subscribed to side by side; each has one request under way."""
 
 MOST_SKIPPED = 32
-"""Rounds that pass at most before a device that could not be joined is tried again."""
+"""Rounds that pass at most before what failed for a device is tried again."""
 
 
 @dataclass(kw_only=True, slots=True)
-class _Failing:
-    """A device that could not be joined: skip so many rounds before trying again."""
+class _Pause:
+    """Lets rounds pass between attempts, each time twice as many."""
 
-    pause: int = 1
+    next: int = 1
     left: int = 0
+
+    def is_over(self) -> bool:
+        """Whether to try in this round."""
+        if self.left == 0:
+            return True
+        self.left -= 1
+        return False
+
+    def start(self) -> None:
+        """After an attempt that failed."""
+        self.left = self.next
+        self.next = min(MOST_SKIPPED, self.next * 2)
 
 
 class Discovery:
@@ -58,7 +70,8 @@ class Discovery:
         self._registry = registry
         self._tell = tell
         self._joined: dict[DeviceId, Membership] = {}
-        self._failing: dict[DeviceId, _Failing] = {}
+        self._failing: dict[DeviceId, _Pause] = {}
+        self._unseen: dict[DeviceId, _Pause] = {}
         self._renewed = False
         self._wake = asyncio.Event()
         self._problem = ""
@@ -69,6 +82,7 @@ class Discovery:
         """A new session began: fetch what it may have missed, and try again what failed."""
         self._renewed = True
         self._failing.clear()
+        self._unseen.clear()
         self._wake.set()
 
     async def run(self, every: float) -> None:
@@ -95,6 +109,7 @@ class Discovery:
             await _side_by_side(self._refresh, list(self._joined.values()))
         new = [name for name in wanted if name not in self._joined and self._is_due(name)]
         await _side_by_side(self._join, [self._membership(name) for name in new])
+        await self._follow_unseen()
 
     def leave_all(self) -> None:
         """Ends all handlers."""
@@ -125,11 +140,7 @@ class Discovery:
         return self._member(name) if self._named is None else self._named[name]
 
     def _is_due(self, name: DeviceId) -> bool:
-        failing = self._failing.get(name)
-        if failing is None or failing.left == 0:
-            return True
-        failing.left -= 1
-        return False
+        return name not in self._failing or self._failing[name].is_over()
 
     async def _join(self, membership: Membership) -> None:
         device = membership.device
@@ -165,9 +176,7 @@ class Discovery:
             log.warning(
                 "device %s: its nodes at %s cannot be read: %s; trying again", name, self._service, error
             )
-        failing = self._failing.setdefault(name, _Failing())
-        failing.left = failing.pause
-        failing.pause = min(MOST_SKIPPED, failing.pause * 2)
+        self._failing.setdefault(name, _Pause()).start()
 
     async def _refresh(self, membership: Membership) -> None:
         try:
@@ -177,9 +186,22 @@ class Discovery:
         except IotxmppError as error:
             log.warning("device %s: its description cannot be fetched: %s", membership.device.id, error)
 
+    async def _follow_unseen(self) -> None:
+        """Asks again to see those who are not online: a device may have refused before it knew us."""
+        for name, membership in tuple(self._joined.items()):
+            if membership.device.online:
+                self._unseen.pop(name, None)
+                continue
+            pause = self._unseen.setdefault(name, _Pause(left=1))
+            if pause.is_over():
+                pause.start()
+                with suppress(LinkDownError):  # the next session asks again
+                    await self._link.follow(membership.device.jid)
+
     async def _leave(self, names: list[DeviceId]) -> None:
         for name in names:
             membership = self._joined.pop(name)
+            self._unseen.pop(name, None)
             membership.leave()
             self._registry.remove(name)
             log.info("device %s is gone: the service shows its nodes no more", name)

@@ -11,7 +11,7 @@ State = Literal["online", "offline", "unknown"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """An available session.
+    """A session that is there, or the last one that left.
 
     Attributes:
         presence: Its latest presence.
@@ -33,7 +33,7 @@ class Sessions:
         self._jid = jid
         self._link_up = link_up
         self._there: dict[str, Seen] = {}
-        self._gone: Presence | None = None
+        self._gone: Seen | None = None
         self._ever_seen = False
         self._told: object = None
 
@@ -55,23 +55,23 @@ class Sessions:
         return next((seen for seen in newest_first if seen.status is not None), newest_first[0])
 
     @property
-    def presence(self) -> Presence | None:
-        """The current session's presence, or the last one's unavailable presence; None while unknown."""
-        if self.current is not None:
-            return self.current.presence
-        return self._gone if self.state == "offline" else None
+    def latest(self) -> Seen | None:
+        """The current session, or the last one as it left; None while nothing is known."""
+        return self.current or (self._gone if self.state == "offline" else None)
 
     def see(self, presence: Presence, status: DeviceStatus | None) -> None:
         """Takes a presence in."""
         self._ever_seen = True
-        self._there.pop(presence.sender, None)  # the newest stands last
+        before = self._there.pop(presence.sender, None)  # the newest stands last
+        seen = Seen(presence=presence, status=status)
         if presence.available:
-            self._there[presence.sender] = Seen(presence=presence, status=status)
+            self._there[presence.sender] = seen
             return
-        if "/" not in presence.sender:  # the whole account is away
+        if "/" not in presence.sender and self._there:  # the whole account is away
+            before = seen
             self._there.clear()
-        if not self._there:
-            self._gone = presence
+        if not self._there and (before is not None or self._gone is None):
+            self._gone = seen
 
     def link_down(self) -> None:
         """Our link went down."""
@@ -87,15 +87,15 @@ class Sessions:
     def settle(self) -> None:
         """Some seconds of a new session have passed: who was seen before, and not since, is offline."""
         if self._ever_seen and self.state == "unknown" and self._link_up:
-            self._gone = Presence(sender=self._jid, available=False)
+            self._gone = Seen(presence=Presence(sender=self._jid, available=False), status=None)
 
     def news(self) -> Presence | None:
         """The presence to tell handlers, if it differs from what they were told last; None otherwise."""
-        presence = self.presence
-        if presence is None:
+        seen = self.latest
+        if seen is None:
             return None
-        seen = self.current
-        problems = seen.status.problems if seen is not None and seen.status is not None else ()
+        presence = seen.presence
+        problems = None if seen.status is None else seen.status.problems
         told = (presence.available, presence.show, presence.text, problems)
         if told == self._told:
             return None

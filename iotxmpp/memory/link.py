@@ -150,13 +150,13 @@ class MemoryLink:
         return cancel
 
     async def nodes(self, service: str, *, timeout: float = REQUEST_TIMEOUT) -> list[NodeAddress]:
-        """The nodes that the service shows us: those that we may read."""
+        """The nodes of a service that our account is subscribed to."""
 
-        def shown(session: Session) -> list[NodeAddress]:
+        def subscribed(session: Session) -> list[NodeAddress]:
             self._hub.check_service(service)
-            return self._hub.pubsub.shown_to(session.account, service)
+            return self._hub.pubsub.subscribed(session.account, service)
 
-        return await self._ask(shown, timeout)
+        return await self._ask(subscribed, timeout)
 
     async def announce(self, presence: Presence) -> None:
         """Sends our presence; while the link is down it is only remembered."""

@@ -44,15 +44,14 @@ class PubSub:
         self._refusals: dict[NodeAddress, list[str]] = {}
 
     def create(self, address: NodeAddress, policy: NodePolicy) -> None:
-        """Creates a node, or brings it to this policy."""
+        """Creates a node, or brings it to this policy; the readers are subscribed, and nobody else."""
         publisher = bare_jid(policy.publisher)
         readers = frozenset(bare_jid(reader) for reader in policy.readers)
         node = self._nodes.get(address)
         if node is None:
-            self._nodes[address] = _Node(publisher=publisher, readers=readers, keep=policy.keep)
-            return
+            node = self._nodes[address] = _Node(publisher=publisher, readers=readers, keep=policy.keep)
         node.publisher, node.readers, node.keep = publisher, readers, policy.keep
-        node.subscribers = {account for account in node.subscribers if node.lets_read(account)}
+        node.subscribers = (node.subscribers & {publisher}) | readers
         node.trim()
 
     def delete(self, address: NodeAddress) -> None:
@@ -63,9 +62,9 @@ class PubSub:
         """Every node of a service."""
         return [address for address in self._nodes if address.service == service]
 
-    def shown_to(self, account: str, service: str) -> list[NodeAddress]:
-        """The nodes of a service that an account may read."""
-        return [address for address in self.all_of(service) if self._nodes[address].lets_read(account)]
+    def subscribed(self, account: str, service: str) -> list[NodeAddress]:
+        """The nodes of a service that an account is subscribed to."""
+        return [address for address in self.all_of(service) if account in self._nodes[address].subscribers]
 
     def forget_account(self, account: str) -> None:
         """Ends an account's subscriptions, and its own service (PEP)."""

@@ -82,7 +82,7 @@ admins = {{ {lua_string(settings.admin.jid)} }}
 
 c2s_close_timeout = {CLOSE_SECONDS}
 c2s_stanza_size_limit = {STANZA_BYTES}
-network_settings = {{ read_timeout = {QUIET_SECONDS} }}
+network_settings = {{ read_timeout = {QUIET_SECONDS}; nagle = false }}
 smacks_hibernation_time = {RESUME_SECONDS}
 
 VirtualHost {lua_string(settings.domain)}

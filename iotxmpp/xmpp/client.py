@@ -1,25 +1,31 @@
 """One slixmpp client, made strict: what it may log in with, trust, send and take in."""
 
+import asyncio
 import logging
 import socket
 import ssl
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from slixmpp import ClientXMPP
+from slixmpp.exceptions import XMPPError
 from slixmpp.features.feature_mechanisms.stanza import Auth, Response
-from slixmpp.stanza import Iq, StreamFeatures
+from slixmpp.jid import JID, InvalidJID
+from slixmpp.stanza import Iq, Message, Presence
 
 from iotxmpp.account import Account
-from iotxmpp.errors import CertificateError, ConfigError, ConnectError, SecurityError
+from iotxmpp.errors import CertificateError, ConfigError, ConnectError, HostError, SecurityError
 from iotxmpp.xmpp.guard import StreamGuard, StreamRefusedError
 from iotxmpp.xmpp.sasl import MECHANISMS
+from iotxmpp.xmpp.vetting import STREAM, TLS, objection
 
 log = logging.getLogger("iotxmpp.xmpp")
 
-_DIRECT_TLS_PORT = 5223
-_STARTTLS = "{urn:ietf:params:xml:ns:xmpp-tls}starttls"
+DIRECT_TLS_PORT = 5223
+_RESUMED = "{urn:xmpp:sm:3}resumed"
 _MODULO = 2**32
+_GONE_WITHIN = 0.2
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux alone has it
 
 
@@ -38,13 +44,18 @@ class StrictClient(ClientXMPP):
 
     Attributes:
         refusal: Why the stream was cut by us; None while all is well.
+        stream_error: The condition with which the server ended the stream (RFC 6120 section 4.9); empty
+            while all is well.
     """
 
     def __init__(self, account: Account, *, resource: str | None) -> None:
         jid = f"{account.jid}/{resource}" if resource else account.jid
-        super().__init__(jid, account.password.get_secret_value())
+        # Given at once: slixmpp would load the system's certificates into another one first.
+        super().__init__(jid, account.password.get_secret_value(), ssl_context=_ssl_context(account))
         self.refusal: ConnectError | None = None
-        self.ssl_context = _ssl_context(account)
+        self.stream_error = ""
+        self._promised_tls = False
+        self._steps: set[asyncio.Future[Any]] = set()
         self.enable_plaintext = False
         self.enable_direct_tls, self.enable_starttls = _tls_ways(account)
         self.auto_authorize = None
@@ -53,12 +64,15 @@ class StrictClient(ClientXMPP):
         for name in ("xep_0030", "xep_0115", "xep_0198", "xep_0199"):
             self.register_plugin(name)
         self.plugin["xep_0115"].caps_node = "urn:iotxmpp:caps"
-        # These would follow a redirect to another host, keep every presence, and answer for us.
-        for handler in ("Stream Error", "Presence", "IM", "IMError"):
+        # These would follow a redirect to another host, keep every presence, answer for us, and ask each
+        # session that we see for its features.
+        for handler in ("Stream Error", "Presence", "IM", "IMError", "Entity Capabilities"):
             self.remove_handler(handler)
+        self.unregister_feature("caps", 10010)
         self.add_filter("in", self._check_incoming)
         self.add_filter("out_sync", self._check_outgoing)
-        self.add_event_handler("ssl_invalid_chain", self._untrusted)
+        self.add_event_handler("connected", self._begin)
+        self.add_event_handler("ssl_invalid_chain", self._tls_failed)
 
     @property
     def encrypted(self) -> bool:
@@ -71,12 +85,54 @@ class StrictClient(ClientXMPP):
         log.error("%s", error)
         self.abort()
 
-    def retire(self) -> None:
-        """Ends what slixmpp would keep running; the client is of no use after this."""
+    async def hang_up(self) -> None:
+        """Ends the connection, or the attempt at one, and waits until nothing of it runs on."""
+        attempt = self._current_connection_attempt
         self.cancel_connection_attempt()
-        self.abort()
+        steps = [*self._steps, *([attempt] if attempt is not None else [])]
+        if self.transport is not None:
+            gone = self.disconnected
+            self.abort()
+            await asyncio.wait([gone], timeout=_GONE_WITHIN)
+            if not gone.done():  # a TLS handshake under way keeps it from us
+                self.connection_lost(None)
+        for step in steps:
+            step.cancel()
+        await asyncio.gather(*steps, return_exceptions=True)
+
+    async def retire(self) -> None:
+        """Ends all that slixmpp would keep running; the client is of no use after this."""
+        await self.hang_up()
+        for name in list(self.scheduled_events):
+            self.cancel_schedule(name)
         if self._run_out_filters is not None:
             self._run_out_filters.cancel()
+            await asyncio.gather(self._run_out_filters, return_exceptions=True)
+
+    def send(self, data: Any, use_filters: bool = True) -> None:  # noqa: FBT001, FBT002  # slixmpp's signature
+        """Sends a stanza now or never; slixmpp would keep it for the next session."""
+        before_session = isinstance(data, Iq) and any(
+            data.get_plugin(name, check=True) for name in ("bind", "session")
+        )
+        stanza = isinstance(data, Iq | Message | Presence)
+        if stanza and use_filters and not self._session_started and not before_session:
+            log.warning("there is no session; a stanza was not sent")
+            return
+        super().send(data, use_filters)
+
+    def disconnect(self, *args: Any, **options: Any) -> Any:
+        """Closes the stream; what that needs ends with `hang_up`."""
+        closing = super().disconnect(*args, **options)
+        self._steps.add(closing)
+        closing.add_done_callback(self._steps.discard)
+        return closing
+
+    async def start_tls(self) -> bool:
+        """The TLS handshake; it ends with `hang_up`."""
+        with self._step():
+            if self.transport is None or self.transport.is_closing():
+                return False
+            return bool(await super().start_tls())
 
     def init_parser(self) -> None:
         """Puts the guard between the socket and the parser of each new stream."""
@@ -91,8 +147,14 @@ class StrictClient(ClientXMPP):
         try:
             super().data_received(data)
         except StreamRefusedError as error:
-            log.error("%s; the link is cut", error)  # noqa: TRY400  # the text says all
-            self.abort()
+            self.refuse(HostError(f"{self.boundjid.host} sent what no XMPP server may send: {error}"))
+
+    def recv_stanza(self, stanza: Any) -> None:
+        """Handles one stanza; the stream outlives what goes wrong with it."""
+        try:
+            super().recv_stanza(stanza)
+        except Exception:
+            log.exception("a stanza of the server could not be handled")
 
     def _acknowledge_at_once(self) -> None:
         """Servers with Nagle's algorithm on hold a second small stanza back until the first is acknowledged.
@@ -103,14 +165,56 @@ class StrictClient(ClientXMPP):
             with suppress(OSError):  # closed meanwhile
                 self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
-    def _check_incoming(self, stanza: Any) -> Any:
-        if isinstance(stanza, StreamFeatures) and not self.encrypted:
-            if stanza.xml.find(_STARTTLS) is None:
-                self.refuse(SecurityError(f"{self.boundjid.host} offers no TLS; no password was sent"))
+    async def _handle_stream_features(self, features: Any) -> bool | None:
+        with self._step():
+            try:
+                return await super()._handle_stream_features(features)
+            except (XMPPError, InvalidJID) as error:
+                self.refuse(HostError(f"{self.boundjid.host} gives us no session: {error}"))
                 return None
-        elif stanza.xml.tag == "{urn:xmpp:sm:3}resumed":
-            self._forget_requests(stanza)
-        return stanza
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """Notes the task that negotiates, for `hang_up`."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._steps.add(task)
+            task.add_done_callback(self._steps.discard)
+        yield
+
+    def _begin(self, _: Any) -> None:
+        """Forgets the login of the connection before this one."""
+        self.stream_error = ""
+        self._promised_tls = False
+        self.plugin["feature_mechanisms"].mech = None
+        self.plugin["feature_mechanisms"].attempted_mechs = set()
+
+    def _check_incoming(self, stanza: Any) -> Any:
+        if self.refusal is not None:
+            return None
+        problem = self._objection(stanza.xml)
+        if problem:
+            self.refuse(SecurityError(f"{self.boundjid.host} {problem}"))
+            return None
+        if stanza.xml.tag == f"{STREAM}error":
+            self._stream_failed(stanza["condition"])
+        elif stanza.xml.tag == _RESUMED:
+            return self._resumed(stanza)
+        return stanza if _has_readable_sender(stanza) else None
+
+    def _objection(self, element: Any) -> str:
+        if self._promised_tls and not self.encrypted:
+            return "goes on without TLS after it agreed to it"
+        self._promised_tls = element.tag == f"{TLS}proceed"
+        if self.authenticated:
+            return ""
+        return objection(element, encrypted=self.encrypted, mechanism=self.plugin["feature_mechanisms"].mech)
+
+    def _stream_failed(self, condition: str) -> None:
+        """RFC 6120 section 4.9.1.1: such an error ends the stream."""
+        self.stream_error = condition
+        log.warning("%s ends the stream: %s", self.boundjid.host, condition)
+        self.abort()
 
     def _check_outgoing(self, stanza: Any) -> Any:
         if isinstance(stanza, Auth | Response) and not self.encrypted:
@@ -118,15 +222,24 @@ class StrictClient(ClientXMPP):
             return None
         return stanza
 
-    def _untrusted(self, error: Exception) -> None:
-        self.refusal = certificate_refused(self.boundjid.host, error)
-        self.abort()
+    def _tls_failed(self, error: Exception) -> None:
+        self.refuse(tls_error(self.boundjid.host, error))
 
-    def _forget_requests(self, resumed: Any) -> None:
+    def _resumed(self, stanza: Any) -> Any:
+        try:
+            handled = int(stanza.xml.get("h", ""))
+        except ValueError:
+            handled = -1
+        if handled < 0 or self.plugin["xep_0198"].sm_id is None:
+            self.refuse(HostError(f"{self.boundjid.host} resumes a session that it cannot have"))
+            return None
+        self._forget_requests(handled)
+        return stanza
+
+    def _forget_requests(self, handled: int) -> None:
         """Keeps a resumed session from sending requests whose callers were told that the link went down."""
         management = self.plugin["xep_0198"]
         waiting = management.unacked_queue
-        handled = int(resumed["h"])
         for _ in range(min((handled - management.last_ack) % _MODULO, len(waiting))):
             waiting.popleft()
         management.last_ack = handled
@@ -139,11 +252,22 @@ class StrictClient(ClientXMPP):
         waiting.extend(kept)
 
 
-def certificate_refused(host: str, error: Exception) -> ConnectError:
-    """The error for a certificate that does not hold."""
-    reason = getattr(error, "verify_message", "") or str(error)
+def _has_readable_sender(stanza: Any) -> bool:
+    """Slixmpp reads the sender where a failure would go unseen."""
+    try:
+        JID(stanza.xml.get("from"))
+    except InvalidJID as error:
+        log.warning("dropped a stanza of %r: %s", stanza.xml.get("from"), error)
+        return False
+    return True
+
+
+def tls_error(host: str, error: Exception) -> ConnectError:
+    """The error for TLS that was not agreed on."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return SecurityError(f"{host}: TLS failed: {getattr(error, 'reason', None) or error}")
     return CertificateError(
-        f"the certificate of {host} is not trusted: {reason}."
+        f"the certificate of {host} is not trusted: {error.verify_message or error}."
         " If it is your own server, give its certificate authority as `ca` in the account file"
     )
 
@@ -158,6 +282,6 @@ def _ssl_context(account: Account) -> ssl.SSLContext:
 def _tls_ways(account: Account) -> tuple[bool, bool]:
     """Whether to try direct TLS, and whether STARTTLS."""
     if account.tls == "auto" and account.host is not None:
-        direct = account.port == _DIRECT_TLS_PORT
+        direct = account.port == DIRECT_TLS_PORT
         return direct, not direct
     return account.tls in ("auto", "direct"), account.tls in ("auto", "starttls")

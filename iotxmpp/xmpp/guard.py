@@ -7,20 +7,23 @@ entities without bound. A DTD can stand only before the stream's root, so only t
 import re
 from collections.abc import Iterator
 from typing import Any, cast
-from xml.etree.ElementTree import Element, XMLPullParser
+from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
 from iotxmpp.errors import IotxmppError
 
 MAX_STANZA_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
+MAX_ELEMENTS = 100_000
+"""In one stanza; each takes a hundred times the memory of its bytes."""
+
 _MAX_PROLOG = 1024
 _PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml\s[^<>]*\?>)?\s*<[A-Za-z]")
 _ENCODING = re.compile(rb"<\?xml[^>]*\sencoding\s*=\s*[\"'](?P<name>[^\"']*)")
-_UNFINISHED = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^<>]*|<\?xml\s[^<>]*\?>\s*<?|<?)")
+_UNFINISHED = re.compile(rb"\xef\xbb?|(?:\xef\xbb\xbf)?\s*(?:<\?[^<>]*|<\?xml\s[^<>]*\?>\s*<?|<?)")
 
 
 class StreamRefusedError(IotxmppError):
-    """The server sent what no XMPP server may send; the stream is cut."""
+    """The server sent what no XMPP server may send; the stream is to be cut."""
 
 
 class StreamGuard:
@@ -36,6 +39,7 @@ class StreamGuard:
         self._open = False
         self._depth = 0
         self._bytes = 0
+        self._elements = 0
 
     def feed(self, data: bytes | str) -> None:
         """Checks and passes on more of the stream.
@@ -55,20 +59,27 @@ class StreamGuard:
         """The parser's events, each checked before the stream acts on it.
 
         Raises:
-            StreamRefusedError: Elements are nested too deep.
+            StreamRefusedError: Elements are nested too deep or too many, or it is no XML.
         """
-        for event, element in cast("Iterator[tuple[str, Element]]", self._parser.read_events()):
-            if event == "start":
-                self._depth += 1
-                if self._depth > self._max_depth:
-                    raise StreamRefusedError(
-                        f"the server sent elements nested more than {self._max_depth} deep"
-                    )
-            else:
-                self._depth -= 1
-                if self._depth == 1:
-                    self._bytes = 0
-            yield event, element
+        try:
+            for event, element in cast("Iterator[tuple[str, Element]]", self._parser.read_events()):
+                self._count(event)
+                yield event, element
+        except ParseError as error:
+            raise StreamRefusedError(f"the server's stream is no XML: {error}") from error
+
+    def _count(self, event: str) -> None:
+        if event == "start":
+            self._elements += 1
+            if self._elements > MAX_ELEMENTS:
+                raise StreamRefusedError(f"the server sent a stanza of more than {MAX_ELEMENTS} elements")
+            self._depth += 1
+            if self._depth > self._max_depth:
+                raise StreamRefusedError(f"the server sent elements nested more than {self._max_depth} deep")
+        else:
+            self._depth -= 1
+            if self._depth == 1:
+                self._bytes = self._elements = 0
 
     def _check_prolog(self, raw: bytes) -> None:
         self._prolog += raw

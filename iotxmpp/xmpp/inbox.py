@@ -39,6 +39,8 @@ class Inbox:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        self._queue = asyncio.Queue()
+        self._paused = False
 
     def put(self, handler: Callable[[Any], Awaitable[None]], what: Any) -> None:
         """Adds a job; past the bound, the socket is told to wait."""

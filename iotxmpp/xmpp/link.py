@@ -8,8 +8,6 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from xml.etree.ElementTree import Element
 
-from slixmpp.xmlstream.handler import Callback
-
 from iotxmpp.account import Account
 from iotxmpp.addresses import NodeAddress
 from iotxmpp.backoff import Backoff
@@ -41,7 +39,8 @@ from iotxmpp.xmpp.inbox import Inbox
 from iotxmpp.xmpp.negotiation import Attempt
 from iotxmpp.xmpp.presence import Presences
 from iotxmpp.xmpp.pubsub import PubSub
-from iotxmpp.xmpp.requests import Matching, Requests
+from iotxmpp.xmpp.registrations import register
+from iotxmpp.xmpp.requests import Requests
 from iotxmpp.xmpp.services import Services
 from iotxmpp.xmpp.stanzas import PING, checked_payload
 
@@ -75,7 +74,7 @@ class XmppLink:
         self._resource = resource
         self._backoff = backoff or Backoff()
         self._state = LinkState(up=False, reason="not opened")
-        self._state_handlers: list[StateHandler] = []
+        self._state_handlers: dict[object, StateHandler] = {}
         self._client: StrictClient | None = None
         self._requests: Requests | None = None
         self._inbox = Inbox(pause=self._pause_reading, resume=self._resume_reading)
@@ -85,7 +84,6 @@ class XmppLink:
         self._features: set[str] = set()
         self._down = asyncio.Event()
         self._up_since = 0.0
-        self._stream_error = ""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -110,9 +108,6 @@ class XmppLink:
         self._presences.attach(client)
         self._services.attach(client, lambda: self._state.up)
         client.add_event_handler("disconnected", self._went_down)
-        client.register_handler(
-            Callback("iotxmpp stream error", Matching(_is_stream_error), self._stream_failed)
-        )
         self._inbox.start()
         try:
             await self._connect()
@@ -138,8 +133,7 @@ class XmppLink:
 
     def on_state(self, handler: StateHandler) -> Cancel:
         """Calls the handler at every change of state."""
-        self._state_handlers.append(handler)
-        return lambda: self._state_handlers.remove(handler) if handler in self._state_handlers else None
+        return register(self._state_handlers, handler)
 
     async def publish(
         self, node: NodeAddress, payload: Element, *, item_id: str, timeout: float = REQUEST_TIMEOUT
@@ -171,12 +165,12 @@ class XmppLink:
 
     async def announce(self, presence: Presence) -> None:
         """Sends our presence, now and at each new session."""
-        check_text(presence.text, "presence text")
-        for extension in presence.extensions:
-            checked_payload(extension, "presence")
+        whole = Element("presence", {"text": presence.text})
+        whole.extend(presence.extensions)
+        checked_payload(whole, "presence")
         self._presences.remember(presence)
         if self._state.up:
-            self._presences.send(presence)
+            self._presences.say()
 
     def on_presence(self, handler: PresenceHandler) -> Cancel:
         """Gives the presence of the accounts that we follow to the handler."""
@@ -233,7 +227,7 @@ class XmppLink:
             self._state = state
             return
         self._state = state
-        for handler in list(self._state_handlers):
+        for handler in list(self._state_handlers.values()):
             try:
                 handler(state)
             except Exception:
@@ -243,19 +237,19 @@ class XmppLink:
         """One attempt; at its end the link is up."""
         client = self._opened()
         self._down.clear()
-        self._stream_error = ""
         resumed = await Attempt(client, self._account).run()
         try:
             if not resumed:
                 await self._begin_session(client)
         except (IotxmppError, TimeoutError) as error:
-            client.abort()
+            await client.hang_up()
             raise HostError(f"the session with {client.boundjid.host} did not start: {error}") from error
         if self._down.is_set():
             raise HostError(f"the session with {client.boundjid.host} was cut at once")
         self._inbox.reopened()
         self._up_since = time.monotonic()
         log.info("%s: link up%s", client.boundjid.full, ", session resumed" if resumed else "")
+        self._presences.say()
         self._set_state(LinkState(up=True, resumed=resumed))
         if not resumed and self._pubsub.subscribed:
             self._spawn(self._subscribe_again(), "resubscribe")
@@ -273,7 +267,7 @@ class XmppLink:
             await self._down.wait()
             if time.monotonic() - self._up_since >= STABLE:
                 self._backoff.reset()
-            long = self._stream_error == "conflict"
+            long = self._opened().stream_error == "conflict"
             while not self._state.up:
                 delay = self._backoff.longest_delay() if long else self._backoff.next_delay()
                 log.info("%s: trying again in %.1f s", self._account.jid, delay)
@@ -315,17 +309,15 @@ class XmppLink:
         await asyncio.gather(*(ask(node) for node in self._pubsub.subscribed))
 
     def _went_down(self, reason: Any) -> None:
-        text = self._stream_error or (str(reason) if reason else "the connection was cut")
+        client = self._client
+        known = client and (client.stream_error or client.refusal)
+        text = str(known or reason or "the connection was cut")
         if self._state.up:
             log.warning("%s: link down: %s", self._account.jid, text)
             self._set_state(LinkState(up=False, reason=text))
         if self._requests is not None:
             self._requests.fail_all(text)
         self._down.set()
-
-    def _stream_failed(self, error: Any) -> None:
-        self._stream_error = str(error["condition"])
-        log.warning("%s: the server ends the stream: %s", self._account.jid, self._stream_error)
 
     def _pause_reading(self) -> None:
         if self._client is not None and self._client.transport is not None:
@@ -343,7 +335,12 @@ class XmppLink:
     def _spawn(self, coroutine: Any, name: str) -> None:
         task = asyncio.create_task(coroutine, name=f"iotxmpp {name}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s of %s failed", task.get_name(), self._account.jid, exc_info=error)
 
     async def _cancel_tasks(self) -> None:
         tasks = list(self._tasks)
@@ -360,8 +357,4 @@ class XmppLink:
             self._requests.fail_all("closed")
             self._requests = None
         if client is not None:
-            client.retire()
-
-
-def _is_stream_error(stanza: Any) -> bool:
-    return bool(stanza.xml.tag == "{http://etherx.jabber.org/streams}error")
+            await client.retire()

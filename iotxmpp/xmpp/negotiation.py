@@ -7,7 +7,9 @@ from typing import Any
 
 from iotxmpp.account import Account
 from iotxmpp.errors import ConnectError, CredentialsError, HostError, SecurityError
-from iotxmpp.xmpp.client import StrictClient, certificate_refused
+from iotxmpp.xmpp.client import DIRECT_TLS_PORT, StrictClient, tls_error
+
+_STARTTLS_PORT = 5222
 
 ATTEMPT_TIMEOUT = 30.0
 """Seconds for one whole attempt."""
@@ -42,9 +44,7 @@ class Attempt:
         for event, handler in self._handlers.items():
             self._client.add_event_handler(event, handler)
         try:
-            self._client.connect(
-                self._account.host, self._account.port or (5222 if self._account.host else None)
-            )
+            self._client.connect(self._account.host, self._port() if self._account.host else None)
             async with asyncio.timeout(ATTEMPT_TIMEOUT):
                 return await self._done
         except TimeoutError:
@@ -53,8 +53,7 @@ class Attempt:
             for event, handler in self._handlers.items():
                 self._client.del_event_handler(event, handler)
             if not self._succeeded():
-                self._client.cancel_connection_attempt()
-                self._client.abort()
+                await self._client.hang_up()
 
     def _succeeded(self) -> bool:
         return self._done.done() and not self._done.cancelled() and self._done.exception() is None
@@ -68,16 +67,23 @@ class Attempt:
             self._done.set_exception(error)
 
     def _negotiated(self, _: Any) -> None:
-        if self._client.sessionstarted:
-            self._finish(resumed=False)
-        else:
+        bound = self._client.boundjid
+        if not self._client.authenticated:
             self._fail(SecurityError(f"{self._where()} offers no way to log in securely"))
+        elif not self._client.sessionstarted:
+            self._fail(HostError(f"{self._where()} gives us no session"))
+        elif bound.bare.lower() != self._account.jid or not bound.resource:
+            self._fail(HostError(f"{self._where()} gives us the session of {bound.full or 'nobody'}"))
+        else:
+            self._finish(resumed=False)
 
     def _login_refused(self, failure: Any) -> None:
         self._refused_login = failure["condition"]
 
     def _no_login(self, _: Any) -> None:
-        if self._refused_login:
+        if self._refused_login == "temporary-auth-failure":
+            self._fail(HostError(f"{self._where()} cannot check a login now ({self._refused_login})"))
+        elif self._refused_login:
             self._fail(
                 CredentialsError(
                     f"{self._where()} refused the login of {self._account.jid} ({self._refused_login}):"
@@ -90,25 +96,30 @@ class Attempt:
     def _cut(self, reason: Any) -> None:
         if self._client.refusal is not None:
             self._fail(self._client.refusal)
-        elif isinstance(reason, ssl.SSLCertVerificationError):
-            self._fail(certificate_refused(self._account.host or self._client.boundjid.host, reason))
+        elif isinstance(reason, ssl.SSLError):
+            self._fail(tls_error(self._where(), reason))
         else:
-            self._fail(HostError(f"{self._where()} ended the connection: {reason or 'no reason given'}"))
+            why = self._client.stream_error or reason or "no reason given"
+            self._fail(HostError(f"{self._where()} ended the connection: {why}"))
 
     def _host_error(self) -> ConnectError:
         for error in self._unreachable:
             if isinstance(error, ssl.SSLCertVerificationError):
-                return certificate_refused(self._where(), error)
+                return tls_error(self._where(), error)
         error = self._unreachable[-1] if self._unreachable else "no address"
         if isinstance(error, str | socket.gaierror):
             return HostError(
                 f"unknown host {self._where()}: check the name, or give host and port in the account file"
             )
         if isinstance(error, ssl.SSLError):
-            return SecurityError(f"{self._where()}: TLS failed: {error.reason or error}")
+            return tls_error(self._where(), error)
         return HostError(f"cannot reach {self._where()}: {error}")
 
     def _where(self) -> str:
         if self._account.host is None:
             return str(self._client.boundjid.host)
-        return f"{self._account.host}:{self._account.port or 5222}"
+        return f"{self._account.host}:{self._port()}"
+
+    def _port(self) -> int:
+        default = DIRECT_TLS_PORT if self._account.tls == "direct" else _STARTTLS_PORT
+        return self._account.port or default

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Final, Literal, cast
 from xml.etree.ElementTree import Element, SubElement
 
@@ -15,6 +17,7 @@ from iotxmpp.link import REQUEST_TIMEOUT, Cancel, Presence, PresenceHandler
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.inbox import Inbox
 from iotxmpp.xmpp.pubsub import Call
+from iotxmpp.xmpp.registrations import register
 from iotxmpp.xmpp.requests import Matching
 from iotxmpp.xmpp.stanzas import CLIENT, ROSTER
 
@@ -33,8 +36,9 @@ class Presences:
         self._account_jid = account_jid
         self._call = call
         self._inbox = inbox
-        self._handlers: list[PresenceHandler] = []
+        self._handlers: dict[object, PresenceHandler] = {}
         self._own = Presence()
+        self._unsent = False
         self._followed: set[str] = set()
         self._allowed: Callable[[str], bool] = lambda _: False
         self._client: StrictClient | None = None
@@ -47,23 +51,30 @@ class Presences:
 
     def on_presence(self, handler: PresenceHandler) -> Cancel:
         """Adds a handler."""
-        self._handlers.append(handler)
-        return lambda: self._handlers.remove(handler) if handler in self._handlers else None
+        return register(self._handlers, handler)
 
     def admit(self, allowed: Callable[[str], bool]) -> None:
         """Says who may follow us."""
         self._allowed = allowed
 
     def remember(self, presence: Presence) -> None:
-        """Keeps our newest presence, for each new session."""
-        self._own = presence
+        """Keeps a copy of our newest presence, for each new session."""
+        self._own = replace(presence, extensions=deepcopy(presence.extensions))
+        self._unsent = True
+
+    def say(self) -> None:
+        """Sends our newest presence, unless this session has seen it."""
+        if self._unsent:
+            self.send(self._own)
+            self._unsent = False
 
     async def start_session(self) -> None:
         """On a new session: learn whom we follow, then say that we are here."""
         answer = await self._call("", Element(f"{{{ROSTER}}}query"), kind="get", timeout=REQUEST_TIMEOUT)
         self._followed = set()
         self._learn(answer)
-        self.send(self._own)
+        self._unsent = True
+        self.say()
 
     def send(self, presence: Presence) -> None:
         """Sends our presence."""
@@ -72,7 +83,7 @@ class Presences:
             SubElement(stanza.xml, f"{_STANDARD}show").text = presence.show
         if presence.text:
             SubElement(stanza.xml, f"{_STANDARD}status").text = presence.text
-        stanza.xml.extend(presence.extensions)
+        stanza.xml.extend(deepcopy(presence.extensions))
         stanza.send()
 
     def follow(self, jid: str) -> None:
@@ -100,9 +111,9 @@ class Presences:
             kind = stanza.xml.get("type")
             if kind == "subscribe":
                 self._decide(stanza.xml.get("from", ""))
-            elif kind in (None, "unavailable"):
+            elif kind in (None, "unavailable") and "/" in stanza.xml.get("from", ""):
                 presence = _presence(stanza.xml)
-                for handler in list(self._handlers):
+                for handler in list(self._handlers.values()):
                     self._inbox.put(handler, presence)
         except Exception:
             log.exception("a presence could not be read")

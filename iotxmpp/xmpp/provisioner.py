@@ -54,13 +54,18 @@ class XmppProvisioner:
         with suppress(ConflictError):  # one that exists is brought to the policy below
             await self._link.call(node.service, pubsub)
         await self._configure(node, policy)
+        await self._unsubscribe(node, keep=(*policy.readers, policy.publisher))
         await self._affiliate(node, policy)
         await self._subscribe(node, policy)
 
     async def delete_node(self, node: NodeAddress) -> None:
-        """XEP-0060 section 8.4."""
+        """XEP-0060 section 8.4, once nobody is subscribed.
+
+        Prosody 0.12 keeps the subscriptions of a deleted node, and then answers nobody who asks for theirs.
+        """
         pubsub, _ = _owner("delete", node)
         try:
+            await self._unsubscribe(node, keep=())
             await self._link.call(node.service, pubsub)
         except NotFoundError:
             return
@@ -100,34 +105,34 @@ class XmppProvisioner:
     async def _affiliate(self, node: NodeAddress, policy: NodePolicy) -> None:
         """XEP-0060 section 8.9: the publisher, the readers, and nobody who was there before."""
         wanted = dict.fromkeys(policy.readers, "member") | {policy.publisher: "publisher"}
-        pubsub, _ = _owner("affiliations", node)
-        answer = await self._link.call(node.service, pubsub, kind="get")
-        present = answer.findall(f".//{{{PUBSUB_OWNER}}}affiliation") if answer is not None else []
-        for entry in present:
+        for entry in await self._owned(node, "affiliation"):
             if entry.get("affiliation") in ("member", "publisher", "publish-only"):
                 wanted.setdefault(entry.get("jid", ""), "none")
-        pubsub, affiliations = _owner("affiliations", node)
-        for jid, affiliation in wanted.items():
-            SubElement(
-                affiliations, f"{{{PUBSUB_OWNER}}}affiliation", {"jid": jid, "affiliation": affiliation}
-            )
-        await self._link.call(node.service, pubsub)
+        await self._own(node, "affiliation", wanted)
+
+    async def _unsubscribe(self, node: NodeAddress, *, keep: tuple[str, ...]) -> None:
+        """XEP-0060 section 8.8, before they lose their access: Prosody refuses the other order."""
+        present = [entry.get("jid", "") for entry in await self._owned(node, "subscription")]
+        stale = [jid for jid in present if jid.partition("/")[0] not in keep]
+        await self._own(node, "subscription", dict.fromkeys(stale, "none"))
 
     async def _subscribe(self, node: NodeAddress, policy: NodePolicy) -> None:
-        """XEP-0060 section 8.8: subscribes the readers, so that they learn of the node; ends the others."""
-        pubsub, _ = _owner("subscriptions", node)
+        """XEP-0060 section 8.8: subscribes the readers, so that they learn of the node."""
+        await self._own(node, "subscription", dict.fromkeys(policy.readers, "subscribed"))
+
+    async def _owned(self, node: NodeAddress, what: str) -> list[Element]:
+        """A node's affiliations or subscriptions, as its owner sees them."""
+        pubsub, _ = _owner(f"{what}s", node)
         answer = await self._link.call(node.service, pubsub, kind="get")
-        present = answer.findall(f".//{{{PUBSUB_OWNER}}}subscription") if answer is not None else []
-        wanted = dict.fromkeys(policy.readers, "subscribed")
-        for entry in present:
-            wanted.setdefault(entry.get("jid", "").partition("/")[0], "none")
-        wanted.pop(policy.publisher, None)
-        pubsub, subscriptions = _owner("subscriptions", node)
-        for jid, subscription in wanted.items():
-            SubElement(
-                subscriptions, f"{{{PUBSUB_OWNER}}}subscription", {"jid": jid, "subscription": subscription}
-            )
-        await self._link.call(node.service, pubsub)
+        return answer.findall(f".//{{{PUBSUB_OWNER}}}{what}") if answer is not None else []
+
+    async def _own(self, node: NodeAddress, what: str, by_jid: Mapping[str, str]) -> None:
+        """Sets a node's affiliations or subscriptions."""
+        pubsub, entries = _owner(f"{what}s", node)
+        for jid, value in by_jid.items():
+            SubElement(entries, f"{{{PUBSUB_OWNER}}}{what}", {"jid": jid, what: value})
+        if len(entries):
+            await self._link.call(node.service, pubsub)
 
     async def _administer(self, jid: str, command: str, values: Mapping[str, str | list[str]]) -> None:
         """Runs one of XEP-0133's commands: start it, fill in its form."""

@@ -1,7 +1,7 @@
 """PubSub (XEP-0060) as a client uses it: publish, subscribe, fetch, list."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Protocol
 from xml.etree.ElementTree import Element, SubElement
 
@@ -9,9 +9,11 @@ from slixmpp.stanza import Message
 from slixmpp.xmlstream.handler import Callback
 
 from iotxmpp.addresses import NodeAddress
+from iotxmpp.errors import StanzaError
 from iotxmpp.link import Cancel, Item, ItemHandler
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.inbox import Inbox
+from iotxmpp.xmpp.registrations import register
 from iotxmpp.xmpp.requests import Matching
 from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_EVENT
 
@@ -34,7 +36,7 @@ class PubSub:
     def __init__(self, call: Call, inbox: Inbox) -> None:
         self._call = call
         self._inbox = inbox
-        self._handlers: dict[NodeAddress, list[ItemHandler]] = {}
+        self._handlers: dict[NodeAddress, dict[object, ItemHandler]] = {}
 
     def attach(self, client: StrictClient) -> None:
         """Hears the notifications that reach a client."""
@@ -56,7 +58,12 @@ class PubSub:
         """XEP-0060 section 6.5; the oldest first, whatever order the service gives."""
         pubsub = Element(f"{{{PUBSUB}}}pubsub")
         SubElement(pubsub, f"{{{PUBSUB}}}items", {"node": node.node, "max_items": str(newest)})
-        answer = await self._call(node.service, pubsub, kind="get", timeout=timeout)
+        try:
+            answer = await self._call(node.service, pubsub, kind="get", timeout=timeout)
+        except StanzaError as error:
+            if error.condition == "feature-not-implemented":  # Prosody's way to say that a node keeps nothing
+                return []
+            raise
         found = answer.find(f"{{{PUBSUB}}}items") if answer is not None else None
         return [] if found is None else [_item(node, element) for element in found]
 
@@ -64,12 +71,11 @@ class PubSub:
         self, node: NodeAddress, handler: ItemHandler, *, subscriber: str, timeout: float
     ) -> Cancel:
         """XEP-0060 section 6.1. The handler is in place before the service is asked."""
-        handlers = self._handlers.setdefault(node, [])
-        handlers.append(handler)
+        handlers = self._handlers.setdefault(node, {})
+        take_back = register(handlers, handler)
 
         def cancel() -> None:
-            if handler in handlers:
-                handlers.remove(handler)
+            take_back()
             if not handlers and self._handlers.get(node) is handlers:
                 del self._handlers[node]
 
@@ -137,9 +143,9 @@ def _item(node: NodeAddress, element: Element) -> Item:
     )
 
 
-def _to_each(handlers: list[ItemHandler]) -> Callable[[Item], Awaitable[None]]:
+def _to_each(handlers: Mapping[object, ItemHandler]) -> Callable[[Item], Awaitable[None]]:
     async def hand_on(item: Item) -> None:
-        for handler in list(handlers):
+        for handler in list(handlers.values()):
             try:
                 await handler(item)
             except Exception:

@@ -34,6 +34,8 @@ class Requests:
         self, to: str, payload: Element, *, kind: Literal["get", "set"], timeout: float
     ) -> Element | None:
         """Sends a request and returns the answer's payload; raises as `Link.call` promises."""
+        if not self._client.is_connected():
+            raise LinkDownError("the connection was cut")
         iq = self._client.Iq()
         iq["type"] = kind
         try:

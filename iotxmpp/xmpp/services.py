@@ -11,10 +11,9 @@ from slixmpp.xmlstream.handler import Callback
 
 from iotxmpp.errors import InvalidError, StanzaError
 from iotxmpp.link import Cancel, Request, RequestHandler
-from iotxmpp.xmltext import check_element
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.requests import Matching
-from iotxmpp.xmpp.stanzas import DISCO_ITEMS, PING, ROSTER, error_element, payload_of
+from iotxmpp.xmpp.stanzas import DISCO_ITEMS, PING, ROSTER, checked_payload, error_element, payload_of
 
 log = logging.getLogger("iotxmpp.xmpp")
 
@@ -66,11 +65,14 @@ class Services:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _serve(self, client: StrictClient, stanza: Any, is_up: Callable[[], bool]) -> None:
-        reply = client.make_iq_result(id=stanza["id"], ito=stanza["from"])
+        reply = client.Iq()
+        reply.xml.attrib = {"type": "result", "id": stanza.xml.get("id", "")}
+        if sender := stanza.xml.get("from"):
+            reply.xml.set("to", sender)
         try:
             answer = await self._answer(stanza.xml)
             if answer is not None:
-                reply.xml.append(check_element(answer, "the answer"))
+                reply.xml.append(checked_payload(answer, "the answer"))
         except StanzaError as error:
             reply = _as_error(reply, error)
         except Exception:
@@ -102,6 +104,6 @@ def _is_request(stanza: Any) -> bool:
 def _as_error(reply: Any, error: StanzaError) -> Any:
     for child in list(reply.xml):
         reply.xml.remove(child)
-    reply["type"] = "error"
+    reply.xml.set("type", "error")
     reply.xml.append(error_element(error))
     return reply

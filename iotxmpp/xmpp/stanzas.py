@@ -1,12 +1,13 @@
 """Stanzas as plain XML elements: what the port's values look like on the wire, and the way back."""
 
+import re
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement
 
 from slixmpp.xmlstream import tostring
 
 from iotxmpp.errors import InvalidError, StanzaError, stanza_error
-from iotxmpp.xmltext import check_element
+from iotxmpp.xmltext import check_element, clean_text
 
 CLIENT: Final = "jabber:client"
 STANZAS: Final = "urn:ietf:params:xml:ns:xmpp-stanzas"
@@ -21,6 +22,9 @@ MAX_PAYLOAD_BYTES: Final = 260_000
 """Prosody and ejabberd close the stream at a stanza of 262,144 bytes; the rest is for the envelope."""
 
 _WORST_ESCAPE = 6  # a quote travels as &quot;
+_LONGEST_CHARACTER = 4  # in UTF-8
+_MOST_TEXT = 10_000
+_CONDITION = re.compile("[a-z][a-z-]*")
 _ERROR_TYPES = {
     "bad-request": "modify",
     "not-acceptable": "modify",
@@ -63,8 +67,7 @@ def checked_payload(payload: Element, where: str) -> Element:
         InvalidError: Its text cannot travel in XML, or it is too large for the stream.
     """
     check_element(payload, where)
-    texts = sum(len(part.text or "") + len(part.tail or "") for part in payload.iter())
-    if texts * _WORST_ESCAPE > MAX_PAYLOAD_BYTES // 2:
+    if _at_most(payload) > MAX_PAYLOAD_BYTES:
         size = len(tostring(payload).encode())
         if size > MAX_PAYLOAD_BYTES:
             raise InvalidError(
@@ -73,12 +76,23 @@ def checked_payload(payload: Element, where: str) -> Element:
     return payload
 
 
+def _at_most(payload: Element) -> int:
+    """A bound on its bytes on the wire that is cheaper than writing it out."""
+    size = 0
+    for part in payload.iter():
+        texts = len(part.text or "") + len(part.tail or "")
+        texts += sum(len(name) + len(value) + 1 for name, value in part.attrib.items())
+        size += (2 * len(part.tag) + 16) * _LONGEST_CHARACTER + texts * _WORST_ESCAPE
+    return size
+
+
 def error_element(error: StanzaError) -> Element:
-    """An error as the child of a stanza."""
-    element = Element(f"{{{CLIENT}}}error", {"type": _ERROR_TYPES.get(error.condition, "cancel")})
-    SubElement(element, f"{{{STANZAS}}}{error.condition}")
+    """An error as the child of a stanza; whatever a handler put into it, it can travel."""
+    condition = error.condition if _CONDITION.fullmatch(error.condition) else "undefined-condition"
+    element = Element(f"{{{CLIENT}}}error", {"type": _ERROR_TYPES.get(condition, "cancel")})
+    SubElement(element, f"{{{STANZAS}}}{condition}")
     if error.text:
-        SubElement(element, f"{{{STANZAS}}}text").text = error.text
+        SubElement(element, f"{{{STANZAS}}}text").text = clean_text(error.text, _MOST_TEXT)
     if error.detail:
         SubElement(element, error.detail)
     return element

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from iotxmpp.account import Account
 from iotxmpp.addresses import bare_jid
 from iotxmpp.link import Item, Link, Presence
-from tests.contract.world import Collected, World, is_down, is_up, payload, severed, text_of
+from tests.contract.world import ON_ONE_LOOP, Collected, World, is_down, is_up, payload, severed, text_of
+
+pytestmark = ON_ONE_LOOP
 
 
 def admitting(*accounts: Account) -> Callable[[Link], None]:
@@ -44,6 +46,12 @@ async def followed_device(world: World) -> tuple[Link, Link, Collected[Presence]
     return device, follower, seen
 
 
+def assert_nothing_seen(seen: Collected[Presence], device: Link) -> None:
+    """A server may say that there is nothing to see."""
+    of_device = [it for it in seen.all if bare_jid(it.sender) == bare_jid(device.jid)]
+    assert [it for it in of_device if it.available or it.text or it.extensions] == []
+
+
 async def everything_so_far_arrived(world: World, sender: Link, receiver: Link) -> None:
     """Waits for an item that was published after all else; handlers run in the order of arrival."""
     node = await world.node(sender, [receiver])
@@ -59,6 +67,21 @@ async def test_a_follower_that_is_admitted_sees_the_presence(world: World) -> No
     assert presence.sender == device.jid
     await device.announce(Presence(text="second"))
     assert (await seen.until(says("second"))).sender == device.jid
+
+
+async def test_the_sender_is_a_full_jid(world: World) -> None:
+    device, follower = await world.join("device"), await world.join("follower")
+    seen = await watching(follower)
+    await follower.follow(bare_jid(device.jid))
+    await everything_so_far_arrived(world, device, follower)  # refused
+    device.admit(lambda jid: jid == bare_jid(follower.jid))
+    await follower.follow(bare_jid(device.jid))
+    await device.announce(Presence(text="here"))
+    await seen.until(says("here"))
+    await follower.unfollow(bare_jid(device.jid))
+    await everything_so_far_arrived(world, follower, device)
+    await everything_so_far_arrived(world, device, follower)
+    assert [it for it in seen.all if "/" not in it.sender] == []
 
 
 async def test_show_text_and_extensions_arrive(world: World) -> None:
@@ -91,7 +114,7 @@ async def test_who_is_not_admitted_sees_nothing(world: World) -> None:
     await device.announce(Presence(text="private"))
     await seen.until(says("private"))
     await everything_so_far_arrived(world, device, stranger)
-    assert [it for it in by_stranger.all if bare_jid(it.sender) == bare_jid(device.jid)] == []
+    assert_nothing_seen(by_stranger, device)
 
 
 async def test_nobody_is_admitted_until_admit_is_called(world: World) -> None:
@@ -100,7 +123,7 @@ async def test_nobody_is_admitted_until_admit_is_called(world: World) -> None:
     await follower.follow(bare_jid(device.jid))
     await device.announce(Presence(text="private"))
     await everything_so_far_arrived(world, device, follower)
-    assert [it for it in seen.all if bare_jid(it.sender) == bare_jid(device.jid)] == []
+    assert_nothing_seen(seen, device)
 
 
 async def test_who_was_refused_may_ask_again(world: World) -> None:
@@ -125,7 +148,7 @@ async def test_a_rule_that_raises_admits_nobody_and_disturbs_nothing(world: Worl
     await follower.follow(bare_jid(device.jid))
     await device.announce(Presence(text="private"))
     await everything_so_far_arrived(world, device, follower)
-    assert [it for it in seen.all if bare_jid(it.sender) == bare_jid(device.jid)] == []
+    assert_nothing_seen(seen, device)
     assert device.state.up
 
 

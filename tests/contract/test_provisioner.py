@@ -5,9 +5,11 @@ from pydantic import SecretStr
 
 from iotxmpp.account import Account
 from iotxmpp.addresses import bare_jid
-from iotxmpp.errors import CredentialsError, ForbiddenError, NotFoundError
+from iotxmpp.errors import CredentialsError, ForbiddenError
 from iotxmpp.link import Item, Presence
-from tests.contract.world import Collected, World, payload, policy, text_of
+from tests.contract.world import NO_SUCH_NODE, ON_ONE_LOOP, Collected, World, payload, policy, text_of
+
+pytestmark = ON_ONE_LOOP
 
 
 def with_password(account: Account, password: str) -> Account:
@@ -59,6 +61,16 @@ async def test_a_created_node_is_listed_until_it_is_deleted(world: World) -> Non
     assert node in await provisioner.nodes(service)
     await provisioner.delete_node(node)
     assert node not in await provisioner.nodes(service)
+
+
+async def test_a_reader_is_subscribed_by_the_provisioner(world: World) -> None:
+    device, reader = await world.join("device"), await world.join("reader")
+    node = await world.node(device)
+    assert await reader.nodes(world.backend.service) == []
+    await world.backend.provisioner.create_node(node, policy(device, [reader]))
+    assert await reader.nodes(world.backend.service) == [node]
+    await world.backend.provisioner.create_node(node, policy(device))
+    assert await reader.nodes(world.backend.service) == []
 
 
 async def test_creating_a_node_again_keeps_its_items(world: World) -> None:
@@ -133,7 +145,7 @@ async def test_a_deleted_node_is_gone_with_its_items(world: World) -> None:
     node = await world.node(device)
     await device.publish(node, payload(), item_id="1")
     await world.backend.provisioner.delete_node(node)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NO_SUCH_NODE):
         await device.publish(node, payload(), item_id="2")
     await world.backend.provisioner.create_node(node, policy(device))
     assert await device.items(node, newest=10) == []

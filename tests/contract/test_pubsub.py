@@ -5,10 +5,22 @@ import logging
 
 import pytest
 
-from iotxmpp.addresses import NodeAddress, bare_jid
-from iotxmpp.errors import ForbiddenError, NotFoundError, UnreachableError
+from iotxmpp.addresses import bare_jid
+from iotxmpp.errors import ForbiddenError
 from iotxmpp.link import Item
-from tests.contract.world import PATIENCE, Collected, World, payload, severed, text_of
+from tests.contract.world import (
+    NO_SUCH_NODE,
+    ON_ONE_LOOP,
+    PATIENCE,
+    Collected,
+    World,
+    payload,
+    policy,
+    severed,
+    text_of,
+)
+
+pytestmark = ON_ONE_LOOP
 
 
 async def test_a_published_item_reaches_the_subscriber_whole(world: World) -> None:
@@ -74,28 +86,22 @@ async def test_only_the_publisher_publishes(world: World) -> None:
     assert await device.items(node) == []
 
 
-async def test_publishing_to_a_missing_node_is_not_found(world: World) -> None:
+async def test_publishing_to_a_missing_node_is_refused(world: World) -> None:
     device = await world.join("device")
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NO_SUCH_NODE):
         await device.publish(world.missing_node(), payload(), item_id="1")
 
 
-async def test_subscribing_to_a_missing_node_is_not_found(world: World) -> None:
+async def test_subscribing_to_a_missing_node_is_refused(world: World) -> None:
     reader = await world.join("reader")
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NO_SUCH_NODE):
         await reader.subscribe(world.missing_node(), Collected[Item]())
 
 
-async def test_items_of_a_missing_node_are_not_found(world: World) -> None:
+async def test_fetching_items_of_a_missing_node_is_refused(world: World) -> None:
     reader = await world.join("reader")
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NO_SUCH_NODE):
         await reader.items(world.missing_node())
-
-
-async def test_a_service_that_is_not_there_is_unreachable(world: World) -> None:
-    reader = await world.join("reader")
-    with pytest.raises(UnreachableError):
-        await reader.items(NodeAddress(service=f"nothing.{world.backend.domain}", node="any"))
 
 
 async def test_who_is_no_reader_cannot_subscribe(world: World) -> None:
@@ -328,7 +334,38 @@ async def test_items_of_an_empty_node_are_none(world: World) -> None:
     assert await device.items(await world.node(device), newest=10) == []
 
 
-async def test_nodes_shows_what_we_may_read(world: World) -> None:
+async def test_nodes_are_those_that_name_us_as_a_reader(world: World) -> None:
     device, reader = await world.join("device"), await world.join("reader")
-    nodes = {await world.node(device, [reader]) for _ in range(3)}
-    assert nodes <= set(await reader.nodes(world.backend.service))
+    assert await reader.nodes(world.backend.service) == []
+    nodes = [await world.node(device, [reader]) for _ in range(3)]
+    await world.node(device)
+    found = await reader.nodes(world.backend.service)
+    assert len(found) == 3
+    assert set(found) == set(nodes)
+    assert await device.nodes(world.backend.service) == []
+
+
+async def test_nodes_are_still_those_in_a_new_session(world: World) -> None:
+    device, reader = await world.join("device"), await world.join("reader")
+    node = await world.node(device, [reader])
+    await severed(world.backend.renew, reader)
+    assert await reader.nodes(world.backend.service) == [node]
+
+
+async def test_nodes_no_longer_holds_a_deleted_node(world: World) -> None:
+    device, reader = await world.join("device"), await world.join("reader")
+    kept, deleted = await world.node(device, [reader]), await world.node(device, [reader])
+    await reader.subscribe(deleted, Collected[Item]())
+    await world.backend.provisioner.delete_node(deleted)
+    assert await reader.nodes(world.backend.service) == [kept]
+
+
+async def test_a_publisher_may_subscribe_to_its_own_node(world: World) -> None:
+    device = await world.join("device")
+    node = await world.node(device)
+    got: Collected[Item] = Collected()
+    await device.subscribe(node, got)
+    assert await device.nodes(world.backend.service) == [node]
+    await world.backend.provisioner.create_node(node, policy(device))
+    await device.publish(node, payload(), item_id="1")
+    await got.count(1)

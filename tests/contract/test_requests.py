@@ -19,7 +19,9 @@ from iotxmpp.errors import (
     stanza_error,
 )
 from iotxmpp.link import Request
-from tests.contract.world import PATIENCE, TOO_LARGE, Collected, World, payload, text_of
+from tests.contract.world import ON_ONE_LOOP, PATIENCE, TOO_LARGE, Collected, World, payload, text_of
+
+pytestmark = ON_ONE_LOOP
 
 TAG = payload().tag
 
@@ -135,31 +137,41 @@ async def test_a_tag_is_served_once(world: World) -> None:
         device.serve(TAG, serve)
 
 
-@pytest.mark.parametrize(
-    ("condition", "kind"),
-    [
-        ("forbidden", ForbiddenError),
-        ("item-not-found", NotFoundError),
-        ("conflict", ConflictError),
-        ("recipient-unavailable", UnreachableError),
-        ("bad-request", StanzaError),
-    ],
-)
-async def test_a_handlers_stanza_error_arrives_as_such(
-    world: World, condition: str, kind: type[StanzaError]
-) -> None:
+_ERRORS = {
+    "forbidden": ForbiddenError,
+    "item-not-found": NotFoundError,
+    "conflict": ConflictError,
+    "recipient-unavailable": UnreachableError,
+    "bad-request": StanzaError,
+}
+
+
+async def test_a_handlers_stanza_error_arrives_as_such(world: World) -> None:
     device, caller = await world.join("device"), await world.join("caller")
 
     async def serve(request: Request) -> None:
-        raise stanza_error(condition, "not like <this> & that", "{urn:test:contract}why")
+        raise stanza_error(text_of(request.payload), "not like <this> & that", "{urn:test:contract}why")
 
     device.serve(TAG, serve)
-    with pytest.raises(StanzaError) as raised:
+    for condition, kind in _ERRORS.items():
+        with pytest.raises(StanzaError) as raised:
+            await caller.call(device.jid, payload(condition))
+        assert type(raised.value) is kind
+        assert raised.value.condition == condition
+        assert raised.value.text == "not like <this> & that"
+        assert raised.value.detail == "{urn:test:contract}why"
+
+
+async def test_a_stanza_error_without_text_and_detail_arrives_without(world: World) -> None:
+    device, caller = await world.join("device"), await world.join("caller")
+
+    async def serve(request: Request) -> None:
+        raise stanza_error("conflict")
+
+    device.serve(TAG, serve)
+    with pytest.raises(ConflictError) as raised:
         await caller.call(device.jid, payload())
-    assert type(raised.value) is kind
-    assert raised.value.condition == condition
-    assert raised.value.text == "not like <this> & that"
-    assert raised.value.detail == "{urn:test:contract}why"
+    assert (raised.value.text, raised.value.detail) == ("", None)
 
 
 async def test_a_raising_handler_is_an_internal_error_without_details(

@@ -7,13 +7,22 @@ from contextlib import AsyncExitStack
 from typing import Generic, TypeVar
 from xml.etree.ElementTree import Element
 
+import pytest
+
 from iotxmpp.account import Account
 from iotxmpp.addresses import NodeAddress, bare_jid
+from iotxmpp.errors import ForbiddenError, NotFoundError
 from iotxmpp.link import Link, LinkState, NodePolicy
 from tests.contract.backend import Backend
 
+ON_ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
+"""For every test of the contract: they share the administrator's link, which is slow to make."""
+
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting; nothing waits that long where all is well."""
+
+NO_SUCH_NODE = (NotFoundError, ForbiddenError)
+"""A closed service need not tell a stranger whether there is such a node: Prosody does not."""
 
 BAD_TEXTS = ("\x00", "\x1b", "\ufffe", "\ud800")
 """Characters that XML cannot carry: NUL, ESC, a noncharacter, a lone surrogate."""

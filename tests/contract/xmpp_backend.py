@@ -19,15 +19,13 @@ from tests.proxy import Proxy
 class XmppBackend:
     """One test's accounts on a server that many tests share."""
 
-    def __init__(self, server: ServerProcess) -> None:
+    def __init__(self, server: ServerProcess, provisioner: XmppProvisioner) -> None:
         self._server = server
-        self._admin = XmppLink(server.admin)
-        self._provisioner = XmppProvisioner(self._admin)
+        self._provisioner = provisioner
         self._open = AsyncExitStack()
         self._proxies: dict[str, Proxy] = {}
 
     async def __aenter__(self) -> Self:
-        await self._open.enter_async_context(self._admin)
         return self
 
     async def __aexit__(
@@ -70,8 +68,11 @@ class XmppBackend:
         proxy.resume()
 
     async def renew(self, link: Link) -> None:
-        # XEP-0133 section 4.4.
-        await self._provisioner._administer(link.jid, "end-user-session", {"accountjids": [link.jid]})
+        # XEP-0133 section 4.4; ejabberd names the field otherwise.
+        jid = link.jid
+        await self._provisioner._administer(
+            jid, "end-user-session", {"accountjids": [jid], "accountjid": jid}
+        )
 
     async def hold(self, link: Link) -> None:
         self._proxy(link).refuse()

@@ -1,6 +1,7 @@
 """A house for agents: a server in memory, a device's account and nodes, and a controller that watches."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -50,12 +51,14 @@ class House:
         self.watcher = watcher
         self.items: list[Item] = []
         self.presences: list[Presence] = []
+        self.seen_at: list[float] = []
 
     async def take_item(self, item: Item) -> None:
         self.items.append(item)
 
     async def take_presence(self, presence: Presence) -> None:
         self.presences.append(presence)
+        self.seen_at.append(time.monotonic())
 
     def agent(self, **more: Any) -> Agent:  # noqa: ANN401  # an agent's own arguments
         agent = Agent(account("greenhouse", controllers=(CONTROLLER,)), **more)

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -99,11 +98,12 @@ class World:
 
     @asynccontextmanager
     async def device(
-        self, name: str, *, jid: str | None = None, describe: bool = True
+        self, name: str, *, jid: str | None = None, describe: bool = True, admits: bool = True
     ) -> AsyncIterator[PlayedDevice]:
         nodes = DeviceNodes(service=self.server.service, device=device_id(name))
-        async with self.server.link(account(jid or f"{name}@localhost")) as link:
-            link.admit(lambda _jid: True)
+        link = self.server.link(account(jid or f"{name}@localhost"))
+        link.admit(lambda _jid: admits)
+        async with link:
             played = PlayedDevice(name, link, nodes)
             if describe:
                 await played.describe(about_of(name))
@@ -121,15 +121,3 @@ async def kept(controller: Controller, count: int = 1) -> list[Rejection]:
         while len(found := await controller.rejections()) < count:  # noqa: ASYNC110  # likewise
             await asyncio.sleep(0.005)
     return found
-
-
-def serves(answer: Element) -> Callable[[object], Awaitable[Element]]:
-    async def handler(_request: object) -> Element:
-        return answer
-
-    return handler
-
-
-def quiet(name: str) -> None:
-    """Keeps an expected traceback out of the output."""
-    logging.getLogger(name).propagate = False

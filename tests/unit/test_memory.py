@@ -15,6 +15,7 @@ from iotxmpp.errors import (
     InvalidError,
     LinkDownError,
     NoAnswerError,
+    NotFoundError,
     StanzaError,
     UnreachableError,
 )
@@ -343,6 +344,19 @@ async def test_a_node_can_live_on_an_accounts_own_service(
     assert (await seen.items.get()).node == own
     assert await reader.nodes(DEVICE.jid) == [own]
     assert await reader.nodes(server.service) == [NODE]
+
+
+async def test_a_missing_node_is_not_found(device: MemoryLink) -> None:
+    missing = NodeAddress(service=NODE.service, node="missing")
+    with pytest.raises(NotFoundError, match="missing at pubsub.localhost"):
+        await device.publish(missing, Element("x"), item_id="1")
+    with pytest.raises(NotFoundError):
+        await device.items(missing)
+
+
+async def test_a_missing_service_is_unreachable(device: MemoryLink) -> None:
+    with pytest.raises(UnreachableError):
+        await device.nodes("pubsub.example.org")
 
 
 async def test_a_node_needs_a_service_that_is_there(server: MemoryServer) -> None:

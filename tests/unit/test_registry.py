@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 AGENT = "hall@localhost/agent"
 PHONE = "hall@localhost/phone"
 
+Show = Literal["", "away"]
+
 
 class UpLink:
     state = LinkState(up=True)
@@ -30,9 +32,11 @@ def device(name: str) -> Device:
     return Device(device_id(name), f"{name}@localhost", link=cast("Link", UpLink()))
 
 
-def here(sender: str = AGENT, *, show: Literal["", "away"] = "", text: str = "", **status: Any) -> Presence:  # noqa: ANN401  # a model checks them
-    element = DeviceStatus(**{"heartbeat": 30, "uptime": 1, "version": "0.1.0", **status}).element()
-    return Presence(sender=sender, show=show, text=text, extensions=(element,))
+def here(sender: str = AGENT, *, show: Show = "", text: str = "", **status: Any) -> Presence:  # noqa: ANN401  # a model checks them
+    given = {"heartbeat": 30, "uptime": 1, "version": "0.1.0", **status}
+    available = given.pop("available", True)
+    extensions = (DeviceStatus(**given).element(),)
+    return Presence(sender=sender, available=available, show=show, text=text, extensions=extensions)
 
 
 def gone(sender: str = AGENT) -> Presence:
@@ -67,9 +71,12 @@ async def test_a_device_comes_and_goes(case: Case) -> None:
     assert (case.hall.state, case.hall.online, case.hall.presence) == ("online", True, presence)
     assert getattr(case.hall.status, "heartbeat", None) == 30
     assert case.hall.silence is not None
-    assert case.told(gone())
-    assert (case.hall.state, case.hall.presence, case.hall.status) == ("offline", gone(), None)
-    assert not case.told(gone())
+    left = here(available=False, text="stopped by hand", why="stop")
+    assert case.told(left)
+    assert (case.hall.state, case.hall.presence) == ("offline", left)
+    assert getattr(case.hall.status, "why", "") == "stop"
+    assert not case.told(gone()), "what the server adds is no news"
+    assert case.hall.presence == left
 
 
 async def test_it_is_online_as_long_as_any_session_is(case: Case) -> None:

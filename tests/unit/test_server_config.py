@@ -78,7 +78,7 @@ def test_prosody_listens_on_loopback_and_speaks_to_no_other_server() -> None:
         'modules_disabled = { "s2s", "s2s_auth_certs", "offline" }',
         "c2s_require_encryption = true",
         "c2s_stanza_size_limit = 262144",
-        "network_settings = { read_timeout = 20 }",
+        "network_settings = { read_timeout = 20; nagle = false }",
         "smacks_hibernation_time = 20",
         'Component "pubsub.iot.example.org" "pubsub"',
     ):

@@ -1,0 +1,50 @@
+"""Where the command line starts, and how an error ends it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from iotxmpp.cli.exits import exit_code
+from iotxmpp.errors import IotxmppError
+
+_VERBOSE = {"-v": 1, "-vv": 2, "--verbose": 1}
+
+
+def main() -> None:
+    """Runs the command line; every expected error is one line on stderr and an exit code."""
+    try:
+        _run(sys.argv[1:])
+    except IotxmppError as error:
+        print(f"iotxmpp: {error}", file=sys.stderr)  # noqa: T201  # an agent runs without typer
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    agent = _agent_to_run(arguments)
+    if agent is not None:
+        _run_agent(*agent)
+        return
+    from iotxmpp.cli.app import app
+
+    app()
+
+
+def _agent_to_run(arguments: Sequence[str]) -> tuple[Path, int] | None:
+    """The file and the verbosity of a plain `agent run FILE`: it goes past typer, which would stay in memory."""
+    left, verbose = list(arguments), 0
+    while left and left[0] in _VERBOSE:
+        verbose += _VERBOSE[left.pop(0)]
+    match left:
+        case ["agent", "run", file] if not file.startswith("-"):
+            return Path(file), verbose
+    return None
+
+
+def _run_agent(file: Path, verbose: int) -> None:
+    from iotxmpp.agent.config import load_agent
+    from iotxmpp.cli.logs import set_up_logging
+
+    set_up_logging(verbose)
+    load_agent(file).run()

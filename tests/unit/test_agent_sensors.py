@@ -1,0 +1,440 @@
+import asyncio
+import math
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from iotxmpp.about import Channel
+from iotxmpp.agent.offloop import call
+from iotxmpp.agent.presence import Problems
+from iotxmpp.agent.sampling import Sampler
+from iotxmpp.agent.sensors import Bounds, Channels, Rhythm, Sensor, make_sensor
+from iotxmpp.errors import InvalidError
+from iotxmpp.readings import Value
+from tests.unit.agent_house import fault, until
+
+OFTEN = Rhythm(every=0.005)
+
+
+def sensor(  # noqa: PLR0913  # as make_sensor
+    function: Callable[[], object],
+    channels: Channels,
+    *,
+    unit: str | None = None,
+    bounds: Bounds | Mapping[str, Bounds] | None = None,
+    description: str = "",
+    rhythm: Rhythm = OFTEN,
+) -> Sensor:
+    return make_sensor(
+        function, channels, unit=unit, bounds=bounds, description=description, rhythm=rhythm, known={}
+    )
+
+
+class Bench:
+    """Runs samplers and keeps what they give."""
+
+    def __init__(self) -> None:
+        self.samples: list[Mapping[str, Value]] = []
+        self.problems = Problems()
+        self.refuse = ""
+
+    def take(self, values: Mapping[str, Value]) -> None:
+        if self.refuse:
+            raise InvalidError(self.refuse)
+        self.samples.append(values)
+
+    def values(self, channel: str) -> list[Value]:
+        return [sample[channel] for sample in self.samples if channel in sample]
+
+    @asynccontextmanager
+    async def run(self, *sensors: Sensor, hanging_after: float = 10) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(
+                Sampler(each, take=self.take, problems=self.problems, hanging_after=hanging_after).run()
+            )
+            for each in sensors
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(outcome, asyncio.CancelledError)
+
+
+# Declaring.
+
+
+def test_the_type_comes_from_the_annotation() -> None:
+    def number() -> float: ...  # type: ignore[empty-body]
+    def whole() -> int | None: ...
+    def truth() -> bool: ...  # type: ignore[empty-body]
+    async def text() -> str: ...  # type: ignore[empty-body]
+
+    kinds = [sensor(each, "c").channels["c"].type for each in (number, whole, truth, text)]
+    assert kinds == ["float", "int", "bool", "str"]
+
+
+def test_several_types_come_from_a_tuple_or_a_dict() -> None:
+    def pair() -> tuple[float, bool]: ...  # type: ignore[empty-body]
+    def mapping() -> Mapping[str, int] | None: ...
+
+    assert [each.type for each in sensor(pair, {"a": "Cel", "b": None}).channels.values()] == [
+        "float",
+        "bool",
+    ]
+    assert [each.type for each in sensor(mapping, {"a": None, "b": None}).channels.values()] == ["int", "int"]
+
+
+def test_a_whole_channel_needs_no_annotation() -> None:
+    channel = Channel(type="bool", description="Is it open?")
+    assert sensor(dict, {"door": channel}).channels == {"door": channel}
+
+
+def test_the_description_is_given_or_the_docstring() -> None:
+    def air() -> float:
+        """Of the air.
+
+        More.
+        """
+        return 1.0
+
+    assert sensor(air, "a").channels["a"].description == "Of the air."
+    assert sensor(air, "a", description="Else").channels["a"].description == "Else"
+
+
+def _float() -> float:
+    return 1.0
+
+
+def _untyped():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    return 1.0
+
+
+def _list() -> list[float]:
+    return [1.0]
+
+
+def _mixed() -> dict[str, float | bool]:
+    return {}
+
+
+def _short() -> tuple[float]:
+    return (1.0,)
+
+
+def _unresolved() -> "Nowhere":  # type: ignore[name-defined]  # noqa: F821
+    return None
+
+
+@pytest.mark.parametrize(
+    ("declare", "text"),
+    [
+        (lambda: sensor(_untyped, "a"), "sensor a: annotate what the function returns"),
+        (lambda: sensor(_list, "a"), "sensor a: annotate"),
+        (lambda: sensor(_unresolved, "a"), "cannot be resolved"),
+        (lambda: sensor(_mixed, {"a": None}), "sensor a: annotate"),
+        (lambda: sensor(_short, {"a": None, "b": None}), "sensor a: annotate"),
+        (lambda: sensor(_float, {}), "at least one channel"),
+        (lambda: sensor(_float, "a b"), "name 'a b'"),
+        (lambda: sensor(_float, "a", unit="C"), "channel a: unit C"),
+        (lambda: sensor(_float, "a", bounds=(5, 5)), "range 5 to 5 is empty"),
+        (lambda: sensor(_float, "a", bounds=(math.nan, 5)), "range"),
+        (lambda: sensor(_float, "a", bounds={"b": (1, 5)}), "'b' is none of the sensor's channels"),
+        (lambda: sensor(_float, {"a": "Cel"}, unit="Cel"), "give each its unit"),
+        (lambda: sensor(_float, {"a": Channel(type="str", range=(0, 1))}), "a str has no range"),
+        (lambda: Rhythm(every=0), "every: 0 s"),
+        (lambda: Rhythm(every=math.inf), "every"),
+        (lambda: Rhythm(every=math.nan), "every"),
+        (lambda: Rhythm(on_change=True, delta=-1), "delta"),
+        (lambda: Rhythm(delta=1), "only with on_change=True"),
+        (lambda: Rhythm(on_change=True, at_least=-1), "at_least"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(declare: Callable[[], object], text: str) -> None:
+    assert text in fault(declare)
+
+
+# Sampling.
+
+
+async def test_samples_come_at_the_interval() -> None:
+    bench = Bench()
+    times = []
+
+    async def ticks() -> int:
+        times.append(time.monotonic())
+        return len(times)
+
+    async with bench.run(sensor(ticks, "a", rhythm=Rhythm(every=0.05))):
+        await until(lambda: len(bench.samples) == 4)
+    assert bench.values("a") == [1, 2, 3, 4]
+    assert 0.12 < times[3] - times[0] < 1
+
+
+async def test_missed_intervals_are_skipped() -> None:
+    bench = Bench()
+    times = []
+
+    async def slow() -> int:
+        times.append(time.monotonic())
+        if len(times) == 1:
+            await asyncio.sleep(0.13)
+        return len(times)
+
+    async with bench.run(sensor(slow, "a", rhythm=Rhythm(every=0.05))):
+        await until(lambda: len(bench.samples) == 3)
+    assert times[1] - times[0] >= 0.14
+
+
+async def test_a_plain_function_does_not_block_the_loop() -> None:
+    bench = Bench()
+    release = threading.Event()
+    threads = []
+
+    def blocking() -> int:
+        threads.append(threading.current_thread())
+        release.wait(3)
+        return 1
+
+    async with bench.run(sensor(blocking, "a"), sensor(_float, "b")):
+        await until(lambda: len(bench.values("b")) >= 3)
+        assert bench.values("a") == []
+        assert len(threads) == 1
+        release.set()
+        await until(lambda: bool(bench.values("a")))
+    assert threads[0] is not threading.main_thread()
+    assert threads[0].daemon
+
+
+async def test_a_hanging_sensor_is_a_problem_until_it_returns() -> None:
+    bench = Bench()
+    release = asyncio.Event()
+
+    async def hanging() -> int:
+        await release.wait()
+        return 1
+
+    async with bench.run(sensor(hanging, "a"), hanging_after=0.02):
+        await until(lambda: bench.problems.texts() == ("a: has not returned after 0.02 s",))
+        release.set()
+        await until(lambda: not bench.problems.texts())
+    assert bench.values("a")
+
+
+async def test_a_raising_sensor_is_a_problem_is_tried_again_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    calls = []
+
+    def broken() -> float:
+        calls.append(1)
+        if len(calls) < 4:
+            raise OSError(5, "no sensor")
+        return 1.0
+
+    async with bench.run(sensor(broken, "a")):
+        await until(lambda: bool(bench.problems.texts()))
+        assert bench.problems.texts() == ("a: OSError: [Errno 5] no sensor",)
+        await until(lambda: not bench.problems.texts())
+    assert bench.values("a")[0] == 1.0
+    assert caplog.text.count("a: OSError") == 1
+
+
+async def test_a_sensor_that_is_cancelled_inside_is_a_problem() -> None:
+    bench = Bench()
+
+    async def cancelled() -> float:
+        raise asyncio.CancelledError
+
+    async with bench.run(sensor(cancelled, "a")):
+        await until(lambda: bool(bench.problems.texts()))
+    assert "was cancelled" in bench.problems.texts()[0]
+
+
+@pytest.mark.parametrize("error", [StopIteration(), SystemExit(1), KeyboardInterrupt()])
+async def test_what_no_future_can_hold_is_an_error_all_the_same(error: BaseException) -> None:
+    def raising() -> None:
+        raise error
+
+    with pytest.raises(RuntimeError, match=type(error).__name__):
+        await call(raising)
+
+
+async def test_an_awaitable_of_a_plain_callable_is_awaited() -> None:
+    async def later() -> int:
+        return 5
+
+    assert await call(lambda: later()) == 5  # noqa: PLW0108  # the callable itself is a plain one
+
+
+async def test_none_is_no_reading_and_no_problem() -> None:
+    bench = Bench()
+    results = iter([None, None, 3])
+
+    def sometimes() -> int | None:
+        return next(results, None)
+
+    async with bench.run(sensor(sometimes, "a")):
+        await until(lambda: bool(bench.samples))
+    assert bench.values("a") == [3]
+    assert bench.problems.texts() == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (math.nan, "a: nan is not a finite number"),
+        (-math.inf, "not a finite number"),
+        (41.5, "a: 41.5 is out of its range, 0 to 40"),
+        (-1, "a: -1 is out of its range, 0 to 40"),
+        ("12", "a: '12' is str, expected float"),
+        (True, "a: True is bool, expected float"),
+        ([1], "a: list is no reading"),
+        (10**400, "too large"),
+    ],
+)
+async def test_a_bad_value_is_a_problem_and_not_published(value: Any, text: str) -> None:  # noqa: ANN401
+    bench = Bench()
+    results = [value]
+
+    def bad() -> float:
+        return results[0]  # type: ignore[no-any-return]
+
+    async with bench.run(sensor(bad, "a", bounds=(0, 40))):
+        await until(lambda: bool(bench.problems.texts()))
+        assert text in bench.problems.texts()[0]
+        assert bench.samples == []
+        results[0] = 20
+        await until(lambda: not bench.problems.texts())
+    assert bench.values("a")[0] == 20.0
+    assert type(bench.values("a")[0]) is float
+
+
+@pytest.mark.parametrize(
+    ("channel", "value", "text"),
+    [
+        (Channel(type="int"), 2**63, "64 bits"),
+        (Channel(type="int"), 1.0, "is float, expected int"),
+        (Channel(type="bool"), 1, "is int, expected bool"),
+        (Channel(type="str"), "a\x00", "U+0000"),
+        (Channel(type="str"), "\ud800", "U+D800"),
+        (Channel(type="str"), "a" * 20_000, "20000 characters"),
+    ],
+)
+async def test_values_that_cannot_be_sent_are_problems(channel: Channel, value: object, text: str) -> None:
+    bench = Bench()
+    async with bench.run(sensor(lambda: {"a": value}, {"a": channel})):
+        await until(lambda: bool(bench.problems.texts()))
+    assert text in bench.problems.texts()[0]
+    assert bench.samples == []
+
+
+async def test_one_bad_value_of_several_does_not_hold_back_the_others() -> None:
+    bench = Bench()
+
+    def climate() -> dict[str, float]:
+        return {"temperature": 20.0, "humidity": 200.0, "pressure": 1.0}
+
+    several = sensor(climate, {"temperature": "Cel", "humidity": "%RH"}, bounds={"humidity": (0, 100)})
+    async with bench.run(several):
+        await until(lambda: bool(bench.samples))
+    assert bench.samples[0] == {"temperature": 20.0}
+    assert set(bench.problems.texts()) == {
+        "climate: returned 'pressure', which is none of its channels",
+        "humidity: 200 is out of its range, 0 to 100",
+    }
+
+
+async def test_a_tuple_is_taken_in_order_and_none_left_out() -> None:
+    bench = Bench()
+
+    def pair() -> tuple[float, int]:
+        return None, 5  # type: ignore[return-value]
+
+    async with bench.run(sensor(pair, {"a": None, "b": None})):
+        await until(lambda: bool(bench.samples))
+    assert bench.samples[0] == {"b": 5}
+
+
+@pytest.mark.parametrize("result", [5.0, (1.0,), [1.0, 2.0]])
+async def test_a_result_of_another_shape_is_a_problem(result: object) -> None:
+    bench = Bench()
+
+    def pair() -> tuple[float, float]:
+        return result  # type: ignore[return-value]
+
+    async with bench.run(sensor(pair, {"a": None, "b": None})):
+        await until(lambda: bool(bench.problems.texts()))
+    assert "expected a dict with a, b" in bench.problems.texts()[0]
+
+
+async def test_a_sample_that_cannot_be_kept_is_a_problem() -> None:
+    bench = Bench()
+    bench.refuse = "the clock is not set"
+    async with bench.run(sensor(_float, "a")):
+        await until(lambda: bench.problems.texts() == ("the clock is not set",))
+        bench.refuse = ""
+        await until(lambda: not bench.problems.texts())
+    assert bench.samples
+
+
+async def _published(values: list[Value], rhythm: Rhythm, annotation: type) -> list[Value]:
+    bench = Bench()
+    left = iter(values)
+    done = asyncio.Event()
+
+    async def reading() -> object:
+        try:
+            return next(left)
+        except StopIteration:
+            done.set()
+            return None
+
+    reading.__annotations__["return"] = annotation
+    async with bench.run(sensor(reading, "a", rhythm=rhythm)):
+        await done.wait()
+    return bench.values("a")
+
+
+async def test_on_change_publishes_the_first_and_what_differs_by_more_than_delta() -> None:
+    rhythm = Rhythm(every=0.001, on_change=True, delta=0.5)
+    # The distance counts from what was published last, so that a slow drift is seen.
+    assert await _published([20.0, 20.25, 20.5, 20.75, 20.75, 20.0], rhythm, float) == [20.0, 20.75, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "published", "annotation"),
+    [
+        ([1.0, 1.0, 1.5, 1.5, 1.0], [1.0, 1.5, 1.0], float),
+        ([True, True, False, False], [True, False], bool),
+        (["a", "a", "b"], ["a", "b"], str),
+    ],
+)
+async def test_on_change_without_delta_publishes_what_differs(
+    values: list[Value], published: list[Value], annotation: type
+) -> None:
+    assert await _published(values, Rhythm(every=0.001, on_change=True), annotation) == published
+
+
+async def test_an_unchanged_value_is_published_at_least_so_often() -> None:
+    bench = Bench()
+    started = time.monotonic()
+    rhythm = Rhythm(every=0.01, on_change=True, at_least=0.1)
+    async with bench.run(sensor(_float, "a", rhythm=rhythm)):
+        await until(lambda: len(bench.samples) == 3)
+    assert 0.15 < time.monotonic() - started < 1
+
+
+async def test_channels_of_one_sensor_have_their_own_rhythms() -> None:
+    bench = Bench()
+    channels = {"fast": Channel(type="int"), "slow": Channel(type="int")}
+    rhythms = {"fast": Rhythm(every=0.02), "slow": Rhythm(every=0.1)}
+    both = Sensor(label="both", function=lambda: {"fast": 1, "slow": 2}, channels=channels, rhythms=rhythms)
+    async with bench.run(both):
+        await until(lambda: len(bench.values("slow")) == 3)
+    assert len(bench.values("fast")) > 3

@@ -1,0 +1,177 @@
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+from xml.etree.ElementTree import Element
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iotxmpp.agent.serving import Command, CommandServer
+from iotxmpp.commands import CommandSpec, call_element, read_reply
+from iotxmpp.errors import (
+    ArgumentsError,
+    CommandFailedError,
+    StanzaError,
+)
+from iotxmpp.link import Request
+from iotxmpp.payloads import json_element
+
+CONTROLLER = "house@example.org"
+
+
+def server(*functions: Callable[..., object], at_once: int = 8, most_waiting: int = 64) -> CommandServer:
+    specs = [(CommandSpec.from_function(function), function) for function in functions]
+    return CommandServer(
+        {spec.name: Command(spec=spec, function=function) for spec, function in specs},
+        {CONTROLLER}.__contains__,
+        at_once=at_once,
+        most_waiting=most_waiting,
+        now=lambda: 1000.0,
+    )
+
+
+def request(
+    payload: Element, sender: str = f"{CONTROLLER}/1", kind: Literal["get", "set"] = "set"
+) -> Request:
+    return Request(sender=sender, kind=kind, payload=payload)
+
+
+@pytest.mark.parametrize("sender", [f"{CONTROLLER}/Work", "House@EXAMPLE.org/x", CONTROLLER])
+async def test_a_controller_is_obeyed_in_every_spelling(sender: str) -> None:
+    def ping() -> int:
+        return 7
+
+    answer = await server(ping).answer(request(call_element("ping", {}, id="c1"), sender))
+    assert read_reply(answer) == 7
+
+
+@pytest.mark.parametrize(
+    "sender",
+    ["stranger@example.org/1", "example.org", "house@example.com", "house@example.org.evil/x", "", "@"],
+)
+@pytest.mark.parametrize("payload", [call_element("ping", {}, id="c"), Element("nonsense")])
+async def test_a_stranger_learns_nothing_else(sender: str, payload: Element) -> None:
+    with pytest.raises(StanzaError) as caught:
+        await server().answer(request(payload, sender))
+    assert caught.value.condition == "forbidden"
+    assert "ping" not in caught.value.text
+
+
+async def test_a_get_is_no_call() -> None:
+    with pytest.raises(StanzaError, match="bad-request"):
+        await server().answer(request(call_element("ping", {}, id="c"), kind="get"))
+
+
+@pytest.mark.parametrize(("expires", "runs"), [(999.0, False), (1001.0, True), (None, True)])
+async def test_an_expired_call_never_starts(expires: float | None, runs: bool) -> None:
+    ran = []
+
+    def ping() -> None:
+        ran.append(1)
+
+    element = call_element("ping", {}, id="c", expires=expires)
+    if runs:
+        await server(ping).answer(request(element))
+    else:
+        with pytest.raises(StanzaError, match="expired"):
+            await server(ping).answer(request(element))
+    assert bool(ran) is runs
+
+
+async def test_only_so_many_run_and_wait_at_a_time() -> None:
+    running = []
+    release = asyncio.Event()
+
+    async def slow(number: int) -> int:
+        running.append(number)
+        await release.wait()
+        return number
+
+    serving = server(slow, at_once=2, most_waiting=1)
+    calls = [
+        asyncio.create_task(serving.answer(request(call_element("slow", {"number": n}, id=f"c{n}"))))
+        for n in range(3)
+    ]
+    await asyncio.sleep(0.01)
+    assert running == [0, 1]
+    with pytest.raises(StanzaError) as caught:
+        await serving.answer(request(call_element("slow", {"number": 3}, id="c3")))
+    assert caught.value.condition == "resource-constraint"
+    release.set()
+    assert [read_reply(await each) for each in calls] == [0, 1, 2]
+
+
+async def test_a_result_that_cannot_travel_is_a_failure() -> None:
+    def odd() -> object:
+        return object()
+
+    answer = await server(odd).answer(request(call_element("odd", {}, id="c")))
+    with pytest.raises(CommandFailedError, match="it ran, but its result cannot be sent"):
+        read_reply(answer)
+
+
+async def test_a_failure_of_ours_is_told_without_its_class() -> None:
+    def stuck() -> None:
+        raise CommandFailedError("the valve is stuck")
+
+    answer = await server(stuck).answer(request(call_element("stuck", {}, id="c")))
+    with pytest.raises(CommandFailedError, match=r"^the valve is stuck$"):
+        read_reply(answer)
+
+
+async def test_a_drivers_own_check_of_arguments_is_a_bad_payload() -> None:
+    def picky() -> None:
+        raise ArgumentsError("channel: 5 is none")
+
+    with pytest.raises(StanzaError) as caught:
+        await server(picky).answer(request(call_element("picky", {}, id="c")))
+    assert caught.value.detail == "{http://jabber.org/protocol/commands}bad-payload"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["seconds", "zone", "other"]), VALUES, max_size=3)
+    | st.fixed_dictionaries({"seconds": st.integers(0, 60)}, optional={"zone": st.text(max_size=5)})
+)
+async def test_only_what_the_model_accepts_reaches_the_function(arguments: dict[str, object]) -> None:
+    arrived: list[tuple[object, object]] = []
+
+    async def water(seconds: int, zone: str = "a") -> None:
+        arrived.append((seconds, zone))
+
+    fits = (
+        arguments.keys() <= {"seconds", "zone"}
+        and type(arguments.get("seconds")) is int
+        and type(arguments.get("zone", "a")) is str
+    )
+    try:
+        await server(water).answer(request(call_element("water", arguments, id="c")))
+    except StanzaError as error:
+        assert error.condition == "bad-request"  # noqa: PT017  # both ways are right, each for its inputs
+        assert not fits
+        assert arrived == []
+    else:
+        assert fits
+        assert arrived == [(arguments["seconds"], arguments.get("zone", "a"))]
+
+
+@given(st.text())
+async def test_no_payload_makes_the_server_fail_otherwise(text: str) -> None:
+    def ping(number: int) -> int:
+        return number
+
+    element = call_element("ping", {"number": 1}, id="c")
+    element[0] = json_element(text)
+    try:
+        answer = await server(ping).answer(request(element))
+    except StanzaError as error:
+        assert error.condition == "bad-request"  # noqa: PT017  # as above
+    else:
+        assert isinstance(read_reply(answer), int)

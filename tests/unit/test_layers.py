@@ -1,0 +1,311 @@
+"""Imports go downward only, libraries stay in their rooms, and a device loads nothing of a controller's."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("iotxmpp", "device_profiles", "firmware_bridge")
+MOST_LINES = 400
+
+VALUES = frozenset(
+    {
+        "about",
+        "account",
+        "addresses",
+        "arguments",
+        "backoff",
+        "commands",
+        "errors",
+        "kinds",
+        "payloads",
+        "profiles",
+        "readings",
+        "senml",
+        "status",
+        "units",
+        "validation",
+        "xmltext",
+    }
+)
+"""Modules of iotxmpp that are values and rules, and do no I/O but for account files."""
+
+ABOVE: dict[str, frozenset[str]] = {
+    "values": frozenset(),
+    "link": frozenset({"values"}),
+    "memory": frozenset({"values", "link"}),
+    "xmpp": frozenset({"values", "link"}),
+    "profiles": frozenset({"values"}),
+    "bridge": frozenset({"values"}),
+    "agent": frozenset({"values", "link", "xmpp", "profiles"}),
+    "controller": frozenset({"values", "link", "xmpp"}),
+    "server": frozenset({"values", "link"}),
+    "facade": frozenset({"values", "agent", "controller"}),
+    "demo": frozenset({"values", "link", "memory", "xmpp", "agent", "controller", "server"}),
+    "cli": frozenset({"values", "link", "xmpp", "agent", "controller", "server", "demo", "facade"}),
+}
+"""Each room, with the rooms that it may import besides itself; what is not named is forbidden."""
+
+RUNNERS = {"agent.running", "controller.controller"}
+"""Modules that make the link to a real server, unless they are given another."""
+
+HOMES: dict[str, tuple[str, ...]] = {
+    "slixmpp": ("iotxmpp.xmpp",),
+    "prometheus_client": ("iotxmpp.controller.metrics",),
+    "sqlalchemy": ("iotxmpp.controller.store",),
+    "cryptography": ("iotxmpp.server.certificate",),
+    "typer": ("iotxmpp.cli",),
+    "rich": ("iotxmpp.cli",),
+    "pydantic": ("iotxmpp", "device_profiles"),
+    "pydantic_core": ("iotxmpp.arguments",),
+    "typing_extensions": ("iotxmpp",),
+}
+"""Libraries from outside, with the only modules and rooms that import them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """One imported module, wherever in a file it is imported."""
+
+    importer: str
+    target: str
+    where: str
+
+
+class Tree:
+    """The modules of a source tree, by name."""
+
+    def __init__(self, root: Path) -> None:
+        self.files = {
+            _name(path.relative_to(root)): path
+            for package in PACKAGES
+            for path in sorted((root / package).rglob("*.py"))
+        }
+
+    def imports(self) -> Iterator[Import]:
+        for name, path in self.files.items():
+            package = name if path.stem == "__init__" else name.rpartition(".")[0]
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                for target in self._targets(node, package):
+                    line = getattr(node, "lineno", 0)
+                    yield Import(importer=name, target=target, where=f"{path.name}:{line}")
+
+    def _targets(self, node: ast.AST, package: str) -> Iterator[str]:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parts, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield full if full in self.files else base
+
+
+def _name(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room(module: str) -> str:
+    """The room of one of our modules."""
+    package, _, rest = module.partition(".")
+    if package == "device_profiles":
+        return "profiles"
+    if package == "firmware_bridge":
+        return "bridge"
+    first = rest.partition(".")[0]
+    if first in VALUES:
+        return "values"
+    return {"": "facade", "__main__": "cli"}.get(first, first)
+
+
+def faults(root: Path) -> list[str]:
+    """Each import that breaks a rule."""
+    found = []
+    for each in Tree(root).imports():
+        top = each.target.partition(".")[0]
+        text = f"{each.importer} imports {each.target} ({each.where})"
+        if top in PACKAGES:
+            if not _may_import(each.importer, each.target):
+                found.append(text)
+        elif top in HOMES:
+            if not any(each.importer == home or each.importer.startswith(f"{home}.") for home in HOMES[top]):
+                found.append(text)
+        elif top not in sys.stdlib_module_names:
+            found.append(f"{text}: unknown library")
+    return found
+
+
+def _may_import(importer: str, target: str) -> bool:
+    inner, outer = room(importer), room(target)
+    if inner == outer:
+        return True
+    if outer == "xmpp" and inner in ("agent", "controller"):
+        return importer.removeprefix("iotxmpp.") in RUNNERS
+    return outer in ABOVE.get(inner, frozenset())
+
+
+def test_every_import_goes_downward_and_every_library_stays_in_its_room() -> None:
+    assert faults(ROOT) == []
+
+
+def test_every_module_is_in_a_known_room() -> None:
+    names = Tree(ROOT).files
+    assert len(names) > 80
+    assert {room(name) for name in names} <= ABOVE.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("iotxmpp/controller/new.py", "from iotxmpp.agent import Agent"),
+        ("iotxmpp/agent/new.py", "import iotxmpp.controller.store"),
+        ("iotxmpp/agent/new.py", "def late() -> None:\n    from iotxmpp.controller import Store"),
+        ("iotxmpp/agent/new.py", "from ..controller import store"),
+        ("iotxmpp/agent/new.py", "from iotxmpp import Controller"),
+        ("iotxmpp/agent/new.py", "from iotxmpp.memory import MemoryServer"),
+        ("iotxmpp/agent/new.py", "from iotxmpp.xmpp import XmppLink"),
+        ("iotxmpp/agent/new.py", "import firmware_bridge.lines"),
+        ("iotxmpp/server/new.py", "from iotxmpp.agent import Agent"),
+        ("iotxmpp/server/new.py", "from iotxmpp.xmpp import XmppLink"),
+        ("iotxmpp/memory/new.py", "from iotxmpp.xmpp import XmppLink"),
+        ("iotxmpp/senml.py", "from iotxmpp.link import Item"),
+        ("iotxmpp/link.py", "from iotxmpp import memory"),
+        ("iotxmpp/controller/new.py", "import slixmpp"),
+        ("iotxmpp/controller/new.py", "if True:\n    from slixmpp.stanza import Iq"),
+        ("iotxmpp/controller/new.py", "from prometheus_client import Gauge"),
+        ("iotxmpp/controller/new.py", "import sqlalchemy.orm"),
+        ("iotxmpp/agent/new.py", "import typer"),
+        ("iotxmpp/demo/new.py", "from rich.table import Table"),
+        ("iotxmpp/agent/new.py", "import psutil"),
+        ("device_profiles/new.py", "from iotxmpp.agent import Agent"),
+    ],
+)
+def test_a_planted_violation_is_found(tmp_path: Path, path: str, text: str) -> None:
+    for package in ("memory", "controller", "agent", "xmpp"):
+        (tmp_path / "iotxmpp" / package).mkdir(parents=True)
+        (tmp_path / "iotxmpp" / package / "__init__.py").touch()
+    (tmp_path / "iotxmpp" / "__init__.py").touch()
+    (tmp_path / "iotxmpp" / "link.py").touch()
+    assert faults(tmp_path) == []
+    planted = tmp_path / path
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    planted.write_text(f'"""Planted."""\n{text}\n')
+    assert len(faults(tmp_path)) == 1
+
+
+def test_only_the_front_door_imports_by_name_and_names_what_it_may() -> None:
+    dynamic = [
+        name
+        for name, path in Tree(ROOT).files.items()
+        if "import_module" in path.read_text(encoding="utf-8") or "__import__" in path.read_text("utf-8")
+    ]
+    assert dynamic == ["iotxmpp"]
+    import iotxmpp
+
+    homes = set(iotxmpp._HOMES.values())
+    assert homes
+    assert all(_may_import("iotxmpp", home) for home in homes)
+
+
+def test_no_module_is_longer_than_one_can_read() -> None:
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in Tree(ROOT).files.items()}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def loaded_by(script: str, *arguments: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded at the end of a script."""
+    tail = "\nimport json as _json, sys as _sys\nprint('loaded', _json.dumps(sorted(_sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script + tail, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+    words, _, modules = done.stdout.strip().rpartition("loaded ")
+    assert words.strip() == ""
+    return set(json.loads(modules))
+
+
+def tops(modules: set[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules}
+
+
+def test_importing_iotxmpp_loads_no_library() -> None:
+    modules = loaded_by("import iotxmpp")
+    assert not tops(modules) & {*HOMES, "pytest"}
+    assert {module for module in modules if module.startswith("iotxmpp")} == {"iotxmpp"}
+
+
+def test_importing_the_agent_loads_only_what_it_needs() -> None:
+    modules = loaded_by("from iotxmpp import Account, Agent, Channel, Reading")
+    assert "pydantic" in modules
+    assert not tops(modules) & {"slixmpp", "sqlalchemy", "prometheus_client", "rich", "typer", "cryptography"}
+
+
+RUN_IN_MEMORY = """
+import asyncio
+from pydantic import SecretStr
+from iotxmpp import Account, Agent
+from iotxmpp.memory import MemoryServer
+
+async def main():
+    server = MemoryServer("example.org")
+    account = Account(jid="greenhouse@example.org", password=SecretStr("secret"))
+    await server.create_account(account.jid, "secret")
+    async with server.link(account) as link:
+        agent = Agent(account, link=link)
+        agent.sensor("temperature", unit="Cel")(temperature)
+        agent.command(water)
+        async with agent:
+            await agent.publish("temperature", 21.5)
+
+def temperature() -> float:
+    return 21.5
+
+def water(seconds: int) -> str:
+    return "watered"
+
+asyncio.run(main())
+"""
+
+
+def test_a_running_agent_loads_nothing_of_the_controllers() -> None:
+    modules = loaded_by(RUN_IN_MEMORY)
+    assert "iotxmpp.agent.running" in modules
+    assert not tops(modules) & {"slixmpp", "sqlalchemy", "prometheus_client", "rich", "typer", "cryptography"}
+    assert not {name for name in modules if name.startswith(("iotxmpp.controller", "iotxmpp.server"))}
+
+
+RUN_FROM_A_FILE = """
+import sys
+from iotxmpp.cli import main
+sys.argv = ["iotxmpp", "agent", "run", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as ended:
+    assert "no certificates can be read" in str(ended.code), ended.code
+"""
+
+
+def test_an_agent_from_the_command_line_loads_nothing_of_the_controllers(tmp_path: Path) -> None:
+    account = tmp_path / "account.toml"
+    # It gets as far as its first look at the server's certificate authority.
+    account.write_text(
+        'jid = "greenhouse@example.org"\npassword = "secret"\nhost = "127.0.0.1"\n'
+        f'ca = "{tmp_path}/none.pem"\n'
+    )
+    account.chmod(0o600)
+    (tmp_path / "agent.toml").write_text('account = "account.toml"\nprofile = "bme280"\n')
+    modules = loaded_by(RUN_FROM_A_FILE, str(tmp_path / "agent.toml"))
+    assert "slixmpp" in modules
+    assert not tops(modules) & {"sqlalchemy", "prometheus_client", "rich", "cryptography"}
+    assert not {name for name in modules if name.startswith(("iotxmpp.controller", "iotxmpp.server"))}
