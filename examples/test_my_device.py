@@ -35,7 +35,11 @@ async def test_watering_cools() -> None:
     async with server.link(house) as ours, server.link(account) as its:
         controller = Controller(house, link=ours, store="sqlite://")
         temperatures: asyncio.Queue[float] = asyncio.Queue()
-        controller.on_reading("temperature")(temperatures.put_nowait)
+
+        @controller.on_reading("temperature")
+        async def heard(temperature: float) -> None:
+            await temperatures.put(temperature)
+
         async with greenhouse(account, its), controller:
             device = await controller.wait_for("greenhouse")
             assert await device.call("water", seconds=3) == "watered for 3 s"

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from iotxmpp.errors import InvalidError
 
+_NAME = re.compile(r"(?:\{[^{}<>&\"'\s]*\})?[^\W\d][\w.\-]*")
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -31,9 +32,11 @@ def check_element(element: Element, where: str) -> Element:
     """Returns the element if XML can carry all of its text and attributes.
 
     Raises:
-        InvalidError: Some text in it cannot travel, or an attribute is no text.
+        InvalidError: Some text in it cannot travel, a name is none, or an attribute is no text.
     """
     for part in element.iter():
+        for name in (part.tag, *part.attrib):
+            _check_name(name, where)
         for text in (part.text, part.tail):
             if text:
                 check_text(text, where)
@@ -42,6 +45,11 @@ def check_element(element: Element, where: str) -> Element:
                 raise InvalidError(f"{where}: attribute {name} is {type(value).__name__}, not text")
             check_text(value, where)
     return element
+
+
+def _check_name(name: object, where: str) -> None:
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise InvalidError(f"{where}: {name!r} is no name of an element or attribute: {{namespace}}name")
 
 
 def clean_text(text: str, longest: int = 200) -> str:

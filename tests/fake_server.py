@@ -74,9 +74,7 @@ class Scram:
         salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), self.salt, 4096)
         signed = b",".join((self._bare, self._first, without_proof))
         key = _hmac(salted, b"Client Key")
-        expected = bytes(
-            a ^ b for a, b in zip(key, _hmac(hashlib.sha256(key).digest(), signed), strict=True)
-        )
+        expected = bytes(a ^ b for a, b in zip(key, _hmac(hashlib.sha256(key).digest(), signed), strict=True))
         if b64decode(proof) != expected:
             raise AssertionError("the client's proof is wrong")
         signature = self.signature or b64encode(_hmac(_hmac(salted, b"Server Key"), signed)).decode()

@@ -32,7 +32,7 @@ def _run(arguments: Sequence[str]) -> None:
 
 
 def _agent_to_run(arguments: Sequence[str]) -> tuple[Path, int] | None:
-    """The file and the verbosity of a plain `agent run FILE`: it goes past typer, which would stay in memory."""
+    """File and verbosity of a plain `agent run FILE`: it goes past typer, which would stay in memory."""
     left, verbose = list(arguments), 0
     while left and left[0] in _VERBOSE:
         verbose += _VERBOSE[left.pop(0)]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -47,7 +47,7 @@ class Controller:
         store: Where rejections are kept, a SQLAlchemy URL; a SQLite file in the state directory unless given.
         metrics_port: The port on 127.0.0.1 that serves metrics to Prometheus; 0 takes a free one, None serves
             none.
-        link: The link to use instead of XMPP; for tests.
+        link: A link that somebody else opens and closes, such as one in memory.
         discover_every: Seconds from one look for new devices to the next.
 
     Raises:
@@ -196,12 +196,15 @@ class Controller:
         """
         self._check_not_running()
         async with AsyncExitStack() as stack:
-            account, link = self._account_and_link()
             stack.callback(self._forget)
+            account = self._found_account()
             self._writer = await self._open_store(stack)
             if self._metrics_port is not None:
                 self._server = MetricsServer(self.metrics, self._metrics_port)
                 stack.push_async_callback(asyncio.to_thread, self._server.close)
+            link = self._link
+            if link is None:
+                link = await stack.enter_async_context(_open_link(account))
             self._session = Session(
                 account=account,
                 link=link,
@@ -237,17 +240,12 @@ class Controller:
         stack.push_async_callback(writer.close)
         return writer
 
-    def _account_and_link(self) -> tuple[Account, Link]:
-        if self._link is not None:
-            if isinstance(self._given, Account):
-                return self._given, self._link
-            return Account(jid=self._jid, password=SecretStr(self._password or "")), self._link
-        account = self._given
-        if not isinstance(account, Account):
-            account = Account.find(account, password=self._password)
-        from iotxmpp.xmpp import XmppLink  # noqa: PLC0415  # a controller with another link needs no slixmpp
-
-        return account, XmppLink(account)
+    def _found_account(self) -> Account:
+        if isinstance(self._given, Account):
+            return self._given
+        if self._link is not None:  # its owner has logged in already
+            return Account(jid=self._jid, password=SecretStr(self._password or ""))
+        return Account.find(self._given, password=self._password)
 
     def _running(self) -> Session:
         if self._session is None:
@@ -260,6 +258,12 @@ class Controller:
 
     def _forget(self) -> None:
         self._session = self._writer = self._server = self._stack = None
+
+
+def _open_link(account: Account) -> AbstractAsyncContextManager[Link]:
+    from iotxmpp.xmpp import XmppLink  # noqa: PLC0415  # a controller on another link needs no slixmpp
+
+    return XmppLink(account)
 
 
 def _named(devices: Iterable[str], home: str) -> dict[DeviceId, str]:

@@ -29,7 +29,7 @@ class Session:
 
     Args:
         account: The controller's account.
-        link: The link, not yet entered.
+        link: The link, open.
         metrics: The metrics.
         writer: Takes the rejections.
         named: The JIDs of the only devices, by id; None for all.
@@ -61,12 +61,8 @@ class Session:
         self._settling: asyncio.Task[None] | None = None
 
     async def open(self, stack: AsyncExitStack) -> None:
-        """Connects, and makes the first discovery; the stack takes it all back.
-
-        Raises:
-            ConnectError: The link could not be opened.
-        """
-        link = await stack.enter_async_context(self._link)
+        """Makes the first discovery, and goes on from there; the stack takes it all back."""
+        link = self._link
         self._dispatcher = Dispatcher(*self._handlers, self._metrics, self._rejections.take)
         stack.push_async_callback(self._dispatcher.close)
         self._intake = Intake(self._metrics, self._rejections, self._dispatcher)

@@ -49,7 +49,7 @@ class StreamGuard:
         """
         raw = data.encode() if isinstance(data, str) else data
         if not self._open:
-            self._check_prolog(raw)
+            raw = self._checked_prolog(raw)
         self._bytes += len(raw)
         if self._bytes > self._max_bytes:
             raise StreamRefusedError(f"the server sent a stanza of more than {self._max_bytes} bytes")
@@ -81,13 +81,15 @@ class StreamGuard:
             if self._depth == 1:
                 self._bytes = self._elements = 0
 
-    def _check_prolog(self, raw: bytes) -> None:
+    def _checked_prolog(self, raw: bytes) -> bytes:
+        """What may be parsed: nothing before it is clear that the root follows."""
         self._prolog += raw
         if _PROLOG.match(self._prolog):
             encoding = _ENCODING.match(self._prolog.lstrip(b"\xef\xbb\xbf \t\r\n"))
-            if encoding and encoding["name"].lower() not in (b"utf-8", b"us-ascii"):
+            if encoding and encoding["name"].lower() != b"utf-8":
                 raise StreamRefusedError("the server's stream is not UTF-8")
             self._open = True
-            self._prolog = b""
-        elif len(self._prolog) > _MAX_PROLOG or not _UNFINISHED.fullmatch(self._prolog):
+            return self._prolog
+        if len(self._prolog) > _MAX_PROLOG or not _UNFINISHED.fullmatch(self._prolog):
             raise StreamRefusedError("the server's stream does not start like XMPP (a DTD, or no XML)")
+        return b""

@@ -127,7 +127,7 @@ class XmppLink:
         was_up = self._state.up
         self._set_state(LinkState(up=False, reason="closed"))
         if self._client is not None and was_up:
-            self._presences.send(Presence(available=False))
+            self._presences.leave()
             await self._client.disconnect(wait=_CLOSE_TIMEOUT)
         await self._discard()
 

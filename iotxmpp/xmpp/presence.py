@@ -76,6 +76,11 @@ class Presences:
         self._unsent = True
         self.say()
 
+    def leave(self) -> None:
+        """Says unavailable, unless our newest presence has said so in its own words."""
+        if self._own.available:
+            self.send(Presence(available=False))
+
     def send(self, presence: Presence) -> None:
         """Sends our presence."""
         stanza = self._stanza(None, None if presence.available else "unavailable")

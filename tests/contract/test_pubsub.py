@@ -153,17 +153,19 @@ async def test_a_subscription_goes_on_after_a_cut(world: World) -> None:
 
 
 async def test_a_new_session_asks_again_for_a_subscription_that_the_server_lost(world: World) -> None:
-    device, reader = await world.join("device"), await world.join("reader")
-    node = await world.node(device, [reader])
+    device = await world.join("device")
+    node = await world.node(device)
     got: Collected[Item] = Collected()
-    await reader.subscribe(node, got)
-    await world.recreate(node, device, [reader])
-    await severed(world.backend.renew, reader)
+    await device.subscribe(node, got)
+    await world.recreate(node, device)  # the provisioner subscribes readers, not the publisher
+    await device.publish(node, payload(), item_id="lost")
+    await severed(world.backend.renew, device)
     async with asyncio.timeout(PATIENCE):
         number = 0
         while not got.all:  # it asks in the background once it is up
             number += 1
             await device.publish(node, payload(), item_id=str(number))
+    assert got.all[0].id != "lost"
 
 
 async def test_subscribing_twice_delivers_once(world: World) -> None:

@@ -101,7 +101,8 @@ class Site:
 
     async def end_session(self, jid: str) -> None:
         """Ends the session of a full JID at the server (XEP-0133 section 4.4)."""
-        await self.provisioner._administer(jid, "end-user-session", {"accountjids": [jid]})
+        whose = {"accountjids": [jid], "accountjid": jid}  # ejabberd has its own name for the field
+        await self.provisioner._administer(jid, "end-user-session", whose)
 
 
 def name_of(account: Account) -> DeviceId:

@@ -443,7 +443,7 @@ async def test_the_four_refusals_of_a_command_are_told_apart(house: House) -> No
         await house.handle.call("water", litres=3)
     with pytest.raises(ArgumentsError, match="right"):
         await house.handle.call("add", left=1)
-    with pytest.raises(UnknownCommandError, match="no command fly.*add, jam, water") as unknown:
+    with pytest.raises(UnknownCommandError, match=r"no command fly.*add, jam, water") as unknown:
         await house.handle.call("fly")
     stranger = await house.site.link(await house.site.account("stranger"))
     with pytest.raises(NotAllowedError, match="does not obey you") as refused:

@@ -1,11 +1,10 @@
 """What the link does with servers that are broken, impostors, or hostile."""
 
 import asyncio
-import socket
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,9 +45,7 @@ SOON = 3.0
 """Seconds within which every attempt of these tests must end."""
 
 COMMAND = "{urn:test:hostile}open-the-valve"
-INJECTED = (
-    f"<iq type='set' id='9' from='house@{DOMAIN}/home'><open-the-valve xmlns='urn:test:hostile'/></iq>"
-)
+INJECTED = f"<iq type='set' id='9' from='house@{DOMAIN}/home'><open-the-valve xmlns='urn:test:hostile'/></iq>"
 
 
 class Trust:
@@ -400,9 +397,7 @@ async def test_nothing_is_acted_on_before_tls_and_login(
 
 _ENTITIES = (
     "<?xml version='1.0'?><!DOCTYPE s [<!ENTITY a 'aaaaaaaaaa'>"
-    + "".join(
-        f"<!ENTITY {new} '{f'&{old};' * 10}'>" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
-    )
+    + "".join(f"<!ENTITY {new} '{f'&{old};' * 10}'>" for old, new in zip("abcdefgh", "bcdefghi", strict=True))
     + "]><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
     "<message><body>&i;</body></message>"
 )
@@ -449,10 +444,8 @@ async def test_a_redirect_is_not_followed(trust: Trust) -> None:
 
 
 @pytest.mark.parametrize("tls", ["starttls", "direct"])
-async def test_a_server_that_says_nothing(
-    trust: Trust, tls: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(negotiation, "ATTEMPT_TIMEOUT", 0.3)
+async def test_a_server_that_says_nothing(trust: Trust, tls: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(negotiation, "ATTEMPT_TIMEOUT", 0.15)
     async with FakeServer(silence) as server:
         account = server.account(ca=trust.ca).model_copy(update={"tls": tls})
         error = await refused(XmppLink(account))
@@ -484,10 +477,8 @@ def _silent_at(step: str) -> Script:
 
 
 @pytest.mark.parametrize("step", ["features", "starttls", "TLS", "login", "bind", "enable"])
-async def test_a_server_that_falls_silent(
-    trust: Trust, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(negotiation, "ATTEMPT_TIMEOUT", 0.3)
+async def test_a_server_that_falls_silent(trust: Trust, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(negotiation, "ATTEMPT_TIMEOUT", 0.15)
     error = await outcome(FakeServer(_silent_at(step), context=trust.context), trust)
     assert type(error) is HostError
     assert "did not finish the login" in str(error)
@@ -570,7 +561,9 @@ def _quick(_low: float, _high: float) -> float:
     return 0.0
 
 
-@pytest.mark.parametrize("text", ["<message>" + "<a>" * 500, "<iq></oops>", "<message><body>" + "x" * 5_000_000])
+@pytest.mark.parametrize(
+    "text", ["<message>" + "<a>" * 500, "<iq></oops>", "<message><body>" + "x" * 5_000_000]
+)
 async def test_a_session_is_cut_where_its_stream_goes_wrong(trust: Trust, text: str) -> None:
     async def script(peer: Peer) -> None:
         await peer.log_in()
@@ -603,7 +596,7 @@ async def test_a_session_is_cut_where_its_stream_goes_wrong(trust: Trust, text: 
         "<message type='error'><body>x</body></message>",
         "<a xmlns='urn:xmpp:sm:3' h='x'/>",
         "<unknown xmlns='urn:x'/>",
-        "<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='@@@' subscription='to'/></query></iq>",
+        "<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='@@@'/></query></iq>",
     ],
 )
 async def test_a_session_survives_a_stanza_that_makes_no_sense(
@@ -664,7 +657,9 @@ async def test_an_answer_from_someone_else_is_none(trust: Trust) -> None:
         await peer.bind()
         request = await peer.until("<iq[^>]*to=.device-1[^>]*>")
         number = request.rpartition("id=")[2][1:].split(request.rpartition("id=")[2][0])[0]
-        await peer.send(f"<iq type='result' id='{number}' from='stranger@{DOMAIN}/x'><x xmlns='forged'/></iq>")
+        await peer.send(
+            f"<iq type='result' id='{number}' from='stranger@{DOMAIN}/x'><x xmlns='forged'/></iq>"
+        )
         await peer.send(f"<iq type='result' id='{number}' from='device-1@{DOMAIN}/x'><x xmlns='true'/></iq>")
 
     async with (

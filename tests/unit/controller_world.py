@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -85,6 +85,11 @@ class World:
 
     def __init__(self) -> None:
         self.server = MemoryServer(max_bytes=1_000_000)
+        self._links = AsyncExitStack()
+
+    async def close(self) -> None:
+        """Closes the controllers' links."""
+        await self._links.aclose()
 
     async def add(
         self, name: str, *, publisher: str | None = None, readers: tuple[str, ...] = (HOUSE,)
@@ -112,7 +117,8 @@ class World:
     async def controller(self, **options: Any) -> Controller:  # noqa: ANN401  # the controller's own
         await self.server.create_account(HOUSE, "secret")
         options = {"store": "sqlite://", "discover_every": 0.05, **options}
-        return Controller(account(HOUSE), link=self.server.link(account(HOUSE)), **options)
+        link = await self._links.enter_async_context(self.server.link(account(HOUSE)))
+        return Controller(account(HOUSE), link=link, **options)
 
 
 async def kept(controller: Controller, count: int = 1) -> list[Rejection]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.request import urlopen
 from xml.etree.ElementTree import Element
@@ -16,14 +17,15 @@ from iotxmpp.errors import ConfigError, CredentialsError, InvalidError, UnknownD
 from iotxmpp.link import Presence, Request
 from iotxmpp.payloads import json_element
 from iotxmpp.readings import Reading
-from tests.unit.controller_world import HOUSE, SOON, World, about_of, account, kept, pack, temperature, until
+from tests.unit.controller_world import HOUSE, SOON, World, about_of, kept, pack, temperature, until
 
 
 @pytest.fixture
-async def world() -> World:
+async def world() -> AsyncIterator[World]:
     world = World()
     await world.add("hall")
-    return world
+    yield world
+    await world.close()
 
 
 async def test_a_hot_reading_makes_the_controller_water(world: World) -> None:
@@ -382,10 +384,10 @@ async def test_outside_of_its_run_it_says_so(world: World) -> None:
         controller.device("hall")
 
 
-async def test_a_wrong_password_leaves_nothing_open(world: World) -> None:
+async def test_a_wrong_password_leaves_nothing_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.server.create_account(HOUSE, "other")
-    link = world.server.link(account(HOUSE))
-    controller = Controller(HOUSE, password="wrong", link=link, store="sqlite://", metrics_port=0)
+    monkeypatch.setattr("iotxmpp.controller.controller._open_link", world.server.link)
+    controller = Controller(HOUSE, password="wrong", store="sqlite://", metrics_port=0)
     with pytest.raises(CredentialsError):
         await controller.__aenter__()
     assert controller.metrics_url is None

@@ -57,6 +57,7 @@ async def case() -> AsyncIterator[Case]:
         await played.say()
         device = await controller.wait_for("hall", timeout=SOON)
         yield Case(world, controller, played, device)
+    await world.close()
 
 
 async def test_a_result_comes_back(case: Case) -> None:

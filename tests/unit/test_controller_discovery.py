@@ -1,6 +1,7 @@
 """Which devices a controller has, over time and over cuts of its link."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from tests.unit.controller_world import HOUSE, SOON, World, about_of, kept, unti
 
 
 @pytest.fixture
-async def world() -> World:
+async def world() -> AsyncIterator[World]:
     world = World()
     await world.add("hall")
-    return world
+    yield world
+    await world.close()
 
 
 async def test_a_device_that_is_added_later_is_seen(world: World) -> None:

@@ -46,10 +46,12 @@ def test_a_signal_ends_it_while_it_connects(number: signal.Signals) -> None:
     run_until_signal(Entered(number, while_entering=True))
 
 
-def test_an_error_is_one_line_and_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
-    link = MemoryServer().link(account(HOUSE))
+def test_an_error_is_one_line_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iotxmpp.controller.controller._open_link", MemoryServer().link)
     with pytest.raises(SystemExit) as caught:
-        Controller(account(HOUSE), link=link, store="sqlite://").run()
+        Controller(account(HOUSE), store="sqlite://").run()
     assert caught.value.code == 1
     assert (
         capsys.readouterr().err == "error: the server refused the name or the password of house@localhost\n"

@@ -348,7 +348,7 @@ async def test_a_node_can_live_on_an_accounts_own_service(
 
 async def test_a_missing_node_is_not_found(device: MemoryLink) -> None:
     missing = NodeAddress(service=NODE.service, node="missing")
-    with pytest.raises(NotFoundError, match="missing at pubsub.localhost"):
+    with pytest.raises(NotFoundError, match=r"missing at pubsub\.localhost"):
         await device.publish(missing, Element("x"), item_id="1")
     with pytest.raises(NotFoundError):
         await device.items(missing)

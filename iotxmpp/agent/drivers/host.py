@@ -171,7 +171,6 @@ class HostDriver:
 def _facts() -> JsonValue:
     return {
         "system": platform.system(),
-        "release": platform.release(),
         "machine": platform.machine(),
         "processors": os.cpu_count(),
         "python": platform.python_version(),
