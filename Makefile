@@ -4,13 +4,15 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 SERVER ?= prosody
 
-.PHONY: help demo test check unit bench lock servers clean
+.PHONY: help demo test check unit chaos liveness bench lock servers clean
 
 help:
 	@echo "make demo    a private server, four devices and a controller, live in this terminal"
-	@echo "make test    every check and every test, against real Prosody and ejabberd"
+	@echo "make test    every check and every test, against real Prosody, ejabberd and PostgreSQL"
 	@echo "make check   format, lint and types only"
 	@echo "make unit    the tests that need no server"
+	@echo "make chaos   20 devices, a million readings, 100 kills of each kind, on both servers; CHAOS=... for options"
+	@echo "make liveness  seconds until the right state after each fault, and ten minutes of packet loss"
 	@echo "make bench   latencies, side by side with a raw slixmpp round trip"
 	@echo "make lock    renew requirements.lock"
 
@@ -18,7 +20,7 @@ help:
 	@.ci/setup-python
 
 servers: .venv/ready
-	@.ci/setup-servers prosody ejabberd
+	@.ci/setup-servers prosody ejabberd postgresql
 
 demo: .venv/ready
 	@case "$(SERVER)" in prosody|ejabberd) .ci/setup-servers $(SERVER);; esac
@@ -34,6 +36,13 @@ unit: .venv/ready
 
 test: servers check
 	@$(PY) -m pytest
+
+chaos: servers
+	@$(PY) -m tests.chaos.run $(CHAOS)
+
+liveness: servers
+	@LIVENESS_TRIALS=$(or $(TRIALS),10) LIVENESS_LOSS_SECONDS=$(or $(LOSS_SECONDS),600) \
+	 $(PY) -m pytest -s tests/chaos/test_liveness_trials.py
 
 bench: servers
 	@$(PY) bench/latency.py

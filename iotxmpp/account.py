@@ -38,6 +38,7 @@ class Account(BaseModel):
         ca: A file of certificates to trust instead of the system's.
         service: The PubSub service; `pubsub.<domain>` unless given.
         controllers: The bare JIDs that a device obeys, and that may see its presence and readings.
+        collector: The one of them whose acks count: what it has, the device lets go; the first unless given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +51,7 @@ class Account(BaseModel):
     ca: Path | None = None
     service: str = ""
     controllers: tuple[str, ...] = ()
+    collector: str | None = None
 
     @field_validator("jid")
     @classmethod
@@ -60,6 +62,11 @@ class Account(BaseModel):
     @classmethod
     def _bare_each(cls, jids: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(bare_jid(jid) for jid in jids)
+
+    @field_validator("collector")
+    @classmethod
+    def _bare_collector(cls, jid: str | None) -> str | None:
+        return None if jid is None else bare_jid(jid)
 
     @model_validator(mode="before")
     @classmethod

@@ -77,8 +77,16 @@ class StoreError(IotxmppError, OSError):
     """What must be kept cannot be written to, or read from, its store."""
 
 
+class OutboxFullError(StoreError):
+    """The device's outbox is full, and its policy is to keep what it has; the reading was not kept."""
+
+
 class UnknownDeviceError(IotxmppError, LookupError):
     """The controller knows no device of that id."""
+
+
+class UnknownChannelError(IotxmppError, LookupError):
+    """The device has no channel of that name."""
 
 
 class CommandError(IotxmppError):

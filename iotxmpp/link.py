@@ -18,6 +18,9 @@ from iotxmpp.addresses import NodeAddress
 REQUEST_TIMEOUT = 10.0
 """Seconds that a request waits for its answer, unless told otherwise."""
 
+PING = "{urn:xmpp:ping}ping"
+"""The payload of a ping (XEP-0199); every link answers it by itself, as servers do at their domain."""
+
 Cancel = Callable[[], None]
 """Takes a registration back; calling it twice is harmless."""
 
@@ -231,7 +234,7 @@ class Link(Protocol):
 
         The handler's element is the answer. A `StanzaError` that it raises is sent as such; anything else
         is logged and answered with `internal-server-error`, without details. A tag that nobody serves is
-        answered with `service-unavailable`.
+        answered with `service-unavailable`; `PING` the link answers by itself.
 
         Raises:
             InvalidError: The tag is served already.

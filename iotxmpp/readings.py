@@ -3,10 +3,15 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from iotxmpp.errors import InvalidError
 
 Value = bool | int | float | str
+
+ClockQuality = Literal["s", "u", "r"]
+"""How far a time can be trusted: by a synchronised clock, by one that is not, or by no clock at all: then the
+reading's age was measured, and its time follows from when it was received."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,8 +23,11 @@ class Reading:
         value: A number, a truth value, or text.
         unit: A SenML unit (RFC 8428 section 12.1), such as `Cel`; None for a value without one.
         time: When it was read, by the device's clock, in seconds since 1970 (UTC).
-        epoch: Names the run of numbers that `seq` belongs to; a new one only when the device's disk was lost.
+        epoch: Names the run of the device's program that `seq` belongs to.
         seq: The reading's number in its epoch, from 1; 0 while it has none.
+        clock: How far its time can be trusted.
+        received: When the controller got it, by its own clock, in seconds since 1970; None on the device.
+        historical: It came late: something newer of its channel was there before, or it was old then.
     """
 
     channel: str
@@ -28,6 +36,9 @@ class Reading:
     time: float
     epoch: str = ""
     seq: int = 0
+    clock: ClockQuality = "s"
+    received: float | None = None
+    historical: bool = False
 
     @property
     def at(self) -> datetime:

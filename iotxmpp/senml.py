@@ -3,16 +3,14 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
-
-from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
-from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+from typing import Any, cast, get_args
 
 from iotxmpp.addresses import DeviceId
 from iotxmpp.errors import InvalidError
-from iotxmpp.readings import Reading, Value, check_value
+from iotxmpp.readings import ClockQuality, Reading, Value, check_value
+from iotxmpp.senml_json import LABELS, Number, RawRecord, parse_records
 
 VERSION = 10
 """The SenML version of RFC 8428; a pack of a higher one is refused (section 4.4)."""
@@ -26,36 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:./_-]*")
 _ITEM_ID = re.compile(r"([A-Za-z0-9-]{1,32})\.([1-9][0-9]{0,18})")
 _DATA = re.compile(r"[A-Za-z0-9_-]*")
 
-Number = int | float
-
-
-class _Raw(TypedDict, total=False):
-    """A record as it stands in the JSON (section 4.3)."""
-
-    __pydantic_config__ = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)  # type: ignore[misc]
-
-    bn: str
-    bt: Number
-    bu: str
-    bv: Number
-    bs: Number
-    bver: int
-    n: str
-    u: str
-    v: Number
-    vs: str
-    vb: bool
-    vd: str
-    s: Number
-    t: Number
-    ut: Number
-
-
-_PACK: TypeAdapter[list[_Raw]] = TypeAdapter(Annotated[list[_Raw], FailFast()])
-_LABELS = frozenset(_Raw.__annotations__)
 _BASE = frozenset({"bn", "bt", "bu", "bv", "bs", "bver"})
 _VALUES = frozenset({"v", "vs", "vb", "vd"})
-_EXPECTED = {Number: "a finite number", int: "a whole number", bool: "true or false", str: "text"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +38,8 @@ class Record:
         unit: The unit; None for none.
         time: Seconds since 1970 (UTC).
         sum: The integral over time, base sum included; None for none.
+        seq: The reading's number (label `sq`), where the record says it.
+        clock: How far the time can be trusted (label `cq` of the pack's first record).
     """
 
     name: str
@@ -75,6 +47,8 @@ class Record:
     unit: str | None
     time: float
     sum: Number | None = None
+    seq: int | None = None
+    clock: ClockQuality = "s"
 
 
 def check_name(text: str, where: str) -> str:
@@ -93,21 +67,34 @@ def check_name(text: str, where: str) -> str:
 def encode(readings: Sequence[Reading], *, device: DeviceId) -> str:
     """The readings as one pack, in compact JSON.
 
-    Integers beyond 64 bits travel as floating-point numbers.
+    Integers beyond 64 bits travel as floating-point numbers. A reading whose number is not its predecessor's
+    plus one says it in the label `sq`. The label `cq` of the first record says how far the times can be
+    trusted, unless the clock was synchronised. With `r` the times are relative to now (RFC 8428 section
+    4.5.3), so the pack must be sent at once.
 
     Raises:
-        InvalidError: There are none, or one has a bad name, a value that is no number, truth value or text,
-            or no absolute time.
+        InvalidError: There are none, their clocks differ in quality, their numbers do not ascend, or one has
+            a bad name, a value that is no number, truth value or text, or a time that cannot travel.
     """
     if not readings:
         raise InvalidError("pack: no readings; a pack holds at least one")
+    clock = readings[0].clock
+    if any(reading.clock != clock for reading in readings):
+        raise InvalidError("pack: clocks of several qualities; give each a pack of its own")
+    check_time = _relative if clock == "r" else _absolute
     base_time = readings[0].time
-    records = [_encoded(reading, base_time) for reading in readings]
-    records[0] = {"bn": f"{device}/", "bt": base_time, **records[0]}
+    records = [_encoded(reading, base_time, check_time) for reading in readings]
+    for before, reading, record in zip(readings, readings[1:], records[1:], strict=False):
+        if reading.seq and reading.seq <= before.seq:
+            raise InvalidError(f"pack: number {reading.seq} after {before.seq}; numbers must ascend")
+        if reading.seq > before.seq + 1:
+            record["sq"] = reading.seq
+    quality = {} if clock == "s" else {"cq": clock}
+    records[0] = {"bn": f"{device}/", "bt": base_time, **quality, **records[0]}
     return json.dumps(records, separators=(",", ":"), allow_nan=False)
 
 
-def decode(text: str | bytes, *, most: int = 100_000) -> list[Record]:
+def decode(text: str | bytes, *, most: int = 100_000, received: float | None = None) -> list[Record]:
     """The resolved records of a pack.
 
     Units are passed on as they are: a device's description says which one a channel has.
@@ -115,14 +102,15 @@ def decode(text: str | bytes, *, most: int = 100_000) -> list[Record]:
     Args:
         text: The JSON, as text or UTF-8.
         most: The most records that are taken.
+        received: When it came, in seconds since 1970: what relative times are relative to; None refuses them.
 
     Raises:
         InvalidError: The pack breaks RFC 8428, gives no absolute times, or is too long; the text names the
             record, counted from 0, and its field.
     """
-    resolver = _Resolver()
+    resolver = _Resolver(received=received)
     records: list[Record] = []
-    for raw in _parsed(text, most):
+    for raw in parse_records(text, most):
         try:
             records.append(resolver.record(raw))
         except InvalidError as error:
@@ -134,8 +122,9 @@ def readings_of(records: Sequence[Record], *, device: DeviceId, epoch: str, firs
     """The records as the device's readings, numbered from `first_seq`.
 
     Raises:
-        InvalidError: A record names another device, or has no value.
+        InvalidError: A record names another device, or has no value, or the numbers do not ascend.
     """
+    numbers = numbers_of(records, first_seq=first_seq)
     prefix = f"{device}/"
     readings = []
     for index, record in enumerate(records):
@@ -152,10 +141,28 @@ def readings_of(records: Sequence[Record], *, device: DeviceId, epoch: str, firs
                 unit=record.unit,
                 time=record.time,
                 epoch=epoch,
-                seq=first_seq + index,
+                seq=numbers[index],
+                clock=record.clock,
             )
         )
     return readings
+
+
+def numbers_of(records: Sequence[Record], *, first_seq: int) -> list[int]:
+    """The records' numbers: as each says it, else its predecessor's plus one.
+
+    Raises:
+        InvalidError: They do not ascend from `first_seq`, or pass 2**63 - 1.
+    """
+    numbers: list[int] = []
+    for index, record in enumerate(records):
+        least = numbers[-1] + 1 if numbers else first_seq
+        number = least if record.seq is None else record.seq
+        if not least <= number < _INTEGERS or (index == 0 and number != first_seq):
+            expected = f"{first_seq}, as the item's id says" if index == 0 else f"{least} or more"
+            raise InvalidError(f"SenML record {index}: sq: number {number}, expected {expected}")
+        numbers.append(number)
+    return numbers
 
 
 def item_id(epoch: str, first_seq: int) -> str:
@@ -181,7 +188,7 @@ def parse_item_id(text: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def _encoded(reading: Reading, base_time: float) -> dict[str, Any]:
+def _encoded(reading: Reading, base_time: float, check_time: Callable[[float, str], float]) -> dict[str, Any]:
     where = f"channel {reading.channel}"
     record: dict[str, Any] = {"n": check_name(reading.channel, "channel")}
     if reading.unit is not None:
@@ -194,7 +201,7 @@ def _encoded(reading: Reading, base_time: float) -> dict[str, Any]:
     else:
         record["v"] = _number(value, where)
     later = round(reading.time - base_time, 6)
-    _absolute(base_time + later, where)
+    check_time(base_time + later, where)
     if later:
         record["t"] = later
     return record
@@ -234,61 +241,10 @@ def _absolute(time: float, where: str) -> float:
     return time
 
 
-def _parsed(text: str | bytes, most: int) -> list[_Raw]:
-    if isinstance(text, bytes):
-        try:
-            text = text.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidError(f"SenML pack: byte {error.start} is no UTF-8") from error
-    try:
-        pack = _PACK.validate_json(text)
-    except ValidationError as error:
-        raise InvalidError(_fault(error)) from error
-    if not pack:
-        raise InvalidError("SenML pack: empty; a pack holds at least one record")
-    if len(pack) > most:
-        raise InvalidError(f"SenML pack: {len(pack)} records, at most {most} are taken; send several packs")
-    # Every label has a colon after it, so as many colons as labels means that no label came twice.
-    if text.count(":") != sum(map(len, pack)) or "NaN" in text or "Infinity" in text:
-        _check_strictly(text)
-    return pack
-
-
-def _check_strictly(text: str) -> None:
-    """Refuses what pydantic's parser lets pass: a label given twice, and NaN under a label unknown to us."""
-    try:
-        json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-    except InvalidError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InvalidError(f"SenML pack: {error}") from error
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields: dict[str, object] = {}
-    for label, value in pairs:
-        if label in fields:
-            raise InvalidError(f"SenML pack: label {label[:80]!r} twice in one record")
-        fields[label] = value
-    return fields
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise InvalidError(f"SenML pack: {text} is not JSON; leave the record out instead")
-
-
-def _fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if fault["type"] == "list_type":
-        return "SenML pack: the root must be an array: put the record in [ ]"
-    if not fault["loc"]:
-        return f"SenML pack: {fault['msg']}"
-    index, *path = fault["loc"]
-    if not path:
-        return f"SenML record {index}: must be an object such as {{'n': 'temperature', 'v': 21.5}}"
-    label = str(path[0])
-    expected = _EXPECTED.get(_Raw.__annotations__.get(label))
-    return f"SenML record {index}: {label[:80]}: {f'must be {expected}' if expected else fault['msg']}"
+def _relative(time: float, where: str) -> float:
+    if not -ABSOLUTE < time <= 0:
+        raise InvalidError(f"{where}: relative time {time:.6g} s: must be 0 or less, in seconds before now")
+    return time
 
 
 @dataclass(slots=True)
@@ -301,24 +257,44 @@ class _Resolver:
     value: Number = 0
     sum: Number | None = None
     version: int | None = None
+    clock: ClockQuality | None = None
+    received: float | None = None
 
-    def record(self, raw: _Raw) -> Record:
+    def record(self, raw: RawRecord) -> Record:
         labels = raw.keys()
-        if not labels <= _LABELS:
-            _check_unknown(labels - _LABELS)
+        if not labels <= LABELS:
+            _check_unknown(labels - LABELS)
         if labels & _BASE:
             self._carry(raw)
         if self.version is None:
             self.version = VERSION
+        self._judge_clock(raw.get("cq"))
         return Record(
             name=check_name(self.name + raw.get("n", ""), "n"),
             value=self._value(raw),
             unit=raw.get("u", self.unit),
-            time=_absolute(_added("t", self.time, raw.get("t", 0)), "t"),
+            time=self._resolved(_added("t", self.time, raw.get("t", 0))),
             sum=self._integral(raw),
+            seq=raw.get("sq"),
+            clock=self.clock or "s",
         )
 
-    def _carry(self, raw: _Raw) -> None:
+    def _judge_clock(self, given: str | None) -> None:
+        if given is not None and self.clock is not None:
+            raise InvalidError("cq: belongs into the first record alone")
+        if given is not None and given not in get_args(ClockQuality):
+            raise InvalidError(f"cq: clock quality {given[:80]!r}, expected s, u or r")
+        if self.clock is None:
+            self.clock = cast("ClockQuality", given or "s")
+
+    def _resolved(self, time: Number) -> Number:
+        if self.clock != "r":
+            return _absolute(time, "t")
+        if self.received is None:
+            raise InvalidError("cq: times are relative, and when the pack came is not known")
+        return self.received + _relative(time, "t")
+
+    def _carry(self, raw: RawRecord) -> None:
         self.name = raw.get("bn", self.name)
         self.time = raw.get("bt", self.time)
         self.unit = raw.get("bu", self.unit)
@@ -331,7 +307,7 @@ class _Resolver:
             raise InvalidError("bver: all records of a pack must have one version")
         self.version = version
 
-    def _value(self, raw: _Raw) -> Value | None:
+    def _value(self, raw: RawRecord) -> Value | None:
         given = raw.keys() & _VALUES
         if len(given) > 1:
             raise InvalidError(f"{' and '.join(sorted(given))}: only one value is allowed")
@@ -347,7 +323,7 @@ class _Resolver:
             return None
         raise InvalidError("no value; give one of v, vs, vb, vd")
 
-    def _integral(self, raw: _Raw) -> Number | None:
+    def _integral(self, raw: RawRecord) -> Number | None:
         if "s" not in raw and self.sum is None:
             return None
         return _added("s", self.sum or 0, raw.get("s", 0))

@@ -2,7 +2,10 @@
 
 import asyncio
 import math
+import time as clock
 from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +15,9 @@ from iotxmpp.about import About
 from iotxmpp.account import Account
 from iotxmpp.addresses import DeviceId, bare_jid, device_id, local_part
 from iotxmpp.agent.channels import check_reading
+from iotxmpp.agent.clock import Clock
 from iotxmpp.agent.declarations import Declarations
+from iotxmpp.agent.outbox.settings import OutboxSettings, outbox_settings
 from iotxmpp.agent.plan import Plan
 from iotxmpp.agent.running import Running, open_link
 from iotxmpp.backoff import Backoff
@@ -48,6 +53,7 @@ class Agent(Declarations):
         device: str | None = None,
         site: str = "",
         link: Link | None = None,
+        outbox: OutboxSettings | Path | str | None = None,
     ) -> None:
         """Makes an agent; nothing is connected or looked up yet.
 
@@ -63,6 +69,8 @@ class Agent(Declarations):
             device: The device's id; the local part of the JID unless given.
             site: Where it stands, for people.
             link: A link that somebody else opens and closes; several agents may share it.
+            outbox: The file where readings wait, `memory` for none, or whole settings; `outbox.db` in the
+                agent's state directory unless given.
 
         Raises:
             InvalidError: One of them breaks its rules.
@@ -81,30 +89,38 @@ class Agent(Declarations):
         self._account = jid_or_account if isinstance(jid_or_account, Account) else None
         self._jid = jid
         self._password = password
-        self._controllers = None if controllers is None else frozenset(bare_jid(each) for each in controllers)
+        self._controllers = None if controllers is None else tuple(bare_jid(each) for each in controllers)
         self.profile = f"{profile.id} {profile.version}" if profile is not None else ""
         self._heartbeat = heartbeat
         self._site = check_text(site, "site")
         self._link = link
+        self._outbox = outbox_settings(outbox)
+        self._clock = Clock()
         self._backoff: Callable[..., Backoff] = Backoff
         self._running: Running | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # Readings from code of your own.
 
-    async def publish(self, channel: str, value: Value, *, time: float | None = None) -> None:
-        """Publishes one reading; returns when it is kept to be sent, which survives a cut of the link.
+    async def publish(
+        self, channel: str, value: Value, *, time: float | None = None, urgent: bool = False
+    ) -> None:
+        """Publishes one reading; returns when it is on disk, from where it will be sent whatever happens.
+
+        Many can wait for one commit, which comes within half a second.
 
         Args:
             channel: A declared channel.
             value: Its value.
             time: When it was read, in seconds since 1970 (UTC); None for now.
+            urgent: It is an alarm, and committed at once.
 
         Raises:
             InvalidError: The agent does not run, there is no such channel, or the value does not fit it.
+            OutboxFullError: The outbox is full, and its policy for this channel is to keep what it has.
         """
         running, good = self._checked(channel, value)
-        running.take({channel: good}, time)
+        await running.keep({channel: good}, time, urgent=urgent)
 
     def publish_soon(self, channel: str, value: Value, *, time: float | None = None) -> None:
         """Publishes one reading from any thread, such as a callback of gpiozero.
@@ -114,7 +130,22 @@ class Agent(Declarations):
         """
         running, good = self._checked(channel, value)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(running.take, {channel: good}, time)
+            self._loop.call_soon_threadsafe(running.take_soon, {channel: good}, time)
+
+    async def sleep(self, *, seconds: float | None = None, until: datetime | float | None = None) -> None:
+        """Declares that the device will not be heard for a while, so that nobody takes it for lost.
+
+        Returns when it is announced, or remembered while the link is down. The agent goes on: let it end, or
+        the machine sleep, by yourself. After the time it must be heard within a heartbeat.
+
+        Args:
+            seconds: For so long; 0 ends a sleep early.
+            until: Until then, in seconds since 1970 (UTC) or as an aware datetime; one of the two.
+
+        Raises:
+            InvalidError: The agent does not run, or the time is none.
+        """
+        await self._require_running().reporter.sleep(_sleep_seconds(seconds, until))
 
     # Running.
 
@@ -126,6 +157,11 @@ class Agent(Declarations):
             ConfigError: The account's password is not to be found.
         """
         return self._plan().about()
+
+    @property
+    def outbox_path(self) -> Path | None:
+        """The file where its readings wait; None where they wait in memory."""
+        return self._outbox.file(self._jid, self.device)
 
     @property
     def status(self) -> DeviceStatus:
@@ -142,6 +178,7 @@ class Agent(Declarations):
         Raises:
             ConfigError: The account's password is not to be found.
             ConnectError: The first attempt to connect failed; its subclass says how.
+            StoreError: The outbox's file is of another version, or another program's.
         """
         await self._open(wait=False)
         return self
@@ -162,6 +199,7 @@ class Agent(Declarations):
         Raises:
             ConfigError: The account's password is not to be found.
             ConnectError: The first attempt to connect failed for good.
+            StoreError: The outbox's file is of another version, or another program's.
         """
         await self._open(wait=wait)
         try:
@@ -187,7 +225,9 @@ class Agent(Declarations):
             raise InvalidError(f"the agent of {self.device} runs already")
         plan = self._plan()
         link = self._link if self._link is not None else open_link(plan.account)
-        self._running = Running(plan, link, owns_link=self._link is None, backoff=self._backoff)
+        self._running = Running(
+            plan, link, owns_link=self._link is None, backoff=self._backoff, clock=self._clock
+        )
         self._in_use = True
         self._loop = asyncio.get_running_loop()
         try:
@@ -205,11 +245,12 @@ class Agent(Declarations):
 
     def _plan(self) -> Plan:
         account = self._found_account()
-        controllers = self._controllers if self._controllers is not None else frozenset(account.controllers)
+        controllers = self._controllers if self._controllers is not None else account.controllers
         return Plan(
             account=account,
             device=self.device,
-            controllers=controllers,
+            controllers=frozenset(controllers),
+            collector=account.collector or next(iter(controllers), ""),
             heartbeat=self._heartbeat,
             site=self._site,
             profile=self.profile,
@@ -217,6 +258,9 @@ class Agent(Declarations):
             sensors=tuple(self._sensors),
             commands=dict(self._commands),
             resources=tuple(self._resources),
+            outbox=self._outbox,
+            when_full=dict(self._when_full),
+            urgent=dict(self._urgent),
         )
 
     def _found_account(self) -> Account:
@@ -227,7 +271,7 @@ class Agent(Declarations):
         return Account.find(self._jid, password=self._password)
 
     def _require_running(self) -> Running:
-        if self._running is None:
+        if self._running is None or not self._running.opened:
             raise InvalidError(f"the agent of {self.device} does not run; enter it with `async with agent:`")
         return self._running
 
@@ -237,3 +281,16 @@ class Agent(Declarations):
             known = ", ".join(self._channels) or "none"
             raise InvalidError(f"channel {channel!r} is not declared; declared are: {known}")
         return running, check_reading(channel, self._channels[channel], value)
+
+
+def _sleep_seconds(seconds: float | None, until: datetime | float | None) -> float:
+    if (seconds is None) == (until is None):
+        raise InvalidError("sleep: give either seconds or until")
+    if isinstance(until, datetime):
+        if until.tzinfo is None:
+            raise InvalidError(f"sleep: until {until}: give its time zone, such as datetime.now(UTC)")
+        until = until.timestamp()
+    left = seconds if until is None else until - clock.time()
+    if left is None or not (math.isfinite(left) and left >= 0):
+        raise InvalidError(f"sleep: {left} s from now; give a time to come")
+    return left

@@ -11,6 +11,7 @@ import device_profiles
 from iotxmpp.account import Account
 from iotxmpp.agent.agent import Agent
 from iotxmpp.agent.drivers import create_driver
+from iotxmpp.agent.outbox.settings import OutboxSettings, outbox_settings
 from iotxmpp.agent.profiled import equip
 from iotxmpp.errors import ConfigError, InvalidError
 from iotxmpp.link import Link
@@ -30,6 +31,8 @@ class AgentFile(BaseModel):
         every: Seconds between samples of every channel; what the profile says unless given.
         driver: The driver's own settings; `kind` chooses another driver than the profile's.
         rename: Other names for some channels.
+        outbox: The outbox's file, relative to this file's directory; `memory` for none; or a table of its
+            settings, as `OutboxSettings` has them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +45,7 @@ class AgentFile(BaseModel):
     every: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     driver: dict[str, Any] = Field(default_factory=dict)
     rename: dict[str, str] = Field(default_factory=dict)
+    outbox: str | OutboxSettings | None = None
 
 
 def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
@@ -70,11 +74,25 @@ def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
         kind, settings = file.driver.get("kind"), {k: v for k, v in file.driver.items() if k != "kind"}
         make_driver = partial(create_driver, profile, settings, kind=kind)
         make_driver()  # a wrong setting shows now, not at the first sample
-        agent = Agent(account, device=file.device, heartbeat=file.heartbeat, site=file.site, link=link)
+        agent = Agent(
+            account,
+            device=file.device,
+            heartbeat=file.heartbeat,
+            site=file.site,
+            link=link,
+            outbox=_outbox(path, file),
+        )
         equip(agent, profile, make_driver, every=file.every, rename=file.rename)
     except InvalidError as error:
         raise ConfigError(f"agent file {path}: {error}") from error
     return agent
+
+
+def _outbox(path: Path, file: AgentFile) -> OutboxSettings:
+    settings = outbox_settings(file.outbox)
+    if isinstance(settings.path, Path):
+        return settings.model_copy(update={"path": path.parent.absolute() / settings.path})
+    return settings
 
 
 def _read(path: Path) -> AgentFile:

@@ -1,11 +1,13 @@
 """What a device reads and does, declared with decorators."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, get_args, overload
 
 from iotxmpp.about import Channel, ValueType
 from iotxmpp.agent.channels import check_channel
+from iotxmpp.agent.outbox.settings import WhenFull
+from iotxmpp.agent.plan import Urgent
 from iotxmpp.agent.sensors import Bounds, Channels, Rhythm, Sensor, make_sensor
 from iotxmpp.agent.serving import Command
 from iotxmpp.commands import CommandSpec
@@ -24,6 +26,8 @@ class Declarations:
         self._sensors: list[Sensor] = []
         self._commands: dict[str, Command] = {}
         self._resources: list[AbstractAsyncContextManager[Any]] = []
+        self._when_full: dict[str, WhenFull] = {}
+        self._urgent: dict[str, Urgent] = {}
         self._in_use = False
 
     def sensor(  # noqa: PLR0913  # what one line of a script can say
@@ -37,6 +41,8 @@ class Declarations:
         delta: float = 0.0,
         at_least: float = 600.0,
         description: str = "",
+        urgent: Urgent = False,
+        when_full: WhenFull | None = None,
     ) -> Callable[[F], F]:
         """Declares a function that reads one channel, or several at one time.
 
@@ -60,6 +66,8 @@ class Declarations:
             delta: With `on_change`, the change of a number that counts is greater than this.
             at_least: With `on_change`, seconds after which an unchanged value is published all the same.
             description: For people; the first line of the function's docstring unless given.
+            urgent: Its readings are alarms, written to disk and sent at once; or says which values are.
+            when_full: What happens to its readings when the outbox is full; as the agent says unless given.
 
         Raises:
             InvalidError: A rule is broken, the return annotation says no type, or a channel is declared
@@ -68,17 +76,17 @@ class Declarations:
         rhythm = Rhythm(every=every, on_change=on_change, delta=delta, at_least=at_least)
 
         def declare(function: F) -> F:
-            self.add_sensor(
-                make_sensor(
-                    function,
-                    channels,
-                    unit=unit,
-                    bounds=range,
-                    description=description,
-                    rhythm=rhythm,
-                    known={name: self._channels[name] for name in self._unread},
-                )
+            sensor = make_sensor(
+                function,
+                channels,
+                unit=unit,
+                bounds=range,
+                description=description,
+                rhythm=rhythm,
+                known={name: self._channels[name] for name in self._unread},
             )
+            self.add_sensor(sensor)
+            self._treat(sensor.channels, urgent, when_full)
             return function
 
         return declare
@@ -105,7 +113,7 @@ class Declarations:
 
         return declare if function is None else declare(function)
 
-    def channel(
+    def channel(  # noqa: PLR0913  # what one line of a script can say
         self,
         name: str,
         *,
@@ -113,14 +121,19 @@ class Declarations:
         unit: str | None = None,
         range: Bounds | None = None,  # noqa: A002  # likewise
         description: str = "",
+        urgent: Urgent = False,
+        when_full: WhenFull | None = None,
     ) -> None:
         """Declares a channel that no sensor samples: its readings come from `publish` and `publish_soon`.
+
+        `urgent` and `when_full` are as for `sensor`.
 
         Raises:
             InvalidError: A rule is broken, or the channel is declared already.
         """
         channel = Channel(type=type, unit=unit, range=range, description=description)
         self._add_channels({name: channel})
+        self._treat([name], urgent, when_full)
 
     def add_sensor(self, sensor: Sensor) -> None:
         """Declares a sensor that was made elsewhere.
@@ -155,6 +168,14 @@ class Declarations:
                 raise InvalidError(f"channel {name}: declared twice")
         self._unread -= channels.keys()
         self._channels.update(channels)
+
+    def _treat(self, channels: Iterable[str], urgent: Urgent, when_full: WhenFull | None) -> None:
+        if when_full is not None and when_full not in get_args(WhenFull):
+            raise InvalidError(f"when_full: {when_full!r}; use {', '.join(get_args(WhenFull))}")
+        for name in channels:
+            self._urgent[name] = urgent
+            if when_full is not None:
+                self._when_full[name] = when_full
 
     def _check_declaring(self) -> None:
         if self._in_use:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from iotxmpp.agent.outbox import MemoryOutbox
+from iotxmpp.agent.outbox.keeper import Keeper
 from iotxmpp.errors import IotxmppError
-from iotxmpp.link import Link, Presence
+from iotxmpp.link import Link, LinkState, Presence
 from iotxmpp.status import DeviceStatus
 from iotxmpp.xmltext import clean_text
 
@@ -21,7 +21,7 @@ EARLY = 0.9
 _MOST_PROBLEMS = 20
 _LOGGER = logging.getLogger(__name__)
 
-Why = Literal["start", "heartbeat", "change", "stop"]
+Why = Literal["start", "heartbeat", "change", "reconnect", "sleep", "stop"]
 
 
 class Problems:
@@ -56,7 +56,10 @@ class Problems:
 
 
 class StatusReporter:
-    """Announces a device's presence: at the start, at each heartbeat, at each change, and at the end."""
+    """Announces a device's presence.
+
+    At the start, at each heartbeat, at each change, when the link is back, before a sleep, and at the end.
+    """
 
     def __init__(  # noqa: PLR0913  # each is another part of the device
         self,
@@ -65,7 +68,7 @@ class StatusReporter:
         heartbeat: float,
         version: str,
         sensors: int,
-        outbox: MemoryOutbox,
+        outbox: Keeper,
         problems: Problems,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -77,6 +80,10 @@ class StatusReporter:
         self._problems = problems
         self._now = now
         self._started = now()
+        self._wakes: float | None = None
+        self._cut = False
+        self._due = 0.0
+        self._waiting: asyncio.Timeout | None = None
 
     def status(self, why: Why) -> DeviceStatus:
         """How the device is now."""
@@ -85,9 +92,13 @@ class StatusReporter:
             heartbeat=self._heartbeat,
             uptime=self._now() - self._started,
             version=self._version,
-            buffered=self._outbox.buffered,
-            dropped=self._outbox.dropped,
+            buffered=self._outbox.held,
+            oldest=self._outbox.oldest,
+            dropped=self._outbox.stock.dropped,
+            dead=self._outbox.stock.dead,
+            outbox=self._outbox.state,
             problems=self._problems.texts(),
+            sleeping=self._sleep_left(),
         )
 
     async def start(self) -> None:
@@ -96,20 +107,63 @@ class StatusReporter:
 
     async def run(self) -> None:
         """Announces heartbeats and changes until it is cancelled."""
+        cancel = self._link.on_state(self._link_changed)
+        try:
+            await self._run()
+        finally:
+            cancel()
+
+    async def sleep(self, seconds: float) -> None:
+        """Announces that the device will not be heard for so many seconds; 0 ends a sleep early."""
+        self._wakes = self._now() + seconds
+        self._plan()
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(self._due)
+        await self._announce("sleep" if seconds > 0 else "change")
+
+    async def _run(self) -> None:
         interval = self._heartbeat * EARLY
         gap = 0.0
         while True:
-            due = asyncio.get_running_loop().time() + interval
+            self._plan()
             await asyncio.sleep(gap)
-            try:
-                async with asyncio.timeout_at(due):
-                    await self._problems.changed.wait()
-            except TimeoutError:
-                await self._announce("heartbeat")
-                gap = 0.0
-            else:
+            if await self._is_changed():
                 await self._announce("change")
                 gap = min(CHANGE_GAP, interval / 2)
+                continue
+            gap = 0.0
+            if self._sleep_left() is None:
+                await self._announce("heartbeat")
+
+    async def _is_changed(self) -> bool:
+        """Waits until the next heartbeat; whether something changed before it."""
+        try:
+            async with asyncio.timeout_at(self._due) as waiting:
+                self._waiting = waiting
+                await self._problems.changed.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting = None
+        return True
+
+    def _plan(self) -> None:
+        """The next heartbeat: soon enough for the promise, or at the time of waking."""
+        wait = self._sleep_left() or self._heartbeat * EARLY
+        self._due = asyncio.get_running_loop().time() + wait
+
+    def _link_changed(self, _state: LinkState) -> None:
+        """What the next session begins with, remembered while the link is down, must not be an old start."""
+        self._cut = True
+        self._problems.changed.set()
+
+    def _sleep_left(self) -> float | None:
+        """Seconds until the device is awake again; None while it is."""
+        left = 0.0 if self._wakes is None else self._wakes - self._now()
+        if left <= 0:
+            self._wakes = None
+            return None
+        return left
 
     async def stop(self) -> None:
         """Announces the end."""
@@ -117,9 +171,14 @@ class StatusReporter:
 
     async def _announce(self, why: Why) -> None:
         self._problems.changed.clear()
+        if self._cut and why in {"heartbeat", "change"}:
+            why, self._cut = "reconnect", not self._link.state.up
         status = self.status(why)
         presence = Presence(
-            available=why != "stop", text=_sentence(status, self._sensors), extensions=(status.element(),)
+            available=why != "stop",
+            show="" if status.sleeping is None else "xa",
+            text=_sentence(status, self._sensors),
+            extensions=(status.element(),),
         )
         try:
             await self._link.announce(presence)
@@ -129,9 +188,15 @@ class StatusReporter:
 
 def _sentence(status: DeviceStatus, sensors: int) -> str:
     parts = [
-        "stopped" if status.why == "stop" else "online",
+        _doing(status),
         f"{sensors} sensor{'' if sensors == 1 else 's'}",
     ]
     if status.problems:
         parts.append(f"{len(status.problems)} problem{'' if len(status.problems) == 1 else 's'}")
     return ", ".join(parts)
+
+
+def _doing(status: DeviceStatus) -> str:
+    if status.sleeping is not None:
+        return f"asleep for {status.sleeping:.0f} s"
+    return "stopped" if status.why == "stop" else "online"

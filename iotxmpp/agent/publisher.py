@@ -1,10 +1,13 @@
-"""Publishes the outbox to the device's node of readings: one pack in flight, in order."""
+"""Publishes the outbox to the device's node of readings: one item in flight."""
 
 import asyncio
+import contextlib
 import logging
 
+from iotxmpp import crashpoints
 from iotxmpp.addresses import DeviceId, NodeAddress
-from iotxmpp.agent.outbox import MemoryOutbox, Pack
+from iotxmpp.agent.line import Line, Parcel, Trial
+from iotxmpp.agent.outbox.packs import Timeless
 from iotxmpp.agent.presence import Problems
 from iotxmpp.backoff import Backoff
 from iotxmpp.errors import (
@@ -15,23 +18,49 @@ from iotxmpp.errors import (
     NotFoundError,
     StanzaError,
 )
-from iotxmpp.link import Link
+from iotxmpp.link import Link, LinkState
 from iotxmpp.payloads import json_element
 from iotxmpp.senml import encode, item_id
 
 AGAIN = 0.1
 """Seconds before a pack whose fate is unknown goes out again, once the link is up."""
 
+ACK_PATIENCE = 60.0
+"""Seconds without an ack after which what is not acknowledged is published again; then twice that."""
+
+LONGEST_PATIENCE = 600.0
+"""Seconds without an ack at most."""
+
+BROKEN_WITHIN = 5.0
+"""A pack that breaks the stream does so within so many seconds; later a link goes down for other reasons."""
+
+_MOST_BREAKS = 3
 _MOST_REFUSALS = 2
+
+_PASSING = frozenset(
+    {
+        "internal-server-error",
+        "recipient-unavailable",
+        "remote-server-not-found",
+        "remote-server-timeout",
+        "resource-constraint",
+        "service-unavailable",
+    }
+)
+"""Refusals that may have to do with the service, not with what was published."""
+
 _LOGGER = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Sends pack after pack; while one is in flight, readings gather for the next.
+    """Sends item after item; while one is in flight, readings gather for the next.
 
-    A pack whose fate is unknown (the link went down, no answer came) is published again under the same id.
-    While the node is missing or closed to us, packs wait: an operator can put that right. A pack that the
-    service refuses twice for another reason is given up, so that it never blocks those behind it.
+    A pack whose fate is unknown (the link went down, no answer came) is published again. While the node is
+    missing or closed to us, packs wait: an operator can put that right. A pack that breaks the link three
+    times in a row, or that is refused twice, is cut in halves until the reading that is to blame is alone;
+    that one becomes a dead letter, and the line goes on.
+
+    Without a collector nobody acknowledges: then a reading is done with as soon as it is published.
     """
 
     def __init__(  # noqa: PLR0913  # each is another part of the device
@@ -40,7 +69,8 @@ class Publisher:
         *,
         node: NodeAddress,
         device: DeviceId,
-        outbox: MemoryOutbox,
+        line: Line,
+        collected: bool,
         problems: Problems,
         ready: asyncio.Event,
         backoff: Backoff,
@@ -51,54 +81,188 @@ class Publisher:
             link: Where to publish.
             node: The device's node of readings.
             device: The device's id.
-            outbox: Where readings wait.
+            line: What to publish next.
+            collected: Whether there is a collector, whose acks are waited for.
             problems: Where to say what does not work.
-            ready: Set while packs may go out: the link is up, and the self-description is published.
+            ready: Set while items may go out: the link is up, and the self-description is published.
             backoff: When to try again what was not accepted.
         """
         self._link = link
         self._node = node
         self._device = device
-        self._outbox = outbox
+        self._line = line
+        self._keeper = line.keeper
+        self._collected = collected
         self._problems = problems
         self._ready = ready
         self._backoff = backoff
+        self._accepted = 0
+        self._idle = asyncio.Event()
+        self._patience = ACK_PATIENCE
+        self._waiting_since: float | None = None
 
     async def run(self) -> None:
         """Publishes until it is cancelled."""
-        while True:
-            pack = await self._outbox.next_pack()
-            delivered = await self._deliver(pack)
-            self._outbox.settle(delivered=delivered)
-
-    async def _deliver(self, pack: Pack) -> bool:
-        refusals = 0
+        if self._link.state.up:
+            self._line.new_session(self._now())
         while True:
             await self._ready.wait()
-            try:
-                await self._publish(pack)
-            except (LinkDownError, NoAnswerError) as error:
-                _LOGGER.info("pack %s: %s; it goes out again", item_id(pack.epoch, pack.first_seq), error)
-                await asyncio.sleep(AGAIN)
-            except (ForbiddenError, NotFoundError) as error:
-                self._problems.report("publish", missing_node(self._node, self._device, error))
-                await asyncio.sleep(self._backoff.next_delay())
-            except (StanzaError, InvalidError) as error:
-                refusals += 1
-                if refusals >= _MOST_REFUSALS or isinstance(error, InvalidError):
-                    self._problems.report(
-                        "publish", f"readings: {len(pack.readings)} given up, not accepted: {error}"
-                    )
-                    return False
-                await asyncio.sleep(self._backoff.next_delay())
+            self._keeper.changed.clear()
+            self._watch_acks()
+            parcel = await self._line.next(self._now())
+            if isinstance(parcel, Timeless):
+                await self._bury_timeless(parcel)
+            elif parcel is not None:
+                self._idle.clear()
+                await self._send(parcel)
             else:
-                self._problems.clear("publish")
-                self._backoff.reset()
-                return True
+                await self._rest()
 
-    async def _publish(self, pack: Pack) -> None:
-        payload = json_element(encode(pack.readings, device=self._device))
-        await self._link.publish(self._node, payload, item_id=item_id(pack.epoch, pack.first_seq))
+    def state_changed(self, state: LinkState) -> None:
+        """Takes note of the link's state; a handler for `Link.on_state`."""
+        if state.up and not state.resumed:
+            self._line.new_session(self._now())
+        self._idle.clear()
+        self._keeper.changed.set()
+
+    def acknowledged(self, *, progress: bool, again: bool) -> None:
+        """The collector has acknowledged, and perhaps asked for everything else again."""
+        self._waiting_since = self._now()
+        if progress:
+            self._patience = ACK_PATIENCE
+        if again:
+            self._line.again()
+        self._keeper.changed.set()
+
+    async def drained(self) -> None:
+        """Returns when everything is published; the backlog hurries."""
+        self._line.hurry = True
+        self._idle.clear()
+        self._keeper.changed.set()
+        await self._idle.wait()
+
+    async def _rest(self) -> None:
+        """Waits for something to publish."""
+        if self._line.empty:
+            self._idle.set()
+        times = [self._line.wake_at(), self._republish_at()]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(min((at for at in times if at is not None), default=None)):
+                await self._keeper.changed.wait()
+
+    async def _send(self, parcel: Parcel) -> None:
+        started = self._now()
+        try:
+            await self._publish(parcel)
+        except LinkDownError as error:
+            await self._interrupted(parcel, error, broken=self._now() - started < BROKEN_WITHIN)
+        except NoAnswerError as error:
+            await self._interrupted(parcel, error, broken=False)
+        except (ForbiddenError, NotFoundError) as error:
+            self._problems.report("publish", missing_node(self._node, self._device, error))
+            await asyncio.sleep(self._backoff.next_delay())
+        except (StanzaError, InvalidError) as error:
+            await self._refused(parcel, error)
+        else:
+            self._delivered(parcel, self._now() - started)
+
+    async def _publish(self, parcel: Parcel) -> None:
+        if parcel.pack is not None:
+            payload = json_element(encode(parcel.pack.readings, device=self._device))
+            identity = item_id(parcel.pack.epoch, parcel.pack.first_seq)
+        elif parcel.gap is not None:
+            payload = parcel.gap.element()
+            identity = item_id(parcel.gap.epoch, parcel.gap.first)
+        else:
+            return
+        await self._link.publish(self._node, payload, item_id=identity)
+        crashpoints.at("published")
+
+    def _delivered(self, parcel: Parcel, took: float) -> None:
+        now = self._now()
+        self._accepted += 1
+        self._line.published(parcel, took, now)
+        self._backoff.reset()
+        if parcel.pack is not None:
+            self._problems.clear("publish")
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if not self._collected and self._line.empty:  # nobody will acknowledge it
+            self._keeper.acknowledge(self._keeper.everything())
+
+    async def _interrupted(self, parcel: Parcel, error: Exception, *, broken: bool) -> None:
+        """The link went down, or no answer came: it may have been accepted."""
+        trial = self._trial(parcel)
+        trial.broken = trial.broken + 1 if broken else 0
+        if parcel.pack is None:
+            _LOGGER.info("gap record: %s; it goes out again", error)
+        elif broken and len(parcel.pack.readings) > 1 and (trial.suspect or trial.broken >= _MOST_BREAKS):
+            self._line.split(parcel)
+        elif broken and trial.broken >= _MOST_BREAKS:
+            await self._give_up(parcel, f"the link went down {trial.broken} times while it was sent: {error}")
+        else:
+            _LOGGER.info("pack from %s on: %s; it goes out again", parcel.pack.first_seq, error)
+            trial.not_before = self._now() + AGAIN
+            self._line.try_again(parcel, trial)
+        await asyncio.sleep(AGAIN)
+
+    async def _refused(self, parcel: Parcel, error: StanzaError | InvalidError) -> None:
+        if parcel.pack is None:
+            self._problems.report("publish", f"readings: a gap record was not accepted: {error}")
+            await asyncio.sleep(self._backoff.next_delay())
+            return
+        trial = self._trial(parcel)
+        trial.refused += 1
+        trial.accepted = self._accepted if trial.accepted is None else trial.accepted
+        single = len(parcel.pack.readings) == 1
+        passing = isinstance(error, StanzaError) and error.condition in _PASSING
+        hopeless = isinstance(error, InvalidError) or trial.refused >= _MOST_REFUSALS
+        if hopeless and not single:
+            self._line.split(parcel)
+        elif hopeless and (not passing or self._accepted > trial.accepted):
+            await self._give_up(parcel, f"not accepted: {error}")
+        else:
+            if passing and hopeless:
+                self._problems.report("publish", f"readings: not accepted so far: {error}")
+            trial.not_before = self._now() + self._backoff.next_delay()
+            self._line.try_again(parcel, trial)
+
+    async def _give_up(self, parcel: Parcel, reason: str) -> None:
+        if parcel.pack is not None:
+            await self._line.bury(parcel.pack.first, parcel.pack.last, reason)
+            self._problems.report(
+                "publish",
+                f"readings: {len(parcel.pack.readings)} given up, {reason}; see: iotxmpp outbox list",
+            )
+
+    async def _bury_timeless(self, found: Timeless) -> None:
+        await self._line.bury(
+            found.first,
+            found.last,
+            "its time cannot be told: the clock was not set before the system was started anew",
+        )
+
+    def _trial(self, parcel: Parcel) -> Trial:
+        if parcel.trial is not None:
+            return parcel.trial
+        first, last = (parcel.pack.first, parcel.pack.last) if parcel.pack is not None else (0, 0)
+        return Trial(first=first, last=last, live=parcel.source == "live")
+
+    def _republish_at(self) -> float | None:
+        if not self._collected or self._waiting_since is None or not self._keeper.held:
+            return None
+        return self._waiting_since + self._patience
+
+    def _watch_acks(self) -> None:
+        at = self._republish_at()
+        if at is not None and at <= self._now():
+            _LOGGER.info("no ack for %.0f s; what is not acknowledged goes out again", self._patience)
+            self._patience = min(self._patience * 2, LONGEST_PATIENCE)
+            self._waiting_since = self._now()
+            self._line.again()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
 
 def missing_node(node: NodeAddress, device: DeviceId, error: StanzaError) -> str:

@@ -3,14 +3,18 @@
 import asyncio
 import contextlib
 import logging
-import time
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from iotxmpp.account import Account
+from iotxmpp.agent.acks import AckServer
+from iotxmpp.agent.clock import Clock
 from iotxmpp.agent.introduction import Introduction
-from iotxmpp.agent.outbox import MemoryOutbox
+from iotxmpp.agent.line import Line
+from iotxmpp.agent.outbox.keeper import Keeper
+from iotxmpp.agent.outbox.safe import SafeOutbox
 from iotxmpp.agent.plan import Plan
 from iotxmpp.agent.presence import Problems, StatusReporter
 from iotxmpp.agent.publisher import Publisher
@@ -20,9 +24,18 @@ from iotxmpp.agent.serving import CommandServer
 from iotxmpp.agent.tasks import Tasks
 from iotxmpp.backoff import Backoff
 from iotxmpp.commands import CALL_NAMESPACE, COMMAND_TAG, COMMANDS_NAMESPACE
-from iotxmpp.errors import CertificateError, ConnectError, CredentialsError, InvalidError, SecurityError
+from iotxmpp.delivery import ACK_TAG
+from iotxmpp.delivery import NAMESPACE as DELIVERY_NAMESPACE
+from iotxmpp.errors import (
+    CertificateError,
+    ConnectError,
+    CredentialsError,
+    InvalidError,
+    OutboxFullError,
+    SecurityError,
+)
 from iotxmpp.link import Cancel, Link
-from iotxmpp.readings import Reading, Value
+from iotxmpp.readings import Value
 from iotxmpp.senml import ABSOLUTE
 from iotxmpp.status import NAMESPACE as STATUS_NAMESPACE
 
@@ -43,12 +56,19 @@ class Running:
 
     Attributes:
         plan: What was declared.
-        outbox: Readings that wait.
+        keeper: Readings that wait.
         problems: What does not work.
+        opened: Whether readings can be taken: the outbox is open.
     """
 
     def __init__(
-        self, plan: Plan, link: Link, *, owns_link: bool, backoff: Callable[..., Backoff] = Backoff
+        self,
+        plan: Plan,
+        link: Link,
+        *,
+        owns_link: bool,
+        clock: Clock,
+        backoff: Callable[..., Backoff] = Backoff,
     ) -> None:
         """Makes one.
 
@@ -56,17 +76,33 @@ class Running:
             plan: What was declared.
             link: Where to be heard.
             owns_link: Whether the link is opened and closed here.
+            clock: The device's clocks.
             backoff: Makes the delays between attempts.
         """
         self.plan = plan
-        self.outbox = MemoryOutbox()
         self.problems = Problems()
+        self.opened = False
+        self.keeper = _keeper(plan, self.problems, clock, backoff)
         self._link = link
         self._owns_link = owns_link
         self._backoff = backoff
         self._commands = CommandServer(plan.commands, plan.controllers.__contains__)
         self._introduction = Introduction(
             link, plan=plan, problems=self.problems, backoff=backoff(longest=NODE_PATIENCE)
+        )
+        self._line = Line(keeper=self.keeper, settings=plan.outbox)
+        self._publisher = Publisher(
+            link,
+            node=plan.nodes.readings,
+            device=plan.device,
+            line=self._line,
+            collected=bool(plan.collector),
+            problems=self.problems,
+            ready=self._introduction.done,
+            backoff=backoff(longest=NODE_PATIENCE),
+        )
+        self._acks = AckServer(
+            self.keeper, self._line, collector=plan.collector, acknowledged=self._publisher.acknowledged
         )
         self._registrations: list[Cancel] = []
         self._resources = AsyncExitStack()
@@ -77,7 +113,7 @@ class Running:
             heartbeat=plan.heartbeat,
             version=version("iotxmpp"),
             sensors=len(plan.channels),
-            outbox=self.outbox,
+            outbox=self.keeper,
             problems=self.problems,
         )
 
@@ -89,13 +125,17 @@ class Running:
 
         Raises:
             ConnectError: The link could not be opened.
+            StoreError: The outbox's file is of another version, or another program's.
         """
         if not self.plan.controllers:
             _LOGGER.warning(
                 "%s has no controllers: nobody may call it or see it; add them to its account",
                 self.plan.device,
             )
+        await self.keeper.open()
+        self.opened = True
         try:
+            self._tasks.start(self.keeper.run(), "outbox")
             for resource in self.plan.resources:
                 await self._resources.enter_async_context(resource)
             self._sampling = [self._start_sampling(sensor) for sensor in self.plan.sensors]
@@ -106,7 +146,7 @@ class Running:
                 await self.reporter.start()
             self._tasks.start(self._introduction.run(), "introduction")
             self._tasks.start(self.reporter.run(), "presence")
-            self._tasks.start(self._publisher().run(), "publisher")
+            self._tasks.start(self._publisher.run(), "publisher")
         except BaseException:
             await self._end()
             raise
@@ -116,6 +156,7 @@ class Running:
         try:
             if self._sampling:
                 await self._tasks.cancel(*self._sampling)
+            await self.keeper.flush()
             await self._drain()
             await self._tasks.cancel()
             await self.reporter.stop()
@@ -127,34 +168,53 @@ class Running:
         await self._tasks.failure()
 
     def take(self, values: Mapping[str, Value], at: float | None = None) -> None:
-        """Keeps the checked values of one sample, to be published.
+        """Takes the checked values of one sample, to be kept soon and published.
 
         Args:
             values: The values by channel.
             at: When they were read, in seconds since 1970 (UTC); None for now.
 
         Raises:
-            InvalidError: The clock is not set, or the time is none that SenML carries.
+            InvalidError: The time is none that SenML carries.
+            OutboxFullError: There is no room, and the policy is to keep what is there.
         """
-        moment = time.time() if at is None else at
-        if not ABSOLUTE <= moment < LATEST:
-            raise InvalidError(f"time {moment:.0f} s since 1970: set the clock, or give the right time")
-        self.outbox.add(
-            [
-                Reading(channel=name, value=value, unit=self.plan.channels[name].unit, time=moment)
-                for name, value in values.items()
-            ]
-        )
+        self.keeper.take(self._with_units(values, at), at, urgent=self.plan.is_urgent(values))
+
+    def take_soon(self, values: Mapping[str, Value], at: float | None = None) -> None:
+        """As `take`, for whoever cannot be told of an error: it becomes a problem."""
+        key = f"publish {', '.join(values)}"
+        try:
+            self.take(values, at)
+        except (InvalidError, OutboxFullError) as error:
+            self.problems.report(key, str(error))
+        else:
+            self.problems.clear(key)
+
+    async def keep(
+        self, values: Mapping[str, Value], at: float | None = None, *, urgent: bool = False
+    ) -> None:
+        """As `take`, and returns when they are on disk, or in memory where there is none."""
+        urgent = urgent or self.plan.is_urgent(values)
+        await self.keeper.keep(self._with_units(values, at), at, urgent=urgent)
+
+    def _with_units(
+        self, values: Mapping[str, Value], at: float | None
+    ) -> dict[str, tuple[Value, str | None]]:
+        if at is not None and not ABSOLUTE <= at < LATEST:
+            raise InvalidError(f"time {at:.0f} s since 1970: set the clock, or give the right time")
+        return {name: (value, self.plan.channels[name].unit) for name, value in values.items()}
 
     def _start_sampling(self, sensor: Sensor) -> asyncio.Task[None]:
         sampler = Sampler(sensor, take=self.take, problems=self.problems)
         return self._tasks.start(sampler.run(), f"sensor {sensor.label}")
 
     def _register(self) -> None:
-        self._link.advertise(COMMANDS_NAMESPACE, CALL_NAMESPACE, STATUS_NAMESPACE)
+        self._link.advertise(COMMANDS_NAMESPACE, CALL_NAMESPACE, STATUS_NAMESPACE, DELIVERY_NAMESPACE)
         self._link.admit(self.plan.controllers.__contains__)
         self._registrations += [
+            self._link.on_state(self._publisher.state_changed),
             self._link.on_state(self._introduction.state_changed),
+            self._link.serve(ACK_TAG, self._acks.answer),
             self._link.serve(COMMAND_TAG, self._commands.answer),
         ]
 
@@ -177,24 +237,17 @@ class Running:
                 self._resources.push_async_exit(self._link)
                 return
 
-    def _publisher(self) -> Publisher:
-        return Publisher(
-            self._link,
-            node=self.plan.nodes.readings,
-            device=self.plan.device,
-            outbox=self.outbox,
-            problems=self.problems,
-            ready=self._introduction.done,
-            backoff=self._backoff(longest=NODE_PATIENCE),
-        )
-
     async def _drain(self) -> None:
+        """Publishes what is left; on disk all but a little can wait for the next start."""
         if self._introduction.done.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN):
-                    await self.outbox.drained()
-        if self.outbox.buffered:
-            _LOGGER.warning("%d readings were not sent", self.outbox.buffered)
+                    await self._publisher.drained()
+        if self.keeper.held and self.plan.collector:
+            where = (
+                "they wait on disk" if self.keeper.state == "disk" else "they are lost if they did not arrive"
+            )
+            _LOGGER.warning("%d readings are not acknowledged; %s", self.keeper.held, where)
 
     async def _end(self) -> None:
         for cancel in self._registrations:
@@ -202,7 +255,23 @@ class Running:
         try:
             await self._tasks.cancel()
         finally:
-            await self._resources.aclose()
+            try:
+                await self._resources.aclose()
+            finally:
+                await self.keeper.close()
+
+
+def _keeper(plan: Plan, problems: Problems, clock: Clock, backoff: Callable[..., Backoff]) -> Keeper:
+    settings = plan.outbox
+    limits = settings.limits(plan.when_full)
+    outbox = SafeOutbox(
+        settings.file(plan.account.jid, plan.device),
+        limits=limits,
+        memory_limits=limits.model_copy(update={"bytes": settings.memory_bytes}),
+        problems=problems,
+        backoff=backoff,
+    )
+    return Keeper(outbox, clock=clock, epoch=secrets.token_hex(6))
 
 
 def open_link(account: Account) -> Link:

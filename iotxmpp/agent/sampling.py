@@ -8,14 +8,14 @@ from iotxmpp.agent.channels import check_reading
 from iotxmpp.agent.offloop import call
 from iotxmpp.agent.presence import Problems
 from iotxmpp.agent.sensors import Rhythm, Sensor
-from iotxmpp.errors import InvalidError
+from iotxmpp.errors import InvalidError, OutboxFullError
 from iotxmpp.readings import Value
 
 HANGING_AFTER = 10.0
 """Seconds after which a sensor that has not returned is reported as a problem."""
 
 Take = Callable[[Mapping[str, Value]], None]
-"""Takes the values of one sample, by channel; raises `InvalidError` if they cannot be kept."""
+"""Takes the values of one sample, by channel; raises `InvalidError` or `OutboxFullError` if it cannot."""
 
 
 class Sampler:
@@ -102,7 +102,7 @@ class Sampler:
         try:
             if due:
                 self._take(due)
-        except InvalidError as error:
+        except (InvalidError, OutboxFullError) as error:
             self._problems.report(self._key, str(error))
             return
         self._problems.clear(self._key)

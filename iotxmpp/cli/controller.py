@@ -5,12 +5,16 @@ import logging
 from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
 from iotxmpp.cli.output import print_json, print_table
+from iotxmpp.durations import duration
+
+if TYPE_CHECKING:
+    from iotxmpp.controller import Retention
 
 app = typer.Typer(help="Run a controller, and look at what it rejected.", no_args_is_help=True)
 
@@ -20,18 +24,40 @@ StoreOption = Annotated[
 ]
 
 
+KeepOption = Annotated[
+    str | None, typer.Option(help="How long readings are kept, such as 30d; else for ever.")
+]
+MinutesOption = Annotated[
+    str | None,
+    typer.Option(help="How long summaries of a minute are kept, such as 180d; else none are made."),
+]
+HoursOption = Annotated[
+    str | None, typer.Option(help="How long summaries of an hour are kept, such as 5y; else none are made.")
+]
+RecordsOption = Annotated[
+    str | None, typer.Option(help="How long rejections, events and gap records are kept; else for ever.")
+]
+
+
 @app.command("run")
 def run(
     account: AccountOption = None,
     store: StoreOption = None,
     metrics_port: Annotated[int, typer.Option(help="Port of the Prometheus metrics; 0 chooses.")] = 9464,
+    keep: KeepOption = None,
+    keep_minutes: MinutesOption = None,
+    keep_hours: HoursOption = None,
+    keep_records: RecordsOption = None,
 ) -> None:
     """Validate every device's readings, keep what is rejected, and export metrics, until stopped."""
     from iotxmpp import Controller
 
+    retention = _retention(keep, keep_minutes, keep_hours, keep_records)
     log = logging.getLogger("iotxmpp")
     log.setLevel(min(logging.INFO, logging.getLogger().level))
-    controller = Controller(chosen_account(account, "controller"), store=store, metrics_port=metrics_port)
+    controller = Controller(
+        chosen_account(account, "controller"), store=store, retention=retention, metrics_port=metrics_port
+    )
 
     async def serve() -> None:
         from iotxmpp.cli.signals import stopping
@@ -41,6 +67,16 @@ def run(
             await stop.wait()
 
     asyncio.run(serve())
+
+
+def _retention(raw: str | None, minutes: str | None, hours: str | None, records: str | None) -> "Retention":
+    from iotxmpp.controller import Retention
+
+    given = {"--keep": raw, "--keep-minutes": minutes, "--keep-hours": hours, "--keep-records": records}
+    for option, text in given.items():
+        if text is not None:
+            duration(text, option)  # told by the option's own name
+    return Retention(raw=raw, minutes=minutes, hours=hours, records=records)
 
 
 @app.command("rejected")

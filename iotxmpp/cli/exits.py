@@ -29,6 +29,7 @@ _BY_ERROR: tuple[tuple[type[errors.IotxmppError], Exit], ...] = (
     (errors.NoAnswerError, Exit.UNKNOWN_OUTCOME),
     (errors.DeviceAwayError, Exit.AWAY),
     (errors.UnknownDeviceError, Exit.NOT_FOUND),
+    (errors.UnknownChannelError, Exit.NOT_FOUND),
     (errors.UnknownCommandError, Exit.NOT_FOUND),
     (errors.NotFoundError, Exit.NOT_FOUND),
     (errors.NotAllowedError, Exit.NOT_ALLOWED),

@@ -12,7 +12,19 @@ from iotxmpp.units import shown_unit
 
 def print_json(data: object) -> None:
     """One JSON document on one line, at once, so that a pipe sees it."""
-    typer.echo(json.dumps(data, ensure_ascii=False, allow_nan=False, default=str))
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, default=str)
+    typer.echo("".join(map(_escaped, text)) if not text.isprintable() else text)
+
+
+def plain_text(text: str) -> str:
+    """Text that others wrote, made unable to steer a terminal: control characters are shown, not sent."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> None:
@@ -24,7 +36,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> No
     names = list(columns)
     table = Table(*names)
     for row in rows:
-        table.add_row(*(escape(str(row.get(name, ""))) for name in names))
+        table.add_row(*(escape(plain_text(str(row.get(name, "")))) for name in names))
     Console().print(table)
 
 

@@ -11,7 +11,14 @@ from iotxmpp.cli.output import show_age, show_value
 if TYPE_CHECKING:
     from iotxmpp.controller import Device
 
-_STYLES = {"online": "green", "offline": "red", "unknown": "yellow"}
+_STYLES = {
+    "online": "green",
+    "stale": "yellow",
+    "lost": "bold red",
+    "sleeping": "blue",
+    "offline": "red",
+    "unknown": "yellow",
+}
 _MOST_CHANNELS = 4
 
 

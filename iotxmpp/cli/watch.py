@@ -12,6 +12,7 @@ from iotxmpp.cli.output import print_json, show_value
 if TYPE_CHECKING:
     from iotxmpp.controller import Device
     from iotxmpp.link import Presence
+    from iotxmpp.liveness import Change
     from iotxmpp.readings import Reading
 
 
@@ -21,12 +22,12 @@ def watch(
     seconds: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print each reading and each change of presence as it comes, a line each."""
+    """Print each reading, each change of state and of presence as it comes, a line each."""
     from iotxmpp import Controller
     from iotxmpp.cli.signals import stopping, wait_at_most
 
     wanted = set(devices or ())
-    controller = Controller(chosen_account(account, "controller"), store="sqlite://")
+    controller = Controller(chosen_account(account, "controller"), collects=False)
 
     @controller.on_reading
     async def reading_came(reading: "Reading", device: "Device") -> None:
@@ -37,6 +38,11 @@ def watch(
     async def presence_came(device: "Device", presence: "Presence") -> None:
         if not wanted or device.id in wanted:
             _print_presence(device, presence, as_json=as_json)
+
+    @controller.on_liveness
+    async def state_changed(device: "Device", change: "Change") -> None:
+        if not wanted or device.id in wanted:
+            _print_change(device, change, as_json=as_json)
 
     async def show() -> None:
         async with stopping() as stop, controller:
@@ -67,3 +73,18 @@ def _print_presence(device: "Device", presence: "Presence", *, as_json: bool) ->
     else:
         now = datetime.now().astimezone()
         typer.echo(f"{now:%H:%M:%S}  {device.id}  {device.state}: {presence.text or 'no text'}")
+
+
+def _print_change(device: "Device", change: "Change", *, as_json: bool) -> None:
+    if as_json:
+        told = {
+            "device": device.id,
+            "state": change.new,
+            "was": change.old,
+            "why": change.why,
+            "time": change.at,
+        }
+        print_json(told)
+    else:
+        at = datetime.fromtimestamp(change.at).astimezone()
+        typer.echo(f"{at:%H:%M:%S}  {device.id}  {change.old} → {change.new}: {change.why}")

@@ -3,6 +3,18 @@
 from iotxmpp.controller.controller import Controller
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.rejection import CODES, Code, Rejection
-from iotxmpp.controller.store import Store, default_store_url
+from iotxmpp.controller.store import Retention, Store, default_store_url
+from iotxmpp.liveness import Change, State
 
-__all__ = ["CODES", "Code", "Controller", "Device", "Rejection", "Store", "default_store_url"]
+__all__ = [
+    "CODES",
+    "Change",
+    "Code",
+    "Controller",
+    "Device",
+    "Rejection",
+    "Retention",
+    "State",
+    "Store",
+    "default_store_url",
+]

@@ -10,16 +10,19 @@ from pydantic import SecretStr
 
 from iotxmpp.account import Account
 from iotxmpp.addresses import DeviceId, bare_jid, device_id, domain, local_part
-from iotxmpp.controller.declared import PresenceHandler, ReadingHandler
+from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.metrics import Metrics, MetricsServer
 from iotxmpp.controller.rejection import Rejection
 from iotxmpp.controller.running import run_until_signal
-from iotxmpp.controller.session import Session
-from iotxmpp.controller.store import Store, default_store_url
-from iotxmpp.controller.writer import RejectionWriter
+from iotxmpp.controller.session import Session, end
+from iotxmpp.controller.store import Retention, Store, default_store_url
+from iotxmpp.controller.tidying import tidy_for_ever
+from iotxmpp.controller.watching import Watching
+from iotxmpp.controller.writer import Writer
 from iotxmpp.errors import InvalidError, UnknownDeviceError
 from iotxmpp.link import Link
+from iotxmpp.liveness import State
 from iotxmpp.senml import check_name
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,7 +47,11 @@ class Controller:
             environment, or the account file that the environment names.
         password: The password, where a JID is given.
         devices: The devices, by id or JID; None takes all whose nodes this account may read.
-        store: Where rejections are kept, a SQLAlchemy URL; a SQLite file in the state directory unless given.
+        store: Where readings and rejections are kept, a SQLAlchemy URL of SQLite or PostgreSQL; a SQLite file
+            in the state directory unless given.
+        collects: It stores readings and tells devices so. A device obeys one collector; any other controller
+            gets False here: it gives readings to its handlers, and keeps nothing.
+        retention: How long the store keeps what; None keeps all for ever.
         metrics_port: The port on 127.0.0.1 that serves metrics to Prometheus; 0 takes a free one, None serves
             none.
         link: A link that somebody else opens and closes, such as one in memory.
@@ -61,6 +68,8 @@ class Controller:
         password: str | None = None,
         devices: Iterable[str] | None = None,
         store: str | None = None,
+        collects: bool = True,
+        retention: Retention | None = None,
         metrics_port: int | None = None,
         link: Link | None = None,
         discover_every: float = 10.0,
@@ -72,13 +81,16 @@ class Controller:
         self._password = password
         self._named = None if devices is None else _named(devices, domain(self._jid))
         self._store_url = store
+        self._collects = collects
+        self._retention = retention
         self._metrics_port = metrics_port
         self._link = link
         self._every = discover_every
         self._readings: list[ReadingHandler] = []
         self._presences: list[PresenceHandler] = []
+        self._livenesses: list[LivenessHandler] = []
         self._session: Session | None = None
-        self._writer: RejectionWriter | None = None
+        self._writer: Writer | None = None
         self._server: MetricsServer | None = None
         self._stack: AsyncExitStack | None = None
         self.metrics = Metrics()
@@ -92,10 +104,14 @@ class Controller:
     def on_reading(self, handler: F, /) -> F: ...
 
     @overload
-    def on_reading(self, /, *channels: str) -> Callable[[F], F]: ...
+    def on_reading(self, /, *channels: str, historical: bool = ...) -> Callable[[F], F]: ...
 
-    def on_reading(self, /, *channels: Any) -> Any:
-        """Declares a handler of accepted readings, of the named channels or of all.
+    def on_reading(self, /, *channels: Any, historical: bool = False) -> Any:
+        """Declares a handler of new readings, of the named channels or of all, once they are in the store.
+
+        It gets live readings alone; with `historical=True` also those that came late, which say so
+        (`Reading.historical`). A reading is given to it once, however often it came; a controller that is
+        killed between storing and giving does not give it after its next start.
 
         Its first parameter's annotation says what it is given: `Reading` for each reading, `float`, `int`,
         `bool` or `str` for each value of that type, or a pydantic model, made of the values that one pack has
@@ -117,7 +133,7 @@ class Controller:
 
         def declare(handler: F) -> F:
             self._check_not_running()
-            self._readings.append(ReadingHandler.of(handler, channels))
+            self._readings.append(ReadingHandler.of(handler, channels, historical=historical))
             return handler
 
         return declare
@@ -135,6 +151,19 @@ class Controller:
         self._presences.append(PresenceHandler.of(handler))
         return handler
 
+    def on_liveness(self, handler: F, /) -> F:
+        """Declares a handler of `(device: Device)` or `(device: Device, change: Change)`.
+
+        It is called at each change of a device's `state`; `change` says from what to what, why, and when. A
+        device that flaps is shown as it was for up to a minute, and then as it is.
+
+        Raises:
+            InvalidError: An annotation cannot be served, or the controller runs already.
+        """
+        self._check_not_running()
+        self._livenesses.append(LivenessHandler.of(handler))
+        return handler
+
     @property
     def devices(self) -> Mapping[str, Device]:
         """The devices by id; empty while the controller does not run."""
@@ -149,19 +178,25 @@ class Controller:
         return self._running().registry.device(name)
 
     async def wait_for(
-        self, name: str, *, online: bool | None = True, timeout: float | None = 30.0
+        self,
+        name: str,
+        *,
+        online: bool | None = True,
+        state: State | None = None,
+        timeout: float | None = 30.0,
     ) -> Device:
-        """Waits until a device is known, and online or offline.
+        """Waits until a device is known, and online or known not to be.
 
         Args:
             name: Its id.
-            online: What it must be; None for either.
+            online: Whether it must be online, or known not to be; None for either.
+            state: The state that it must be in, instead; None for any.
             timeout: Seconds to wait; None for ever.
 
         Raises:
             NoAnswerError: It was not so in time.
         """
-        return await self._running().registry.wait_for(name, online=online, timeout=timeout)
+        return await self._running().registry.wait_for(name, online=online, state=state, timeout=timeout)
 
     async def rejections(
         self, device: str | None = None, since: float | None = None, limit: int = 100
@@ -198,7 +233,8 @@ class Controller:
         async with AsyncExitStack() as stack:
             stack.callback(self._forget)
             account = self._found_account()
-            self._writer = await self._open_store(stack)
+            if self._collects:
+                self._writer = await self._open_store(stack)
             if self._metrics_port is not None:
                 self._server = MetricsServer(self.metrics, self._metrics_port)
                 stack.push_async_callback(asyncio.to_thread, self._server.close)
@@ -209,10 +245,12 @@ class Controller:
                 account=account,
                 link=link,
                 metrics=self.metrics,
-                writer=self._writer,
+                sink=self._writer or Watching(),
+                acknowledges=self._collects,
                 named=self._named,
                 readings=tuple(self._readings),
                 presences=tuple(self._presences),
+                livenesses=tuple(self._livenesses),
                 every=self._every,
             )
             await self._session.open(stack)
@@ -234,10 +272,15 @@ class Controller:
         """
         run_until_signal(self)
 
-    async def _open_store(self, stack: AsyncExitStack) -> RejectionWriter:
+    async def _open_store(self, stack: AsyncExitStack) -> Writer:
         store = await asyncio.to_thread(Store, self._store_url or default_store_url(self._jid))
-        writer = RejectionWriter(store, on_failure=self.metrics.store_failure, on_lost=self.metrics.lost)
+        writer = Writer(store, on_failure=self.metrics.store_failure, on_lost=self.metrics.lost)
         stack.push_async_callback(writer.close)
+        if self._retention:
+            tidying = asyncio.create_task(
+                tidy_for_ever(writer, store, self._retention), name="iotxmpp retention"
+            )
+            stack.push_async_callback(end, tidying)
         return writer
 
     def _found_account(self) -> Account:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from iotxmpp.controller.device import Device
-from iotxmpp.controller.handlers import Function, name_of, parameters_of, second_of
+from iotxmpp.controller.handlers import Function, Parameters, name_of, parameters_of, second_of
 from iotxmpp.controller.wants import Want, want_of
 from iotxmpp.errors import InvalidError
 from iotxmpp.link import Presence
+from iotxmpp.liveness import Change
+from iotxmpp.readings import Reading
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,15 +21,22 @@ class ReadingHandler:
         channels: The channels that it is for; empty for all.
         want: What it is given.
         device: How its device parameter is called; None where it has none.
+        historical: It is given readings that came late, too.
     """
 
     function: Function
     channels: frozenset[str]
     want: Want
     device: str | None
+    historical: bool = False
+
+    def is_for(self, reading: Reading) -> bool:
+        """Whether it is given this reading."""
+        chosen = not self.channels or reading.channel in self.channels
+        return chosen and (self.historical or not reading.historical)
 
     @classmethod
-    def of(cls, function: Function, channels: tuple[str, ...]) -> Self:
+    def of(cls, function: Function, channels: tuple[str, ...], *, historical: bool = False) -> Self:
         """Reads a function's annotations.
 
         Raises:
@@ -45,6 +54,7 @@ class ReadingHandler:
             channels=named,
             want=want_of(parameters[0], name, named),
             device=second_of(function, parameters, Device, "device"),
+            historical=historical,
         )
 
 
@@ -68,7 +78,35 @@ class PresenceHandler:
             InvalidError: One of them cannot be served.
         """
         parameters = parameters_of(function)
-        first = parameters[0] if parameters else None
-        if first is None or first.annotation not in {Device, first.empty}:
-            raise InvalidError(f"handler {name_of(function)}: its first parameter must be device: Device")
+        _check_device_first(function, parameters)
         return cls(function=function, presence=second_of(function, parameters, Presence, "presence"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LivenessHandler:
+    """A handler of changes of liveness.
+
+    Attributes:
+        function: The user's function.
+        change: How its change parameter is called; None where it has none.
+    """
+
+    function: Function
+    change: str | None
+
+    @classmethod
+    def of(cls, function: Function) -> Self:
+        """Reads a function's annotations.
+
+        Raises:
+            InvalidError: One of them cannot be served.
+        """
+        parameters = parameters_of(function)
+        _check_device_first(function, parameters)
+        return cls(function=function, change=second_of(function, parameters, Change, "change"))
+
+
+def _check_device_first(function: Function, parameters: Parameters) -> None:
+    first = parameters[0] if parameters else None
+    if first is None or first.annotation not in {Device, first.empty}:
+        raise InvalidError(f"handler {name_of(function)}: its first parameter must be device: Device")

@@ -10,9 +10,11 @@ from iotxmpp.about import About
 from iotxmpp.addresses import DeviceId
 from iotxmpp.controller.calls import call_command, measured
 from iotxmpp.controller.description import MAX_CHANNELS
-from iotxmpp.controller.sessions import Sessions, State
+from iotxmpp.controller.pulse import Pulse
+from iotxmpp.controller.sessions import Sessions
 from iotxmpp.errors import DeviceAwayError, LinkDownError
 from iotxmpp.link import REQUEST_TIMEOUT, Link, Presence
+from iotxmpp.liveness import Change, State
 from iotxmpp.readings import Reading
 from iotxmpp.status import DeviceStatus
 
@@ -48,19 +50,30 @@ class Device:
         self._on_command = on_command
         self._readings: dict[str, Reading] = {}
         self._sessions = Sessions(jid, link_up=link.state.up)
+        self._pulse = Pulse(self._sessions, link_up=link.state.up)
 
     def __repr__(self) -> str:
         return f"Device({self.id!r}, {self.state})"
 
     @property
     def online(self) -> bool:
-        """Whether any session of it is known to be available."""
-        return self.state == "online"
+        """Whether it is there, as far as anybody can say: `online`, or `stale`, which is only a doubt."""
+        return self.state in {"online", "stale"}
 
     @property
     def state(self) -> State:
-        """`online`, `offline`, or `unknown`: our own link is down, or presence has not come yet."""
-        return self._sessions.state
+        """`online`, `stale`, `lost`, `sleeping`, `offline` or `unknown`.
+
+        `stale`: silent for longer than it promised. `lost`: it answers no ping, or its session ended without
+        a goodbye. `sleeping`: as it said. `offline`: it stopped, and said so. `unknown`: our own link is
+        down, or presence has not come yet.
+        """
+        return self._pulse.liveness.state
+
+    @property
+    def liveness(self) -> Change | None:
+        """The last change of its state: from what, why and when; None while there was none."""
+        return self._pulse.last
 
     @property
     def presence(self) -> Presence | None:
@@ -93,7 +106,7 @@ class Device:
             arguments: The command's arguments; for one that is called `timeout`, use `call_with`.
 
         Raises:
-            DeviceAwayError: The device is not online; nothing was sent.
+            DeviceAwayError: The device has no session; nothing was sent.
             ArgumentsError: The arguments do not fit.
             UnknownCommandError: The device has no such command.
             NotAllowedError: The device does not obey this account.
@@ -114,23 +127,56 @@ class Device:
             seen = self._sessions.current
             if seen is None:
                 raise DeviceAwayError(f"device {self.id} is {self.state}: command {command} was not sent")
-            return await call_command(self._link, seen.presence.sender, command, arguments, timeout=timeout)
+            answer = await call_command(self._link, seen.presence.sender, command, arguments, timeout=timeout)
+            self.hear()
+            return answer
 
     @property
     def sessions(self) -> Sessions:
         """Its sessions; for the controller."""
         return self._sessions
 
+    @property
+    def pulse(self) -> Pulse:
+        """Its liveness by the clock; for the controller."""
+        return self._pulse
+
     def hear(self, readings: Iterable[Reading] = ()) -> None:
         """Takes accepted readings, or a mere sign of life; for the controller."""
-        self.last_heard = time.time()
-        self._heard_at = time.monotonic()
+        self._mark_heard()
         for reading in readings:
             if reading.channel in self._readings or len(self._readings) < MAX_CHANNELS:
                 self._readings[reading.channel] = reading
+        self._pulse.heard()
+
+    def show(self, readings: Iterable[Reading]) -> None:
+        """Takes new live readings as its latest; for the controller."""
+        for reading in readings:
+            if reading.channel in self._readings or len(self._readings) < MAX_CHANNELS:
+                self._readings[reading.channel] = reading
+
+    def recall(self, readings: Iterable[Reading]) -> None:
+        """Takes what the store has of it, where nothing newer is known; for the controller."""
+        self.show(
+            reading
+            for reading in readings
+            if reading.channel not in self._readings
+            and (self.about is None or reading.channel in self.about.channels)
+        )
+
+    def saw_presence(self, presence: Presence) -> None:
+        """Its sessions took this presence in; for the controller."""
+        seen = self._sessions.current
+        if seen is not None and seen.presence is presence:
+            self._mark_heard()
+        self._pulse.saw_presence()
 
     def describe(self, about: About) -> None:
         """Takes its description; readings of other channels are forgotten. For the controller."""
         self.about = about
         for channel in self._readings.keys() - about.channels.keys():
             del self._readings[channel]
+
+    def _mark_heard(self) -> None:
+        self.last_heard = time.time()
+        self._heard_at = time.monotonic()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from iotxmpp.addresses import DeviceId, device_of_node
 from iotxmpp.controller.membership import Membership
-from iotxmpp.controller.registry import Change, Registry
+from iotxmpp.controller.registry import News, Registry
 from iotxmpp.errors import ForbiddenError, IotxmppError, LinkDownError, NotFoundError
 from iotxmpp.link import Link
 
@@ -61,7 +61,7 @@ class Discovery:
         named: Iterable[Membership] | None,
         member: Callable[[DeviceId], Membership],
         registry: Registry,
-        tell: Callable[[Change], Awaitable[None]],
+        tell: Callable[[News], Awaitable[None]],
     ) -> None:
         self._link = link
         self._service = service
@@ -144,7 +144,7 @@ class Discovery:
 
     async def _join(self, membership: Membership) -> None:
         device = membership.device
-        changes: list[Change] = []
+        changes: list[News] = []
         try:
             await membership.describe()
             if self._named is None:
@@ -187,9 +187,9 @@ class Discovery:
             log.warning("device %s: its description cannot be fetched: %s", membership.device.id, error)
 
     async def _follow_unseen(self) -> None:
-        """Asks again to see those who are not online: a device may have refused before it knew us."""
+        """Asks again to see those who have no session: a device may have refused before it knew us."""
         for name, membership in tuple(self._joined.items()):
-            if membership.device.online:
+            if membership.device.sessions.current is not None:
                 self._unseen.pop(name, None)
                 continue
             pause = self._unseen.setdefault(name, _Pause(left=1))

@@ -13,14 +13,15 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from iotxmpp.controller.declared import PresenceHandler, ReadingHandler
+from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.handlers import name_of
 from iotxmpp.controller.metrics import Metrics
-from iotxmpp.controller.registry import Change
+from iotxmpp.controller.registry import News
 from iotxmpp.controller.rejection import Origin, Rejection
 from iotxmpp.controller.worker import Arguments, Worker
 from iotxmpp.link import Presence
+from iotxmpp.liveness import Change
 from iotxmpp.readings import Reading
 from iotxmpp.validation import explain
 
@@ -45,6 +46,7 @@ class Dispatcher:
     Args:
         readings: Handlers of readings.
         presences: Handlers of presence.
+        livenesses: Handlers of changes of liveness.
         metrics: Counts those that raise.
         reject: Takes the rejection of a sample that a handler's model refuses.
     """
@@ -53,6 +55,7 @@ class Dispatcher:
         self,
         readings: Sequence[ReadingHandler],
         presences: Sequence[PresenceHandler],
+        livenesses: Sequence[LivenessHandler],
         metrics: Metrics,
         reject: Callable[[Rejection], None],
     ) -> None:
@@ -61,12 +64,13 @@ class Dispatcher:
         self._readings = [
             (each, Worker(each.function, partial(self._of_sample, each), count)) for each in readings
         ]
-        self._presences = [Worker(each.function, partial(_of_change, each), count) for each in presences]
+        self._presences = [Worker(each.function, partial(_of_news, each), count) for each in presences]
+        self._livenesses = [Worker(each.function, partial(_of_change, each), count) for each in livenesses]
 
     async def readings(self, device: Device, origin: Origin, readings: Sequence[Reading]) -> None:
         """Gives a pack's accepted readings to the handlers that are for them."""
         for handler, worker in self._readings:
-            chosen = [each for each in readings if not handler.channels or each.channel in handler.channels]
+            chosen = [each for each in readings if handler.is_for(each)]
             for part in handler.want.parts(chosen):
                 await worker.put(_Sample(device=device, origin=origin, part=part))
 
@@ -75,12 +79,16 @@ class Dispatcher:
         for worker in self._presences:
             await worker.put((device, presence))
 
+    async def liveness(self, device: Device, change: Change) -> None:
+        """Tells a change of liveness."""
+        for worker in self._livenesses:
+            await worker.put((device, change))
+
     async def close(self, grace: float = GRACE) -> None:
         """Lets the handlers finish what waits, for some seconds, and ends them."""
-        finishing = [worker.finish() for _, worker in self._readings]
-        finishing += [worker.finish() for worker in self._presences]
-        closing = [worker.close() for _, worker in self._readings]
-        closing += [worker.close() for worker in self._presences]
+        readings = [worker for _, worker in self._readings]
+        finishing = [each.finish() for each in (*readings, *self._presences, *self._livenesses)]
+        closing = [each.close() for each in (*readings, *self._presences, *self._livenesses)]
         try:
             async with asyncio.timeout(grace):
                 await asyncio.gather(*finishing)
@@ -100,6 +108,11 @@ class Dispatcher:
         return (argument,), {handler.device: sample.device} if handler.device else {}
 
 
-def _of_change(handler: PresenceHandler, change: Change) -> Arguments:
-    device, presence = change
+def _of_news(handler: PresenceHandler, news: News) -> Arguments:
+    device, presence = news
     return (device,), {handler.presence: presence} if handler.presence else {}
+
+
+def _of_change(handler: LivenessHandler, changed: tuple[Device, Change]) -> Arguments:
+    device, change = changed
+    return (device,), {handler.change: change} if handler.change else {}

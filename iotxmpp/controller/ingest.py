@@ -1,23 +1,26 @@
 """From an item to readings: every check of what a device publishes, without any I/O.
 
 The checks of a pack, in this order; the first that fails is its rejection: the item's form, its publisher,
-its id, its payload's form, its size, SenML, the device that it names. Then each reading by itself: its
-channel, type, unit, range and time, as the device's own description promises them.
+its id, its payload's form, its size, SenML, its numbers, the device that it names. Then each reading by
+itself: its channel, type, unit, range and time, as the device's own description promises them.
 """
 
 import json
 import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from xml.etree.ElementTree import Element, tostring
 
 from iotxmpp.about import About, Channel
 from iotxmpp.addresses import DeviceId
 from iotxmpp.controller.items import Refused, Sender, check_sender, item_json, item_text, origin_of
 from iotxmpp.controller.rejection import Code, Origin, Rejection
+from iotxmpp.delivery import GAP_TAG, GapReason, parse_gap
 from iotxmpp.errors import InvalidError
+from iotxmpp.intervals import Run, runs_of
 from iotxmpp.link import Item
 from iotxmpp.readings import Reading, Value
-from iotxmpp.senml import Record, decode, parse_item_id, readings_of
+from iotxmpp.senml import Record, decode, numbers_of, parse_item_id, readings_of
 from iotxmpp.units import check_unit
 
 log = logging.getLogger(__name__)
@@ -32,16 +35,33 @@ MOST_AHEAD = 24 * 3600.0
 """Seconds that a device's clock may be ahead of ours."""
 
 
+MAX_CHANNEL = 256
+"""Characters that a channel's name may have."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """What a pack held: the readings to be used, and what was rejected of it."""
+    """What an item held: the readings to be used, what was rejected of it, and the numbers that it settles.
 
+    Attributes:
+        epoch: The epoch of its numbers; None where it settles none.
+        numbers: The numbers that it settles, accepted, rejected or lost, as ascending runs.
+        readings: The accepted readings.
+        rejections: What was rejected.
+        seqs: The number of each rejection; empty where none are settled.
+        reason: Why the numbers are lost, where it is a gap record.
+    """
+
+    epoch: str | None = None
+    numbers: tuple[Run, ...] = ()
     readings: tuple[Reading, ...] = ()
     rejections: tuple[Rejection, ...] = ()
+    seqs: tuple[int, ...] = ()
+    reason: GapReason | None = None
 
 
-def check_pack(item: Item, device: Sender, now: float) -> Checked:
-    """Checks an item of a device's readings node.
+def check_item(item: Item, device: Sender, now: float) -> Checked:
+    """Checks an item of a device's readings node: a pack, or a gap record.
 
     Args:
         item: The item.
@@ -50,53 +70,125 @@ def check_pack(item: Item, device: Sender, now: float) -> Checked:
     """
     origin = origin_of(item, device)
     try:
-        numbered, refusals = _numbered(item, device)
-        readings = []
-        for reading in numbered:
-            try:
-                readings.append(_check_reading(reading, device.about, now))
-            except Refused as refused:
-                refusals.append(refused)
+        check_sender(item, device)
+        epoch, first = _named(item)
+        if item.payload is not None and item.payload.tag == GAP_TAG:
+            return _gap(item.payload, epoch, first)
+        return _pack(item, device, epoch, first, now)
     except Refused as refused:
         return Checked(rejections=(origin.rejection(refused.code, refused, refused.payload),))
     except Exception as error:  # whatever a device sends, it is kept and seen
         log.exception("a check failed unexpectedly: %s item %r", item.node, item.id)
         return Checked(rejections=(origin.rejection("form", repr(error), item_text(item)),))
-    return Checked(readings=tuple(readings), rejections=tuple(_bounded(origin, refusals, item)))
 
 
-def _numbered(item: Item, device: Sender) -> tuple[list[Reading], list[Refused]]:
-    """An item's readings by their form alone, and what is no reading of this device."""
-    check_sender(item, device)
+def _named(item: Item) -> tuple[str, int]:
     try:
-        epoch, first_seq = parse_item_id(item.id)
+        return parse_item_id(item.id)
     except InvalidError as error:
         raise Refused("form", error, item_text(item)) from error
-    text = item_json(item)
+
+
+def _gap(payload: Element, epoch: str, first: int) -> Checked:
     try:
-        records = decode(text)
+        gap = parse_gap(payload)
+    except InvalidError as error:
+        raise Refused("form", error, tostring(payload, encoding="unicode")) from error
+    if (gap.epoch, gap.first) != (epoch, first):
+        raise Refused(
+            "numbers",
+            f"a gap record of {gap.epoch}.{gap.first} in item {epoch}.{first}",
+            tostring(payload, encoding="unicode"),
+        )
+    return Checked(epoch=epoch, numbers=gap.lost, reason=gap.reason)
+
+
+def _pack(item: Item, device: Sender, epoch: str, first: int, now: float) -> Checked:
+    origin = origin_of(item, device)
+    try:
+        text = item_json(item)
+        records = _decoded(text, now)
+        numbers = _numbers(records, first, text)
+        numbered, refusals = _readings(records, numbers, device.id, epoch, text)
+    except Refused as refused:
+        if refused.code not in _SETTLED:
+            raise
+        # It would be sent again and again: as far as it can be told, its numbers are settled by rejecting it.
+        return Checked(
+            epoch=epoch,
+            numbers=_counted(refused.payload, first),
+            rejections=(origin.rejection(refused.code, refused, refused.payload),),
+            seqs=(first,),
+        )
+    readings = []
+    for reading in numbered:
+        try:
+            readings.append(_check_reading(reading, device.about, now))
+        except Refused as refused:
+            refusals.append((reading.seq, refused))
+    bounded = _bounded(origin, refusals, item)
+    return Checked(
+        epoch=epoch,
+        numbers=runs_of(numbers),
+        readings=tuple(readings),
+        rejections=tuple(rejection for _, rejection in bounded),
+        seqs=tuple(seq for seq, _ in bounded),
+    )
+
+
+_SETTLED = frozenset({"too-large", "senml", "identity"})
+"""Why a whole pack is rejected, and its numbers with it."""
+
+
+def _decoded(text: str, now: float) -> list[Record]:
+    try:
+        return decode(text, received=now)
     except InvalidError as error:
         raise Refused("senml", error, text) from error
+
+
+def _numbers(records: list[Record], first: int, text: str) -> list[int]:
     try:
-        return readings_of(records, device=device.id, epoch=epoch, first_seq=first_seq), []
+        return numbers_of(records, first_seq=first)
     except InvalidError as error:
-        readings, refusals = _one_by_one(records, device.id, epoch, first_seq)
+        raise Refused("numbers", error, text) from error
+
+
+def _counted(text: str, first: int) -> tuple[Run, ...]:
+    """The numbers of a pack that cannot be read: of its records where there are any, else the first alone."""
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError):
+        rows = None
+    if not isinstance(rows, list) or any(isinstance(row, dict) and "sq" in row for row in rows[1:]):
+        return ((first, first),)
+    return ((first, first + max(0, len(rows) - 1)),)
+
+
+def _readings(
+    records: list[Record], numbers: list[int], device: DeviceId, epoch: str, text: str
+) -> tuple[list[Reading], list[tuple[int, Refused]]]:
+    """The records' readings by their form alone, and what is no reading of this device."""
+    try:
+        return readings_of(records, device=device, epoch=epoch, first_seq=numbers[0]), []
+    except InvalidError as error:
+        readings, refusals = _one_by_one(records, numbers, device, epoch)
         if not readings:
-            raise Refused(_code_of(records[0], device.id), error, text) from error
+            raise Refused(_code_of(records[0], device), error, text) from error
         return readings, refusals
 
 
 def _one_by_one(
-    records: list[Record], device: DeviceId, epoch: str, first_seq: int
-) -> tuple[list[Reading], list[Refused]]:
+    records: list[Record], numbers: list[int], device: DeviceId, epoch: str
+) -> tuple[list[Reading], list[tuple[int, Refused]]]:
     readings, refusals = [], []
-    for index, record in enumerate(records):
+    for index, (record, number) in enumerate(zip(records, numbers, strict=True)):
         try:
-            readings += readings_of([record], device=device, epoch=epoch, first_seq=first_seq + index)
+            readings += readings_of([record], device=device, epoch=epoch, first_seq=number)
         except InvalidError as error:
             text = str(error).replace("SenML record 0", f"SenML record {index}", 1)
             payload = _json(record.name, record.value, record.unit, record.time)
-            refusals.append(Refused(_code_of(record, device), text, payload))
+            refusals.append((number, Refused(_code_of(record, device), text, payload)))
     return readings, refusals
 
 
@@ -106,6 +198,7 @@ def _code_of(record: Record, device: DeviceId) -> Code:
 
 def _check_reading(reading: Reading, about: About | None, now: float) -> Reading:
     try:
+        _check_text(reading)
         if about is not None:
             reading = _as_described(reading, about)
         elif reading.unit is not None:
@@ -144,6 +237,14 @@ def _fits(value: Value, channel: Channel) -> bool:
     return kind == channel.type or (kind == "int" and channel.type == "float")
 
 
+def _check_text(reading: Reading) -> None:
+    """No database takes these."""
+    if len(reading.channel) > MAX_CHANNEL:
+        raise Refused("unknown-channel", f"channel {reading.channel[:40]}…: at most {MAX_CHANNEL} characters")
+    if isinstance(reading.value, str) and "\0" in reading.value:
+        raise Refused("type", f"channel {reading.channel}: text with a NUL character")
+
+
 def _check_unit_known(reading: Reading) -> None:
     try:
         check_unit(reading.unit or "", f"channel {reading.channel}")
@@ -163,14 +264,15 @@ def _check_time(reading: Reading, now: float) -> None:
         )
 
 
-def _bounded(origin: Origin, refusals: list[Refused], item: Item) -> list[Rejection]:
+def _bounded(origin: Origin, refusals: list[tuple[int, Refused]], item: Item) -> list[tuple[int, Rejection]]:
     """A rejection each, as long as they are not so many that one item could fill a disk."""
     most = len(refusals) if len(refusals) <= MAX_REJECTIONS else MAX_REJECTIONS - 1
-    rejections = [origin.rejection(each.code, each, each.payload) for each in refusals[:most]]
+    rejections = [(seq, origin.rejection(each.code, each, each.payload)) for seq, each in refusals[:most]]
     rest = refusals[most:]
     if rest:
-        text = f"and {len(rest)} more readings of this item, the first of them: {rest[0]}"
-        rejections.append(origin.rejection(rest[0].code, text, item_text(item)))
+        seq, first = rest[0]
+        text = f"and {len(rest)} more readings of this item, the first of them: {first}"
+        rejections.append((seq, origin.rejection(first.code, text, item_text(item))))
     return rejections
 
 

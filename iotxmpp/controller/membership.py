@@ -38,9 +38,11 @@ class Membership:
         Raises:
             IotxmppError: They are not ours to read, or the service cannot be asked.
         """
+        await self._intake.expect(self.device)
         handler = partial(self._intake.pack, self.device)
         self._cancels.append(await self._link.subscribe(self._nodes.readings, handler))
         await self._link.follow(self.device.jid)
+        self._intake.listening(self.device)
 
     async def refresh(self) -> None:
         """Fetches the description that is kept.

@@ -4,9 +4,13 @@ Labels are bounded: device ids are slugs, channels are those that a device descr
 """
 
 from collections import defaultdict
+from contextlib import suppress
 
 from iotxmpp.controller.rejection import Code
+from iotxmpp.controller.store import Taken
+from iotxmpp.delivery import GapReason
 from iotxmpp.errors import ConfigError
+from iotxmpp.liveness import STATES, State
 from iotxmpp.readings import Reading
 
 try:
@@ -42,6 +46,43 @@ class Metrics:
         self._online = Gauge(
             "iotxmpp_device_online", "1 while the device is known to be online.", ["device"], registry=own
         )
+        self._liveness = Gauge(
+            "iotxmpp_device_liveness",
+            "1 for the state that the device is in, 0 for each other.",
+            ["device", "state"],
+            registry=own,
+        )
+        self._liveness_changes = Counter(
+            "iotxmpp_liveness_changes", "Changes to a state.", ["device", "state"], registry=own
+        )
+        self._flaps = Counter(
+            "iotxmpp_flaps",
+            "Changes of state that were not shown at once: it flaps.",
+            ["device"],
+            registry=own,
+        )
+        self._duplicates = Counter(
+            "iotxmpp_duplicates", "Readings that came again.", ["device"], registry=own
+        )
+        self._historical = Counter(
+            "iotxmpp_historical", "Readings accepted that came late.", ["device"], registry=own
+        )
+        self._gone = Counter(
+            "iotxmpp_readings_lost",
+            "Readings that the device says will never come.",
+            ["device", "reason"],
+            registry=own,
+        )
+        self._postponed = Counter(
+            "iotxmpp_postponed",
+            "Packs not taken because too many were missing before.",
+            ["device"],
+            registry=own,
+        )
+        self._clones = Counter(
+            "iotxmpp_clones", "Times that two devices were seen to use one account.", ["device"], registry=own
+        )
+        self._acks = Counter("iotxmpp_acks", "Acks to devices, by outcome.", ["outcome"], registry=own)
         self._packs = Counter("iotxmpp_packs", "Packs received.", ["device"], registry=own)
         self._readings = Counter("iotxmpp_readings", "Readings accepted.", ["device"], registry=own)
         self._rejected = Counter(
@@ -89,13 +130,48 @@ class Metrics:
         """A device came or went."""
         self._online.labels(device).set(online)
 
+    def liveness(self, device: str, state: State) -> None:
+        """A device is in a state."""
+        for each in STATES:
+            self._liveness.labels(device, each).set(each == state)
+
+    def liveness_changed(self, device: str, state: State) -> None:
+        """A device came into a state."""
+        self.liveness(device, state)
+        self._liveness_changes.labels(device, state).inc()
+
+    def flaps(self, device: str, count: int) -> None:
+        """So many changes of a device were not shown at once."""
+        self._flaps.labels(device).inc(count)
+
+    def settled(self, device: str, taken: Taken, reason: GapReason | None) -> None:
+        """An item is in the store; a gap record if it has a reason."""
+        if taken.postponed:
+            self._postponed.labels(device).inc()
+        if reason is None:
+            self.pack(device, len(taken.readings))
+            self._duplicates.labels(device).inc(taken.duplicates)
+            self._historical.labels(device).inc(sum(each.historical for each in taken.readings))
+        else:
+            self._gone.labels(device, reason).inc(taken.lost)
+
+    def clone(self, device: str) -> None:
+        """Two devices use one account."""
+        self._clones.labels(device).inc()
+
+    def ack(self, outcome: str) -> None:
+        """An ack was `sent`, `failed` or `refused`, or is `forbidden`: the device has another collector."""
+        self._acks.labels(outcome).inc()
+
     def pack(self, device: str, readings: int) -> None:
         """A pack came, and so many of its readings were accepted."""
         self._packs.labels(device).inc()
         self._readings.labels(device).inc(readings)
 
     def reading(self, device: str, reading: Reading, now: float, *, described: bool) -> None:
-        """A reading was accepted; its value is shown if the device describes its channel."""
+        """A reading was accepted; its value is shown if it is live and the device describes its channel."""
+        if reading.historical:
+            return
         self._delay.observe(max(0.0, now - reading.time))
         if described and not isinstance(reading.value, str):
             unit = reading.unit or ""
@@ -134,6 +210,9 @@ class Metrics:
         self.described(device, {})
         del self._shown[device]
         self._online.remove(device)
+        for state in STATES:
+            with suppress(KeyError):  # nobody watched it
+                self._liveness.remove(device, state)
 
     def text(self) -> str:
         """Everything in Prometheus' text format."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Protocol
 from xml.etree.ElementTree import tostring
 
 from iotxmpp.addresses import DeviceId, bare_jid
@@ -12,6 +13,7 @@ from iotxmpp.controller.metrics import Metrics
 from iotxmpp.controller.rejection import Origin, Rejection
 from iotxmpp.errors import InvalidError, NoAnswerError, UnknownDeviceError
 from iotxmpp.link import LinkState, Presence
+from iotxmpp.liveness import State
 from iotxmpp.status import TAG, DeviceStatus, parse_status
 
 log = logging.getLogger(__name__)
@@ -25,8 +27,30 @@ MAX_SESSIONS = 16
 MOST_NAMED = 20
 """Known devices that an error names."""
 
-Change = tuple[Device, Presence]
+News = tuple[Device, Presence]
 """What handlers of presence are told."""
+
+
+class Watcher(Protocol):
+    """Watches the liveness of devices."""
+
+    def watch(self, device: Device) -> None:
+        """Begins with a device."""
+        ...
+
+    def forget(self, device: Device) -> None:
+        """Ends with a device."""
+        ...
+
+
+class _Nobody:
+    """Watches nothing."""
+
+    def watch(self, device: Device) -> None:
+        """Does nothing."""
+
+    def forget(self, device: Device) -> None:
+        """Does nothing."""
 
 
 class Registry:
@@ -35,11 +59,15 @@ class Registry:
     Args:
         metrics: Where their number and state are shown.
         reject: Takes the rejection of a bad status.
+        watcher: Told which devices there are; nobody unless given.
     """
 
-    def __init__(self, metrics: Metrics, reject: Callable[[Rejection], None]) -> None:
+    def __init__(
+        self, metrics: Metrics, reject: Callable[[Rejection], None], watcher: Watcher | None = None
+    ) -> None:
         self._metrics = metrics
         self._reject = reject
+        self._watcher = watcher or _Nobody()
         self._devices: dict[str, Device] = {}
         self._by_jid: dict[str, Device] = {}
         # The server tells presence as soon as ours is there, which can be before discovery's answer.
@@ -64,13 +92,18 @@ class Registry:
             raise UnknownDeviceError(f"no device {name!r} is known; known are: {known}{more}")
         return device
 
-    def add(self, device: Device) -> list[Change]:
+    def of(self, jid: str) -> Device | None:
+        """The device of a bare or full JID; None for any other account."""
+        return self._by_jid.get(_bare(jid))
+
+    def add(self, device: Device) -> list[News]:
         """Adds a device, and takes the presences that came before it was known."""
         self._devices[device.id] = device
         self._by_jid[device.jid] = device
         self._metrics.devices(len(self._devices))
+        self._watcher.watch(device)
         changes = [self.take(presence) for presence in self._early.pop(device.jid, {}).values()]
-        self._note(device)
+        self.note(device)
         return [change for change in changes if change is not None]
 
     def remove(self, name: DeviceId) -> None:
@@ -79,19 +112,19 @@ class Registry:
         if device is not None:
             del self._by_jid[device.jid]
             self._metrics.devices(len(self._devices))
+            self._watcher.forget(device)
             self._metrics.forget(name)
 
-    def take(self, presence: Presence) -> Change | None:
+    def take(self, presence: Presence) -> News | None:
         """Takes a presence in; gives what handlers are to be told, if anything."""
         bare = _bare(presence.sender)
         device = self._by_jid.get(bare)
         if device is None:
             self._hold(bare, presence)
             return None
-        if presence.available:
-            device.hear()
         device.sessions.see(presence, self._status(device, presence))
-        self._note(device)
+        device.saw_presence(presence)
+        self.note(device)
         return _news(device)
 
     def link_changed(self, state: LinkState) -> None:
@@ -101,44 +134,51 @@ class Registry:
         for device in self._devices.values():
             if state.up:
                 device.sessions.link_up(resumed=state.resumed)
+                device.pulse.link_up(resumed=state.resumed)
             else:
                 device.sessions.link_down()
-            self._note(device)
+                device.pulse.link_down()
+            self.note(device)
 
-    def settle(self) -> Iterator[Change]:
-        """Counts as offline who was seen before this session, and not since; gives what is to be told."""
+    def settle(self) -> Iterator[News]:
+        """Counts as gone who was seen before this session, and not since; gives what is to be told."""
         for device in tuple(self._devices.values()):
             device.sessions.settle()
-            self._note(device)
+            device.pulse.settle()
+            self.note(device)
             change = _news(device)
             if change is not None:
                 yield change
 
-    async def wait_for(self, name: str, *, online: bool | None, timeout: float | None) -> Device:
-        """Waits until a device is known, and online or offline.
+    async def wait_for(
+        self, name: str, *, online: bool | None, state: State | None = None, timeout: float | None
+    ) -> Device:
+        """Waits until a device is known, and so.
 
         Args:
             name: Its id.
-            online: What it must be; None for either.
+            online: Whether it must be online, or known not to be; None for either.
+            state: The state that it must be in, instead; None for any.
             timeout: Seconds to wait; None for ever.
 
         Raises:
             NoAnswerError: It was not so in time.
         """
-        wanted = {True: "online", False: "offline", None: "known"}[online]
+        wanted = state or {True: "online", False: "offline", None: "known"}[online]
         try:
             async with asyncio.timeout(timeout):
                 while True:
                     device = self._devices.get(name)
-                    if device is not None and (online is None or device.state == wanted):
+                    if device is not None and _is(device, online=online, state=state):
                         return device
                     await self._changed.wait()
         except TimeoutError as error:
             device = self._devices.get(name)
-            state = "not known" if device is None else device.state
-            raise NoAnswerError(f"device {name!r}: not {wanted} within {timeout} s; it is {state}") from error
+            now = "not known" if device is None else device.state
+            raise NoAnswerError(f"device {name!r}: not {wanted} within {timeout} s; it is {now}") from error
 
-    def _note(self, device: Device) -> None:
+    def note(self, device: Device) -> None:
+        """A device may have changed: shows it, and wakes who waits for it."""
         self._metrics.device_online(device.id, online=device.online)
         self._changed.set()
         self._changed = asyncio.Event()
@@ -162,7 +202,13 @@ class Registry:
             return None
 
 
-def _news(device: Device) -> Change | None:
+def _is(device: Device, *, online: bool | None, state: State | None) -> bool:
+    if state is not None:
+        return device.state == state
+    return online is None or (device.state != "unknown" and device.online == online)
+
+
+def _news(device: Device) -> News | None:
     presence = device.sessions.news()
     return None if presence is None else (device, presence)
 

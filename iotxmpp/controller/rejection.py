@@ -15,6 +15,8 @@ Code = Literal[
     "unit",
     "range",
     "time",
+    "numbers",
+    "store",
     "about",
     "status",
     "model",

@@ -7,16 +7,20 @@ from contextlib import AsyncExitStack
 
 from iotxmpp.account import Account
 from iotxmpp.addresses import DeviceId, domain
-from iotxmpp.controller.declared import PresenceHandler, ReadingHandler
+from iotxmpp.controller.acks import Acks
+from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.discovery import Discovery
 from iotxmpp.controller.dispatch import Dispatcher
 from iotxmpp.controller.intake import Intake, Rejections
+from iotxmpp.controller.jobs import Sink
+from iotxmpp.controller.liveness import Monitor
 from iotxmpp.controller.membership import Membership
 from iotxmpp.controller.metrics import Metrics
-from iotxmpp.controller.registry import Change, Registry
-from iotxmpp.controller.writer import RejectionWriter
+from iotxmpp.controller.registry import News, Registry
+from iotxmpp.controller.store import StateChange
 from iotxmpp.link import Link, LinkState, Presence
+from iotxmpp.liveness import Change
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +35,12 @@ class Session:
         account: The controller's account.
         link: The link, open.
         metrics: The metrics.
-        writer: Takes the rejections.
+        sink: Where readings and rejections go.
+        acknowledges: Devices are told what is in there.
         named: The JIDs of the only devices, by id; None for all.
         readings: The handlers of readings.
         presences: The handlers of presence.
+        livenesses: The handlers of changes of liveness.
         every: Seconds from one discovery to the next.
     """
 
@@ -44,20 +50,33 @@ class Session:
         account: Account,
         link: Link,
         metrics: Metrics,
-        writer: RejectionWriter,
+        sink: Sink,
+        acknowledges: bool,
         named: Mapping[DeviceId, str] | None,
         readings: Sequence[ReadingHandler],
         presences: Sequence[PresenceHandler],
+        livenesses: Sequence[LivenessHandler],
         every: float,
     ) -> None:
         self._account = account
         self._link = link
         self._metrics = metrics
         self._named = named
-        self._handlers = readings, presences
+        self._handlers = readings, presences, livenesses
         self._every = every
-        self._rejections = Rejections(metrics, writer)
-        self.registry = Registry(metrics, self._rejections.take)
+        self._sink = sink
+        self._acknowledges = acknowledges
+        self._acks: Acks | None = None
+        self._rejections = Rejections(metrics, sink)
+        self._monitor = Monitor(
+            link=link,
+            server=domain(account.jid),
+            metrics=metrics,
+            changed=self._changed,
+            tell=self._tell_change,
+            keep=self._keep_change,
+        )
+        self.registry = Registry(metrics, self._rejections.take, self._monitor)
         self._settling: asyncio.Task[None] | None = None
 
     async def open(self, stack: AsyncExitStack) -> None:
@@ -65,7 +84,14 @@ class Session:
         link = self._link
         self._dispatcher = Dispatcher(*self._handlers, self._metrics, self._rejections.take)
         stack.push_async_callback(self._dispatcher.close)
-        self._intake = Intake(self._metrics, self._rejections, self._dispatcher)
+        self._monitor.open()
+        stack.push_async_callback(self._monitor.close)
+        # What was taken in is committed and with the handlers before these end.
+        stack.push_async_callback(self._sink.drain)
+        if self._acknowledges:
+            self._acks = Acks(link, self._metrics, self._sink.upto)
+            stack.push_async_callback(self._acks.close)
+        self._intake = Intake(self._metrics, self._rejections, self._dispatcher, self._sink, self._acks)
         self._discovery = Discovery(
             link=link,
             service=self._account.service,
@@ -82,7 +108,7 @@ class Session:
         await link.announce(Presence())
         await self._discovery.round()
         task = asyncio.create_task(self._discovery.run(self._every), name="iotxmpp discovery")
-        stack.push_async_callback(_end, task)
+        stack.push_async_callback(end, task)
 
     def _member(self, name: DeviceId, jid: str) -> Membership:
         on_command = self._metrics.command
@@ -94,11 +120,23 @@ class Session:
 
     async def _take_presence(self, presence: Presence) -> None:
         change = self.registry.take(presence)
+        device = self.registry.of(presence.sender)
+        if device is not None and self._acks is not None:
+            self._acks.look(device)
         if change is not None:
             await self._tell(change)
 
-    async def _tell(self, change: Change) -> None:
+    async def _tell(self, change: News) -> None:
         await self._dispatcher.presence(*change)
+
+    def _changed(self, device: Device) -> None:
+        self.registry.note(device)
+
+    async def _tell_change(self, device: Device, change: Change) -> None:
+        await self._dispatcher.liveness(device, change)
+
+    def _keep_change(self, device: str, change: Change) -> None:
+        self._sink.keep(StateChange(device=device, state=change.new, why=change.why, time=change.at))
 
     def _link_changed(self, state: LinkState) -> None:
         self._metrics.link_up(up=state.up)
@@ -107,6 +145,8 @@ class Session:
             log.warning("the link is down: %s", state.reason)
             return
         if not state.resumed:
+            if self._acks is not None:
+                self._acks.look_all()
             self._discovery.renew()
             if self._settling is not None:
                 self._settling.cancel()
@@ -119,9 +159,10 @@ class Session:
 
     async def _stop_settling(self) -> None:
         if self._settling is not None:
-            await _end(self._settling)
+            await end(self._settling)
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancels a task, and waits for its end."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -47,6 +47,11 @@ class Sessions:
         return "unknown" if self._gone is None else "offline"
 
     @property
+    def there(self) -> tuple[Seen, ...]:
+        """All sessions that are there, the newest last; none while our link is down."""
+        return tuple(self._there.values()) if self._link_up else ()
+
+    @property
     def current(self) -> Seen | None:
         """The session that takes commands: the newest with a status, else the newest; None if none is."""
         if not (self._link_up and self._there):

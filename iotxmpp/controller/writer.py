@@ -1,4 +1,8 @@
-"""Writes rejections to the store, off the loop and in order; what waits goes into one transaction."""
+"""Writes to the store, off the loop and in order; what waits, of all devices, goes into one transaction.
+
+Nothing is acknowledged and nothing reaches a handler before it is in the store. While the store fails, what
+came waits, then whoever brings more waits; devices keep what was not acknowledged.
+"""
 
 import asyncio
 import logging
@@ -6,31 +10,50 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
+from iotxmpp import crashpoints
 from iotxmpp.backoff import Backoff
+from iotxmpp.controller.jobs import Job, size_of
 from iotxmpp.controller.rejection import Rejection
-from iotxmpp.controller.store import Store
+from iotxmpp.controller.store import BadRowError, Batch, Record, Store, Taken
 from iotxmpp.errors import StoreError
+from iotxmpp.readings import Reading
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 500
-MAX_WAITING = 16 * 1024 * 1024
-"""Characters of rejections that wait for a failing disk."""
+MAX_JOBS = 500
+"""Packs of one transaction."""
 
-_OVERHEAD = 512
+MAX_READINGS = 5000
+"""Readings of one transaction, but for the last pack's."""
+
+MAX_RECORDS = 500
+"""Records of one transaction."""
+
+MAX_WAITING = 16 * 1024 * 1024
+"""About how many characters of packs, and of records, may wait each."""
+
+AHEAD = 4
+"""Transactions whose packs may wait for handlers."""
+
 _PATIENCE = 5.0
 
+T = TypeVar("T")
 
-class RejectionWriter:
-    """A queue before the store.
+Committed = list[tuple[Job, Taken]]
 
-    A failing store is tried again until it works; meanwhile readings flow, and rejections wait up to a bound.
+
+class Writer:
+    """A queue before the store, and one after it.
+
+    A failing store is tried again until it works. A transaction that the database refuses for its values, not
+    for its own state, is made again piece by piece, so that one bad row cannot hold up all others for ever.
 
     Args:
-        store: Where they go; the writer closes it.
+        store: Where everything goes; the writer closes it.
         on_failure: Called at each failed attempt.
-        on_lost: Called with how many rejections could not be kept.
+        on_lost: Called with how many records could not be kept.
         backoff: When to try again.
     """
 
@@ -45,28 +68,44 @@ class RejectionWriter:
         self._store = store
         self._on_failure = on_failure
         self._on_lost = on_lost
-        self._backoff = backoff or Backoff(first=0.5, longest=30.0)
-        self._waiting: deque[Rejection] = deque()
-        self._size = 0
-        self._wake = asyncio.Event()
-        self._written = asyncio.Event()
-        self._written.set()
-        self._closing = asyncio.Event()
         # One thread, so that the order stays.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="iotxmpp-store")
-        self._task = asyncio.create_task(self._run(), name="iotxmpp rejection writer")
+        self._backoff = backoff or Backoff(first=0.5, longest=30.0)
+        self._jobs: deque[tuple[Job, int]] = deque()
+        self._records: deque[Record] = deque()
+        self._jobs_size = self._records_size = 0
+        self._pieces = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = asyncio.Event()
+        self._committed: asyncio.Queue[Committed] = asyncio.Queue(AHEAD)
+        self._task = asyncio.create_task(self._run(), name="iotxmpp store writer")
+        self._delivery = asyncio.create_task(self._deliver(), name="iotxmpp delivery")
 
-    def keep(self, rejection: Rejection) -> None:
-        """Puts a rejection in the queue; never waits."""
-        size = len(rejection.payload) + _OVERHEAD
-        if self._closing.is_set() or self._size + size > MAX_WAITING:
-            log.error("rejection not kept, the store does not take any: %s", rejection)
+    async def put(self, job: Job) -> None:
+        """Puts a job in the queue; waits while it is full. At the end, jobs are dropped: they come again."""
+        size = job.size
+        while self._jobs and self._jobs_size + size > MAX_WAITING and not self._closing.is_set():
+            self._room.clear()
+            await self._room.wait()
+        if self._closing.is_set():
+            return
+        self._jobs.append((job, size))
+        self._jobs_size += size
+        self._rouse()
+
+    def keep(self, record: Record) -> None:
+        """Puts a record in the queue; never waits."""
+        size = size_of(record)
+        if self._closing.is_set() or self._records_size + size > MAX_WAITING:
+            log.error("not kept, the store does not take any: %s", record)
             self._on_lost(1)
             return
-        self._waiting.append(rejection)
-        self._size += size
-        self._written.clear()
-        self._wake.set()
+        self._records.append(record)
+        self._records_size += size
+        self._rouse()
 
     async def rejections(
         self, device: str | None = None, since: float | None = None, limit: int = 100
@@ -78,53 +117,140 @@ class RejectionWriter:
         """
         with suppress(TimeoutError):  # a failing store must not hide what it kept before
             async with asyncio.timeout(_PATIENCE):
-                await self._written.wait()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._store.rejections, device, since, limit)
+                await self._idle.wait()
+        return await self._call(lambda: self._store.rejections(device, since, limit))
+
+    async def upto(self, device: str) -> dict[str, int]:
+        """Up to where each epoch of a device is settled, of those that were seen last.
+
+        Raises:
+            StoreError: It could not be read.
+        """
+        return await self._call(lambda: self._store.upto(device))
+
+    async def latest(self, device: str) -> list[Reading]:
+        """The newest reading of each channel of a device, of those that did not come late.
+
+        Raises:
+            StoreError: They could not be read.
+        """
+        return await self._call(lambda: self._store.latest(device))
+
+    async def between(self, work: Callable[[], T]) -> T:
+        """Does some blocking work of the store's between two transactions; whoever came before goes first.
+
+        Raises:
+            StoreError: The work says so.
+        """
+        return await self._call(work)
+
+    async def drain(self) -> None:
+        """Waits some seconds until what waits is committed and with the handlers."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._idle.wait()
+                await self._committed.join()
 
     async def close(self) -> None:
-        """Writes what waits, and closes the store. What a failing store then refuses is lost, and logged."""
+        """Writes the records that wait, and closes the store.
+
+        Records that a failing store then refuses are lost, and logged. Packs that wait are dropped: they
+        were not acknowledged, and come again.
+        """
         self._closing.set()
         self._wake.set()
+        self._room.set()
+        self._jobs.clear()
         try:
             await asyncio.shield(self._task)
         finally:
             self._task.cancel()
+            self._delivery.cancel()
+            await asyncio.gather(self._delivery, return_exceptions=True)
+            # In its thread, because a call that nobody waits for any more may be under way there.
+            await asyncio.shield(self._call(self._store.close))
             self._thread.shutdown(wait=False)
-            self._store.close()
+
+    def _rouse(self) -> None:
+        self._idle.clear()
+        self._wake.set()
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _run(self) -> None:
         while await self._something():
-            batch = [self._waiting[n] for n in range(min(MAX_BATCH, len(self._waiting)))]
-            if await self._write(batch):
-                self._forget(len(batch))
-            elif self._closing.is_set():
-                self._give_up()
-            else:
-                await self._pause()
+            jobs, records = self._cut()
+            batch = Batch(arrivals=[job.arrival for job in jobs], records=records)
+            try:
+                taken = await self._call(lambda batch=batch: self._store.take(batch))  # type: ignore[misc]
+            except Exception as error:  # noqa: BLE001  # told, and none of it is lost by it
+                await self._failed(error, jobs, records)
+                continue
+            self._backoff.reset()
+            self._pieces = max(0, self._pieces - 1)
+            self._forget(len(jobs), len(records))
+            if jobs:
+                crashpoints.at("stored")
+                await self._hand_over(list(zip(jobs, taken, strict=True)))
 
     async def _something(self) -> bool:
-        while not self._waiting:
-            self._written.set()
+        while not (self._jobs or self._records):
+            self._idle.set()
             if self._closing.is_set():
                 return False
             self._wake.clear()
             await self._wake.wait()
         return True
 
-    async def _write(self, batch: list[Rejection]) -> bool:
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._thread, self._store.keep_rejections, batch)
-        except StoreError as error:
-            log.error("%s rejections wait: %s", len(self._waiting), error)  # noqa: TRY400  # one line says it
-            self._on_failure()
-            return False
-        except Exception:
-            log.exception("%s rejections could not be kept", len(batch))
-            self._on_lost(len(batch))
-        self._backoff.reset()
-        return True
+    def _cut(self) -> tuple[list[Job], list[Record]]:
+        """What goes into the next transaction."""
+        if self._pieces:
+            return ([], [self._records[0]]) if self._records else ([self._jobs[0][0]], [])
+        jobs: list[Job] = []
+        readings = 0
+        for job, _ in self._jobs:
+            if len(jobs) >= MAX_JOBS or readings >= MAX_READINGS:
+                break
+            jobs.append(job)
+            readings += len(job.arrival.readings)
+        return jobs, [self._records[n] for n in range(min(MAX_RECORDS, len(self._records)))]
+
+    def _forget(self, jobs: int, records: int) -> None:
+        for _ in range(min(jobs, len(self._jobs))):  # the end may have dropped them
+            self._jobs_size -= self._jobs.popleft()[1]
+        for _ in range(records):
+            self._records_size -= size_of(self._records.popleft())
+        self._room.set()
+
+    async def _failed(self, error: Exception, jobs: list[Job], records: list[Record]) -> None:
+        self._on_failure()
+        if isinstance(error, StoreError) and not isinstance(error, BadRowError):
+            log.error("%s packs and %s records wait: %s", len(self._jobs), len(self._records), error)
+            if self._closing.is_set():
+                self._give_up()
+            else:
+                await self._pause()
+        elif len(jobs) + len(records) > 1:
+            log.error("%s packs and %s records, now one by one: %s", len(jobs), len(records), error)
+            self._pieces = len(jobs) + len(records)
+        else:
+            log.error("the store does not take this: %s", jobs or records, exc_info=error)
+            self._spoilt(error)
+
+    def _spoilt(self, error: Exception) -> None:
+        """The first thing that waits is nothing that the store can hold."""
+        if self._records:
+            self._forget(0, 1)
+            self._on_lost(1)
+        elif self._jobs:
+            job = self._jobs[0][0]
+            self._forget(1, 0)
+            if job.arrival.readings:
+                job = job.without_readings(error)
+                self._jobs.appendleft((job, job.size))
+                self._jobs_size += job.size
+                self._pieces += 1
 
     async def _pause(self) -> None:
         """Waits for the next attempt, or for the end."""
@@ -132,12 +258,27 @@ class RejectionWriter:
             async with asyncio.timeout(self._backoff.next_delay()):
                 await self._closing.wait()
 
-    def _forget(self, count: int) -> None:
-        for _ in range(count):
-            self._size -= len(self._waiting.popleft().payload) + _OVERHEAD
-
     def _give_up(self) -> None:
-        log.error("%s rejections could not be kept: the store failed to the end", len(self._waiting))
-        self._on_lost(len(self._waiting))
-        self._waiting.clear()
-        self._size = 0
+        log.error("%s records could not be kept: the store failed to the end", len(self._records))
+        self._on_lost(len(self._records))
+        self._records.clear()
+
+    async def _hand_over(self, committed: Committed) -> None:
+        """Gives committed packs on; waits while the handlers are slow, but not beyond the end."""
+        for job, taken in committed:
+            job.settled(taken)
+        putting = asyncio.ensure_future(self._committed.put(committed))
+        closing = asyncio.ensure_future(self._closing.wait())
+        await asyncio.wait({putting, closing}, return_when=asyncio.FIRST_COMPLETED)
+        for each in (putting, closing):
+            each.cancel()
+
+    async def _deliver(self) -> None:
+        while True:
+            committed = await self._committed.get()
+            for job, taken in committed:
+                try:
+                    await job.deliver(taken)
+                except Exception:
+                    log.exception("readings of %s could not be given to handlers", job.arrival.device)
+            self._committed.task_done()

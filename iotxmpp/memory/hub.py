@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 from xml.etree.ElementTree import Element
 
-from iotxmpp.addresses import NodeAddress
+from iotxmpp.addresses import NodeAddress, domain
 from iotxmpp.errors import CredentialsError, StanzaError, stanza_error
-from iotxmpp.link import Item, Presence, Request
+from iotxmpp.link import PING, Item, Presence, Request
 from iotxmpp.memory.pubsub import PubSub, copy_item
 from iotxmpp.memory.rosters import Rosters
 from iotxmpp.memory.session import End, Outcome, Reply, Session
@@ -102,6 +102,9 @@ class Hub:
 
     def route(self, caller: Session, call: Call, reply: Reply) -> None:
         """Brings a request to a session, and its answer back."""
+        if call.payload.tag == PING and call.to == domain(caller.account):
+            self._answer(caller, lambda: reply(None))
+            return
         callee = self._sessions.get(call.to)
         if callee is None:
             absent = stanza_error("service-unavailable", f"no session {call.to}")

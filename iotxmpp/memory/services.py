@@ -4,7 +4,7 @@ import logging
 from xml.etree.ElementTree import Element
 
 from iotxmpp.errors import InvalidError, StanzaError, stanza_error
-from iotxmpp.link import Cancel, Request, RequestHandler
+from iotxmpp.link import PING, Cancel, Request, RequestHandler
 from iotxmpp.memory.outgoing import checked_copy
 from iotxmpp.memory.session import Outcome
 from iotxmpp.xmltext import check_text
@@ -41,6 +41,8 @@ class Services:
 
     async def answer(self, request: Request) -> Outcome:
         """The answer's payload, or the error that the caller gets."""
+        if request.payload.tag == PING:
+            return None
         handler = self._handlers.get(request.payload.tag)
         if handler is None:
             return stanza_error("service-unavailable", f"nothing here serves {request.payload.tag}")

@@ -18,7 +18,7 @@ from iotxmpp.errors import (
     UnreachableError,
     stanza_error,
 )
-from iotxmpp.link import Request
+from iotxmpp.link import PING, Request
 from tests.contract.world import ON_ONE_LOOP, PATIENCE, TOO_LARGE, Collected, World, payload, text_of
 
 pytestmark = ON_ONE_LOOP
@@ -55,6 +55,31 @@ async def test_an_answer_may_hold_no_payload(world: World) -> None:
 
     device.serve(TAG, serve)
     assert await caller.call(device.jid, payload()) is None
+
+
+async def test_a_ping_is_answered_by_a_link_itself(world: World) -> None:
+    device, caller = await world.join("device"), await world.join("caller")
+    assert await caller.call(device.jid, Element(PING), kind="get") is None
+
+
+async def test_a_ping_is_answered_by_the_server_itself(world: World) -> None:
+    caller = await world.join("caller")
+    assert await caller.call(world.backend.domain, Element(PING), kind="get") is None
+
+
+async def test_a_ping_to_a_session_that_is_over_is_refused_and_to_one_that_is_cut_not_answered(
+    world: World,
+) -> None:
+    caller = await world.join("caller")
+    async with world.backend.link(await world.backend.account("device")) as device:
+        gone = device.jid
+    with pytest.raises(UnreachableError):
+        await caller.call(gone, Element(PING), kind="get")
+    silent = await world.join("silent")
+    await world.backend.stall(silent)
+    with pytest.raises(NoAnswerError):
+        await caller.call(silent.jid, Element(PING), kind="get", timeout=0.3)
+    await world.backend.release(silent)
 
 
 async def test_the_kind_arrives(world: World) -> None:

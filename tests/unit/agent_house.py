@@ -1,6 +1,7 @@
 """A house for agents: a server in memory, a device's account and nodes, and a controller that watches."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -15,10 +16,12 @@ from iotxmpp.addresses import DeviceId, DeviceNodes
 from iotxmpp.agent import Agent
 from iotxmpp.backoff import Backoff
 from iotxmpp.commands import call_element, read_reply
-from iotxmpp.errors import InvalidError
+from iotxmpp.delivery import GAP_TAG, Ack, Gap, parse_gap
+from iotxmpp.errors import InvalidError, IotxmppError
+from iotxmpp.intervals import Intervals
 from iotxmpp.link import Item, NodePolicy, Presence
 from iotxmpp.memory import MemoryLink, MemoryServer
-from iotxmpp.payloads import json_text, pack_text
+from iotxmpp.payloads import JSON_TAG, json_text, pack_text
 from iotxmpp.readings import Reading
 from iotxmpp.senml import decode, parse_item_id, readings_of
 from iotxmpp.status import DeviceStatus, parse_status
@@ -43,6 +46,15 @@ async def until(condition: Callable[[], bool], seconds: float = 3.0) -> None:
             await asyncio.sleep(0.002)
 
 
+def readings_in(item: Item) -> list[Reading]:
+    """The readings of an item of the readings node; none for any other."""
+    if item.node != NODES.readings or item.payload is None or item.payload.tag != JSON_TAG:
+        return []
+    epoch, first = parse_item_id(item.id)
+    records = decode(pack_text(item.payload), received=time.time())
+    return readings_of(records, device=DEVICE, epoch=epoch, first_seq=first)
+
+
 class House:
     """What a controller sees of the greenhouse."""
 
@@ -52,9 +64,39 @@ class House:
         self.items: list[Item] = []
         self.presences: list[Presence] = []
         self.seen_at: list[float] = []
+        self.collects = True
+        self.have: dict[str, Intervals] = {}
+        self._acking: set[asyncio.Task[None]] = set()
 
     async def take_item(self, item: Item) -> None:
         self.items.append(item)
+        if item.node != NODES.readings or item.payload is None:
+            return
+        if item.payload.tag == GAP_TAG:
+            gap = parse_gap(item.payload)
+            runs = [(gap.epoch, first, last) for first, last in gap.lost]
+        else:
+            runs = [(reading.epoch, reading.seq, reading.seq) for reading in readings_in(item)]
+        for epoch, first, last in runs:
+            self.have.setdefault(epoch, Intervals()).add(first, last)
+        if self.collects:
+            task = asyncio.create_task(self._ack_quietly())
+            self._acking.add(task)
+            task.add_done_callback(self._acking.discard)
+
+    async def _ack_quietly(self) -> None:
+        with contextlib.suppress(IotxmppError):
+            await self.ack()
+
+    async def ack(
+        self, upto: Mapping[str, int] | None = None, *, again: bool = False, by: MemoryLink | None = None
+    ) -> None:
+        """Acknowledges what came, or what is given."""
+        await until(lambda: bool(self.presences))
+        if upto is None:
+            upto = {epoch: numbers.contiguous for epoch, numbers in self.have.items()}
+        element = Ack(upto=upto, again=again).element()
+        await (by or self.watcher).call(self.presences[-1].sender, element)
 
     async def take_presence(self, presence: Presence) -> None:
         self.presences.append(presence)
@@ -63,17 +105,23 @@ class House:
     def agent(self, **more: Any) -> Agent:  # noqa: ANN401  # an agent's own arguments
         agent = Agent(account("greenhouse", controllers=(CONTROLLER,)), **more)
         agent._backoff = quick
+        agent._outbox = agent._outbox.model_copy(update={"replay_delay": 0.0})
         return agent
 
     @property
     def readings(self) -> list[Reading]:
         found: list[Reading] = []
         for item in self.items:
-            if item.node == NODES.readings and item.payload is not None:
-                epoch, first = parse_item_id(item.id)
-                records = decode(pack_text(item.payload))
-                found += readings_of(records, device=DEVICE, epoch=epoch, first_seq=first)
+            found += readings_in(item)
         return found
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [
+            parse_gap(item.payload)
+            for item in self.items
+            if item.payload is not None and item.payload.tag == GAP_TAG
+        ]
 
     @property
     def abouts(self) -> list[About]:

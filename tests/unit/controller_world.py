@@ -45,6 +45,13 @@ def pack(name: str, *records: dict[str, object], at: float | None = None) -> Ele
     return json_element(json.dumps([{**first, **records[0]}, *records[1:]]))
 
 
+def records_in(payload: Element) -> int:
+    try:
+        return len(json.loads(payload.text or ""))
+    except ValueError:
+        return 1
+
+
 def temperature(name: str, value: float) -> Element:
     return pack(name, {"n": "temperature", "u": "Cel", "v": value})
 
@@ -62,15 +69,19 @@ class PlayedDevice:
     name: str
     link: Link
     nodes: DeviceNodes
-    sent: int = 0
+    epoch: str = "e1"
+    next: int = 1
 
     async def describe(self, about: About | Element) -> None:
         payload = json_element(about.model_dump_json()) if isinstance(about, About) else about
         await self.link.publish(self.nodes.about, payload, item_id="current")
 
     async def publish(self, payload: Element, *, item_id: str | None = None) -> None:
-        self.sent += 1
-        await self.link.publish(self.nodes.readings, payload, item_id=item_id or f"e1.{self.sent}")
+        """Publishes an item; unless it is named, as the device's next readings."""
+        if item_id is None:
+            item_id = f"{self.epoch}.{self.next}"
+            self.next += records_in(payload)
+        await self.link.publish(self.nodes.readings, payload, item_id=item_id)
 
     async def read(self, value: float) -> None:
         await self.publish(temperature(self.name, value))

@@ -1,134 +1,114 @@
+"""Cutting packs, and the keeper: numbers, commits together, and goes on without its disk."""
+
 import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from iotxmpp.addresses import DeviceId
-from iotxmpp.agent.outbox import MOST_BYTES, MOST_READINGS, MemoryOutbox, Pack
-from iotxmpp.readings import Reading, Value
+from iotxmpp.agent.clock import Clock, Moment
+from iotxmpp.agent.outbox import batch as batch_module
+from iotxmpp.agent.outbox import keeper as keeper_module
+from iotxmpp.agent.outbox.keeper import Keeper
+from iotxmpp.agent.outbox.packs import MOST_BYTES, MOST_READINGS, Pack, Timeless, cut
+from iotxmpp.agent.outbox.rows import FIRST, LAST, Epoch, Row, place_of, seq_of
+from iotxmpp.agent.outbox.safe import SafeOutbox
+from iotxmpp.agent.outbox.settings import Limits, OutboxSettings, outbox_settings
+from iotxmpp.agent.outbox.store import DiskOutbox
+from iotxmpp.agent.presence import Problems
+from iotxmpp.backoff import Backoff
+from iotxmpp.errors import InvalidError, OutboxFullError, StoreError
+from iotxmpp.readings import ClockQuality, Value
 from iotxmpp.senml import encode
+from tests.unit.agent_house import until
 
-NOW = 1_700_000_000.0
-
-
-def sample(count: int, at: float = NOW, value: Value = 1.5) -> list[Reading]:
-    return [Reading(channel=f"c{n}", value=value, unit="Cel", time=at) for n in range(count)]
+NOW = 1_790_000_000.0
 
 
-async def packs(outbox: MemoryOutbox) -> list[Pack]:
+# Packs.
+
+
+class Times:
+    """Epoch 1; everything has its own time."""
+
+    def __init__(self) -> None:
+        self.epochs = {n: Epoch(id=n, name=f"e{n}", boot="b") for n in (1, 2)}
+
+    def time_of(self, row: Row, moment: Moment) -> tuple[float, ClockQuality] | None:
+        return None if row.time < 0 else (row.time, row.clock)
+
+    def epoch_by_id(self, number: int) -> Epoch:
+        return self.epochs[number]
+
+
+MOMENT = Moment(time=NOW, uptime=5.0, quality="s")
+
+
+def rows_of(samples: Sequence[tuple[int, Value]]) -> list[Row]:
+    rows: list[Row] = []
+    for number, (count, value) in enumerate(samples):
+        for index in range(count):
+            rows.append(Row(place_of(1, len(rows) + 1), f"c{index}", "Cel", NOW + number, "s", value))
+    return rows
+
+
+def packs(rows: list[Row]) -> list[Pack]:
     found = []
-    while outbox.buffered:
-        found.append(await outbox.next_pack())
-        outbox.settle()
+    while rows:
+        pack = cut(rows[: MOST_READINGS + 1], Times(), MOMENT)
+        assert isinstance(pack, Pack)
+        found.append(pack)
+        rows = [row for row in rows if row.place > pack.last]
     return found
-
-
-async def test_readings_are_numbered_from_one_in_one_epoch() -> None:
-    outbox = MemoryOutbox()
-    outbox.add(sample(2))
-    outbox.add(sample(1))
-    pack = await outbox.next_pack()
-    assert [reading.seq for reading in pack.readings] == [1, 2, 3]
-    assert {reading.epoch for reading in pack.readings} == {outbox.epoch}
-    assert (pack.epoch, pack.first_seq) == (outbox.epoch, 1)
-    assert MemoryOutbox().epoch != outbox.epoch
-
-
-async def test_a_pack_stays_the_same_until_it_is_settled() -> None:
-    outbox = MemoryOutbox()
-    outbox.add(sample(1))
-    first = await outbox.next_pack()
-    outbox.add(sample(1))
-    assert await outbox.next_pack() is first
-    assert outbox.buffered == 2
-    outbox.settle()
-    second = await outbox.next_pack()
-    assert [reading.seq for reading in second.readings] == [2]
-
-
-async def test_what_gathers_during_a_flight_goes_out_as_one_pack() -> None:
-    outbox = MemoryOutbox()
-    outbox.add(sample(1))
-    await outbox.next_pack()
-    for at in range(20):
-        outbox.add(sample(2, NOW + at))
-    outbox.settle()
-    assert len((await outbox.next_pack()).readings) == 40
-
-
-async def test_the_next_pack_is_waited_for() -> None:
-    outbox = MemoryOutbox()
-    waiting = asyncio.create_task(outbox.next_pack())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    outbox.add([])
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    outbox.add(sample(1))
-    assert len((await waiting).readings) == 1
-
-
-async def test_a_full_outbox_drops_whole_samples_the_oldest_first() -> None:
-    outbox = MemoryOutbox(limit=5)
-    for at in range(4):
-        outbox.add(sample(2, NOW + at))
-    assert (outbox.buffered, outbox.dropped) == (4, 4)
-    pack = await outbox.next_pack()
-    assert [reading.seq for reading in pack.readings] == [5, 6, 7, 8]
-
-
-async def test_the_pack_that_is_out_is_never_dropped() -> None:
-    outbox = MemoryOutbox(limit=2)
-    outbox.add(sample(2))
-    pack = await outbox.next_pack()
-    for at in range(3):
-        outbox.add(sample(2, NOW + at))
-    assert await outbox.next_pack() is pack
-    assert (outbox.buffered, outbox.dropped) == (4, 4)
-    outbox.settle()
-    assert (await outbox.next_pack()).first_seq == 7
-
-
-async def test_a_pack_given_up_counts_as_dropped() -> None:
-    outbox = MemoryOutbox()
-    outbox.add(sample(3))
-    await outbox.next_pack()
-    outbox.settle(delivered=False)
-    assert (outbox.buffered, outbox.dropped) == (0, 3)
-
-
-async def test_drained_returns_when_everything_is_settled() -> None:
-    outbox = MemoryOutbox()
-    await outbox.drained()
-    outbox.add(sample(1))
-    waiting = asyncio.create_task(outbox.drained())
-    await outbox.next_pack()
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    outbox.settle()
-    await waiting
 
 
 @pytest.mark.parametrize(
     "value", ["x" * 16_000, '"' * 16_000, "\x7fä€😀" * 4_000], ids=["plain", "quotes", "wide"]
 )
-async def test_long_texts_go_out_in_packs_of_their_own(value: str) -> None:
-    outbox = MemoryOutbox()
-    for at in range(5):
-        outbox.add(sample(1, NOW + at, value))
-    found = await packs(outbox)
+def test_long_texts_go_out_in_packs_of_their_own(value: str) -> None:
+    found = packs(rows_of([(1, value)] * 5))
     assert 1 < len(found) <= 5
     assert [reading.seq for pack in found for reading in pack.readings] == [1, 2, 3, 4, 5]
 
 
-async def test_a_sample_larger_than_a_pack_is_cut() -> None:
-    outbox = MemoryOutbox()
-    outbox.add(sample(1200))
-    found = await packs(outbox)
+def test_a_sample_larger_than_a_pack_is_cut() -> None:
+    found = packs(rows_of([(1200, 1.5)]))
     assert [reading.seq for pack in found for reading in pack.readings] == list(range(1, 1201))
     assert len(found) == 3
+
+
+def test_a_pack_is_of_one_epoch_and_one_quality() -> None:
+    rows = [
+        Row(place_of(1, 1), "c", None, NOW, "s", 1),
+        Row(place_of(1, 2), "c", None, NOW + 1, "u", 1),
+        Row(place_of(1, 4), "c", None, NOW + 2, "u", 1),
+        Row(place_of(2, 1), "c", None, NOW + 3, "u", 1),
+    ]
+    found = packs(rows)
+    assert [(pack.epoch, pack.first_seq, len(pack.readings)) for pack in found] == [
+        ("e1", 1, 1),
+        ("e1", 2, 2),
+        ("e2", 1, 1),
+    ]
+    assert [record.get("sq") for record in json.loads(encode(found[1].readings, device=DeviceId("g")))] == [
+        None,
+        4,
+    ]
+
+
+def test_readings_whose_time_nobody_knows_make_no_pack() -> None:
+    rows = [Row(place_of(1, n), "c", None, -1.0 if n < 3 else NOW, "s", 1) for n in range(1, 5)]
+    assert cut(rows, Times(), MOMENT) == Timeless(first=place_of(1, 1), last=place_of(1, 2))
 
 
 @given(
@@ -136,16 +116,10 @@ async def test_a_sample_larger_than_a_pack_is_cut() -> None:
         st.tuples(st.integers(1, 40), st.sampled_from([1, 2.5, True, "text", "<&'\">" * 500])), max_size=120
     )
 )
-async def test_packs_are_consecutive_small_enough_and_keep_samples_whole(
-    samples: list[tuple[int, Value]],
-) -> None:
-    outbox = MemoryOutbox()
-    for number, (count, value) in enumerate(samples):
-        outbox.add(sample(count, NOW + number, value))
-    found = await packs(outbox)
-    assert [reading.seq for pack in found for reading in pack.readings] == list(
-        range(1, sum(count for count, _ in samples) + 1)
-    )
+def test_packs_are_consecutive_small_enough_and_keep_samples_whole(samples: list[tuple[int, Value]]) -> None:
+    found = packs(rows_of(samples))
+    numbers = [reading.seq for pack in found for reading in pack.readings]
+    assert numbers == list(range(1, sum(count for count, _ in samples) + 1))
     for pack in found:
         assert len(pack.readings) <= MOST_READINGS
         text = encode(pack.readings, device=DeviceId("greenhouse"))
@@ -155,3 +129,512 @@ async def test_packs_are_consecutive_small_enough_and_keep_samples_whole(
         if before.readings[-1].time == after.readings[0].time:
             # Only a sample that is itself too large for a pack is cut.
             assert before.readings[0].time == before.readings[-1].time
+
+
+# The keeper.
+
+
+class Disk:
+    """The disk under the outbox: counts what is written, and fails when a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.commits: list[int] = []
+        self.fault: Exception | None = None
+        write, absorb, page = DiskOutbox.write, DiskOutbox.absorb, DiskOutbox.page
+        start = DiskOutbox.__init__
+        disk = self
+
+        def counted(outbox: DiskOutbox, rows: Sequence[Row] = (), **more: Any) -> None:  # noqa: ANN401
+            disk.check()
+            write(outbox, rows, **more)
+            if rows:
+                disk.commits.append(len(rows))
+
+        def absorbed(outbox: DiskOutbox, *more: Any) -> None:  # noqa: ANN401
+            disk.check()
+            absorb(outbox, *more)
+
+        def paged(outbox: DiskOutbox, *more: int) -> list[Row]:
+            if (
+                disk.fault is not None
+                and getattr(disk.fault, "sqlite_errorcode", 0) == sqlite3.SQLITE_CORRUPT
+            ):
+                disk.check()
+            return page(outbox, *more)
+
+        def started(outbox: DiskOutbox, path: Path, limits: Limits | None = None) -> None:
+            if not isinstance(disk.fault, sqlite3.DatabaseError):
+                disk.check()
+            start(outbox, path, limits)
+
+        monkeypatch.setattr(DiskOutbox, "write", counted)
+        monkeypatch.setattr(DiskOutbox, "absorb", absorbed)
+        monkeypatch.setattr(DiskOutbox, "page", paged)
+        monkeypatch.setattr(DiskOutbox, "__init__", started)
+
+    def check(self) -> None:
+        if self.fault is not None:
+            fault = self.fault
+            if getattr(fault, "sqlite_errorcode", 0) == sqlite3.SQLITE_CORRUPT:
+                self.fault = None  # the next file is a good one
+            raise fault
+
+    def fill(self) -> None:
+        self.fault = sqlite3.OperationalError("database or disk is full")
+
+    def damage(self) -> None:
+        self.fault = sqlite3.DatabaseError("database disk image is malformed")
+        self.fault.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+@asynccontextmanager
+async def opened(
+    path: Path | None,
+    *,
+    epoch: str = "e1",
+    limits: Mapping[str, Any] | None = None,
+    clock: Clock | None = None,
+    problems: Problems | None = None,
+) -> AsyncIterator[Keeper]:
+    bounds = Limits(**(limits or {}))
+    outbox = SafeOutbox(
+        path,
+        limits=bounds,
+        memory_limits=bounds,
+        problems=problems or Problems(),
+        backoff=partial(Backoff, choose=lambda low, high: 0.02),
+    )
+    keeper = Keeper(outbox, clock=clock or Clock(), epoch=epoch)
+    await keeper.open()
+    task = asyncio.create_task(keeper.run())
+    try:
+        yield keeper
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await keeper.close()
+
+
+def one(value: Value = 1.5, channel: str = "level") -> dict[str, tuple[Value, str | None]]:
+    return {channel: (value, "m")}
+
+
+def set_aside(folder: Path) -> list[Path]:
+    return list(folder.glob("outbox.db.corrupt-*"))
+
+
+async def numbers(keeper: Keeper) -> list[int]:
+    return [seq_of(row.place) for row in await keeper.page(FIRST, LAST, 10_000)]
+
+
+async def test_readings_are_numbered_from_one_and_on_disk_when_keep_returns(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    async with opened(path) as keeper:
+        for value in range(3):
+            await keeper.keep(one(value))
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as other:
+            assert other.execute("SELECT count(*) FROM readings").fetchone() == (3,)
+        other.close()
+        assert await numbers(keeper) == [1, 2, 3]
+        assert (keeper.held, keeper.state) == (3, "disk")
+    async with opened(path, epoch="e2") as keeper:
+        await keeper.keep(one())
+        assert [row.place for row in await keeper.page(FIRST, LAST, 9)] == [
+            *(place_of(1, n) for n in (1, 2, 3)),
+            place_of(2, 1),
+        ]
+
+
+async def test_a_lone_reading_does_not_wait(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        started = asyncio.get_running_loop().time()
+        await keeper.keep(one())
+        assert asyncio.get_running_loop().time() - started < keeper_module.COMMIT_EVERY / 2
+        assert disk.commits == [1]
+
+
+async def test_many_wait_for_one_commit(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await keeper.keep(one())
+        started = asyncio.get_running_loop().time()
+        waiting = [asyncio.create_task(keeper.keep(one(n))) for n in range(60)]
+        await asyncio.sleep(0.1)
+        assert not any(task.done() for task in waiting)
+        await asyncio.gather(*waiting)
+        assert 0.3 < asyncio.get_running_loop().time() - started < 0.8
+        assert disk.commits == [1, 60]
+
+
+async def test_a_hundred_readings_do_not_wait(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await keeper.keep(one())
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(100)))
+        assert asyncio.get_running_loop().time() - started < 0.3
+        assert disk.commits == [1, 100]
+
+
+async def test_an_alarm_is_committed_at_once_with_what_waits(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await keeper.keep(one())
+        waiting = asyncio.create_task(keeper.keep(one()))
+        await asyncio.sleep(0.02)
+        started = asyncio.get_running_loop().time()
+        await keeper.keep(one(), urgent=True)
+        assert asyncio.get_running_loop().time() - started < 0.3
+        await waiting
+        assert disk.commits == [1, 2]
+
+
+async def test_whoever_writes_one_after_another_waits_for_the_disk_alone(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        started = asyncio.get_running_loop().time()
+        for value in range(20):
+            await keeper.keep(one(value))
+        assert asyncio.get_running_loop().time() - started < 2.0
+        assert disk.commits == [1] * 20
+
+
+async def test_no_loop_of_single_readings_wears_the_disk_out(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_module, "SINGLES", 5)
+    monkeypatch.setattr(batch_module, "SINGLES_A_SECOND", 0.0)
+    async with opened(tmp_path / "outbox.db") as keeper:
+        started = asyncio.get_running_loop().time()
+        for value in range(8):
+            await keeper.keep(one(value))
+        # The first does not wait, nor do five more; the last two wait for half a second each.
+        assert 0.8 < asyncio.get_running_loop().time() - started < 1.8
+
+
+async def test_readings_that_nobody_waits_for_are_committed_twice_a_second(
+    tmp_path: Path, disk: Disk
+) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        for value in range(60):
+            keeper.take(one(value))
+            await asyncio.sleep(0.02)
+        await until(lambda: sum(disk.commits) == 60)
+    assert len(disk.commits) <= 5
+
+
+async def test_what_is_acknowledged_is_gone_at_once_and_trimmed_later(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(10)))
+        assert keeper.acknowledge({"e1": 4, "never": 7})
+        assert keeper.held == 6
+        assert await numbers(keeper) == [5, 6, 7, 8, 9, 10]
+        assert keeper.stock.held == 10
+        assert not keeper.acknowledge({"e1": 3})
+        assert keeper.acknowledge({"e1": 10})
+        assert keeper.held == 0
+        await until(lambda: keeper.stock.held == 0)
+
+
+async def test_a_full_outbox_rejects_where_it_was_told_to(tmp_path: Path) -> None:
+    limits = {"bytes": 4096, "channels": {"safe": "reject"}}
+    async with opened(tmp_path / "outbox.db", limits=limits) as keeper:
+        held = 4096 // 36
+        for _ in range(held):
+            await keeper.keep(one(channel="safe"))
+        with pytest.raises(OutboxFullError, match="safe: the outbox is full"):
+            await keeper.keep(one(channel="safe"))
+        with pytest.raises(OutboxFullError):
+            keeper.take(one(channel="safe"))
+        assert (keeper.held, keeper.stock.dropped) == (held, 0)
+        keeper.acknowledge({"e1": held})
+        await until(lambda: keeper.stock.held == 0)
+        await keeper.keep(one(channel="safe"))
+        assert await numbers(keeper) == [held + 1]
+
+
+async def test_a_full_disk_means_memory_until_there_is_room_again(tmp_path: Path, disk: Disk) -> None:
+    problems = Problems()
+    async with opened(tmp_path / "outbox.db", problems=problems) as keeper:
+        await keeper.keep(one(1))
+        disk.fill()
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(3)))
+        assert (keeper.state, keeper.held) == ("memory", 4)
+        assert "readings are kept in memory: " in problems.texts()[0]
+        assert "database or disk is full" in problems.texts()[0]
+        assert await numbers(keeper) == [1, 2, 3, 4]
+        keeper.acknowledge({"e1": 2})
+        assert await numbers(keeper) == [3, 4]
+        await keeper.bury(place_of(1, 3), place_of(1, 3), "bad")
+        await until(lambda: keeper.held == 1)
+        disk.fault = None
+        await until(lambda: keeper.state == "disk")
+        await until(lambda: not problems.texts())
+        assert (keeper.held, keeper.stock.dead) == (1, 1)
+        await keeper.keep(one(5))
+    async with opened(tmp_path / "outbox.db", epoch="e2") as keeper:
+        assert await numbers(keeper) == [4, 5]
+        assert [(seq_of(each.first), each.reason) for each in await keeper.losses(0, 9)] == [
+            (3, "dead-letter")
+        ]
+
+
+async def test_what_is_in_memory_is_tried_to_be_saved_at_the_end(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        keeper._outbox._backoff = Backoff(choose=lambda low, high: 60.0)
+        disk.fill()
+        await keeper.keep(one(1))
+        assert keeper.state == "memory"
+        disk.fault = None
+    async with opened(tmp_path / "outbox.db", epoch="e2") as keeper:
+        assert await numbers(keeper) == [1]
+
+
+async def test_memory_is_bounded_while_the_disk_fails(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db", limits={"bytes": 4096}) as keeper:
+        disk.fill()
+        for _ in range(5):
+            await asyncio.gather(*(keeper.keep(one(n)) for n in range(100)))
+        assert keeper.held <= 4096 // 36
+        assert keeper.stock.dropped == 500 - keeper.held
+        disk.fault = None
+        await until(lambda: keeper.state == "disk")
+        await until(lambda: keeper.stock.losses > 0)
+        losses = await keeper.losses(0, 10)
+        assert [(seq_of(each.first), seq_of(each.last)) for each in losses] == [(1, 500 - keeper.held)]
+
+
+async def test_a_directory_that_cannot_be_made_means_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    problems = Problems()
+    async with opened(tmp_path / "file" / "outbox.db", problems=problems) as keeper:
+        await keeper.keep(one())
+        assert (keeper.state, await numbers(keeper)) == ("memory", [1])
+        assert "readings are kept in memory" in problems.texts()[0]
+        (tmp_path / "file").unlink()
+        await until(lambda: keeper.state == "disk")
+        await until(lambda: keeper.stock.held == 1)
+        assert await numbers(keeper) == [1]
+        await until(lambda: not problems.texts())
+
+
+async def test_two_agents_do_not_share_a_file(tmp_path: Path) -> None:
+    problems = Problems()
+    async with (
+        opened(tmp_path / "outbox.db") as first,
+        opened(tmp_path / "outbox.db", epoch="e2", problems=problems) as second,
+    ):
+        await first.keep(one())
+        await second.keep(one())
+        assert (first.state, second.state) == ("disk", "memory")
+        assert "another agent uses it" in problems.texts()[0]
+        assert len(await numbers(first)) == 1
+
+
+async def test_a_file_that_is_none_is_moved_aside_at_the_start(tmp_path: Path) -> None:
+    path, problems = tmp_path / "outbox.db", Problems()
+    path.write_bytes(b"no database" * 1000)
+    async with opened(path, problems=problems) as keeper:
+        await keeper.keep(one())
+        assert (keeper.state, await numbers(keeper)) == ("disk", [1])
+        assert "undelivered readings are lost, their file was damaged" in problems.texts()[0]
+    assert [each.read_bytes() for each in set_aside(tmp_path)] == [b"no database" * 1000]
+
+
+async def test_a_file_that_is_damaged_while_it_is_used_is_replaced_and_the_loss_told(
+    tmp_path: Path, disk: Disk
+) -> None:
+    path, problems = tmp_path / "outbox.db", Problems()
+    async with opened(path) as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(5)))
+    async with opened(path, epoch="e2", problems=problems) as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(3)))
+        disk.damage()
+        await keeper.keep(one(9))
+        assert (keeper.state, keeper.held) == ("disk", 1)
+        assert await numbers(keeper) == [4]
+        losses = [(each.first, each.last, each.reason) for each in await keeper.losses(0, 9)]
+        assert losses == [
+            (place_of(1, 1), place_of(1, 5), "corrupt"),
+            (place_of(2, 1), place_of(2, 3), "corrupt"),
+        ]
+        assert "malformed" in problems.texts()[0]
+    assert set_aside(tmp_path)
+
+
+async def test_a_file_of_another_version_ends_it(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    DiskOutbox(path).close()
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA user_version = 2")
+    other.close()
+    with pytest.raises(StoreError, match="version 2"):
+        async with opened(path):
+            pass
+
+
+# Clocks.
+
+
+class Clocks:
+    """Clocks that a test sets."""
+
+    def __init__(self, wall: float = NOW, up: float = 100.0, boot: str = "boot-1") -> None:
+        self.wall, self.up, self.boot, self.sync = wall, up, boot, True
+
+    def clock(self) -> Clock:
+        return Clock(
+            wall=lambda: self.wall, uptime=lambda: self.up, synchronised=lambda: self.sync, boot=self.boot
+        )
+
+
+async def pack_of(keeper: Keeper) -> Pack | Timeless:
+    return cut(await keeper.page(FIRST, LAST, 501), keeper, keeper.moment())
+
+
+async def test_readings_keep_their_time_and_its_quality(tmp_path: Path) -> None:
+    clocks = Clocks()
+    async with opened(tmp_path / "outbox.db", clock=clocks.clock()) as keeper:
+        await keeper.keep(one())
+        await keeper.keep(one(), NOW - 500.0)
+        clocks.sync, clocks.up, clocks.wall = False, 200.0, NOW + 100
+        await keeper.keep(one())
+        rows = await keeper.page(FIRST, LAST, 9)
+    assert [(row.time, row.clock) for row in rows] == [(NOW, "s"), (NOW - 500, "s"), (NOW + 100, "u")]
+
+
+async def test_jumps_of_an_hour_lose_and_reorder_nothing(tmp_path: Path) -> None:
+    clocks = Clocks()
+    async with opened(tmp_path / "outbox.db", clock=clocks.clock()) as keeper:
+        for number, jump in enumerate((0.0, 3600.0, -3600.0, 0.0)):
+            clocks.wall = NOW + jump
+            await keeper.keep(one(number))
+        rows = await keeper.page(FIRST, LAST, 9)
+    assert [row.value for row in rows] == [0, 1, 2, 3]
+    assert [row.time - NOW for row in rows] == [0, 3600, -3600, 0]
+
+
+async def test_without_a_clock_the_age_of_readings_is_sent(tmp_path: Path) -> None:
+    clocks = Clocks(wall=12.0, up=50.0)
+    async with opened(tmp_path / "outbox.db", clock=clocks.clock()) as keeper:
+        await keeper.keep(one())
+        clocks.up = 60.0
+        await keeper.keep(one())
+        clocks.up = 65.5
+        pack = await pack_of(keeper)
+        assert isinstance(pack, Pack)
+        assert [(reading.time, reading.clock) for reading in pack.readings] == [(-15.5, "r"), (-5.5, "r")]
+        assert keeper.oldest == 15.5
+
+
+async def test_a_clock_set_in_the_same_boot_gives_readings_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "CLOCK_EVERY", 0.01)
+    clocks = Clocks(wall=12.0, up=50.0)
+    async with opened(tmp_path / "outbox.db", clock=clocks.clock()) as keeper:
+        await keeper.keep(one())
+        clocks.wall, clocks.up = NOW, 150.0
+        await until(lambda: keeper.epoch_by_id(1).offset is not None)
+        pack = await pack_of(keeper)
+        assert isinstance(pack, Pack)
+        assert [(reading.time, reading.clock) for reading in pack.readings] == [(NOW - 100, "u")]
+    later = Clocks(wall=NOW + 9000, up=3.0, boot="boot-2")
+    async with opened(tmp_path / "outbox.db", epoch="e2", clock=later.clock()) as keeper:
+        pack = await pack_of(keeper)
+        assert isinstance(pack, Pack)
+        assert pack.readings[0].time == NOW - 100
+
+
+async def test_the_time_is_found_by_the_next_run_in_the_same_boot(tmp_path: Path) -> None:
+    async with opened(tmp_path / "outbox.db", clock=Clocks(wall=12.0, up=50.0).clock()) as keeper:
+        await keeper.keep(one())
+    async with opened(tmp_path / "outbox.db", epoch="e2", clock=Clocks(up=150.0).clock()) as keeper:
+        pack = await pack_of(keeper)
+        assert isinstance(pack, Pack)
+        assert pack.readings[0].time == NOW - 100
+
+
+async def test_the_time_of_a_boot_that_never_had_one_cannot_be_told(tmp_path: Path) -> None:
+    async with opened(tmp_path / "outbox.db", clock=Clocks(wall=12.0, up=50.0).clock()) as keeper:
+        await keeper.keep(one())
+    async with opened(tmp_path / "outbox.db", epoch="e2", clock=Clocks(boot="boot-2").clock()) as keeper:
+        assert await pack_of(keeper) == Timeless(first=place_of(1, 1), last=place_of(1, 1))
+
+
+# Settings.
+
+
+def test_an_outbox_is_a_path_memory_or_whole_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = DeviceId("g")
+    assert outbox_settings("memory").file("g@example.org", device) is None
+    assert outbox_settings("here/x.db").file("g@example.org", device) == Path("here/x.db").absolute()
+    whole = OutboxSettings(path=tmp_path / "x.db", bytes=10_000)
+    assert outbox_settings(whole) is whole
+    monkeypatch.setenv("IOTXMPP_STATE", str(tmp_path))
+    assert outbox_settings(None).file("g@example.org", device) == tmp_path / "outbox.db"
+    assert outbox_settings(None).file("gateway@example.org", device) == tmp_path / "g" / "outbox.db"
+    monkeypatch.delenv("IOTXMPP_STATE")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    expected = tmp_path / "xdg" / "iotxmpp" / "g@example.org" / "outbox.db"
+    assert outbox_settings(None).file("g@example.org", device) == expected
+    with pytest.raises(InvalidError, match="outbox"):
+        outbox_settings(5)  # type: ignore[arg-type]
+
+
+# What it costs.
+
+
+def written() -> int:
+    lines = Path("/proc/self/io").read_text("ascii").splitlines()
+    return int(dict(line.split(": ") for line in lines)["write_bytes"])
+
+
+def test_a_reading_costs_less_than_600_bytes_of_writing(tmp_path: Path) -> None:
+    """A hundred readings a second for five minutes, each commit and each trim as the keeper makes them."""
+    before, seq = written(), 0
+    outbox = DiskOutbox(tmp_path / "outbox.db")
+    outbox.begin(Epoch(id=1, name="e1", boot="b1"))
+    for half_second in range(600):
+        batch = [
+            Row(place_of(1, seq + n), "level", "m", NOW + (seq + n) / 100, "u", n / 7) for n in range(1, 51)
+        ]
+        seq += 50
+        trims = [(place_of(1, 0), place_of(1, seq - 100))] if half_second % 4 == 3 else []
+        outbox.write(batch, trims=trims, now=NOW)
+    outbox.close()
+    assert (written() - before) / seq < 600
+
+
+def resident() -> int:
+    """The process's memory, in bytes."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_memory_does_not_grow_with_the_backlog(tmp_path: Path) -> None:
+    outbox = DiskOutbox(tmp_path / "outbox.db")
+    outbox.begin(Epoch(id=1, name="e1", boot="b1"))
+    write_many(outbox, 1, 5_000)
+    before = resident()
+    write_many(outbox, 5_001, 200_000)
+    outbox.close()
+    outbox = DiskOutbox(tmp_path / "outbox.db")
+    place, pages = FIRST, 0
+    while rows := outbox.page(place, LAST, 500):
+        place, pages = rows[-1].place + 1, pages + 1
+    assert (outbox.stock.held, pages) == (200_000, 400)
+    outbox.close()
+    assert resident() - before < 6 * 2**20
+
+
+def write_many(outbox: DiskOutbox, first: int, last: int) -> None:
+    for start in range(first, last + 1, 5_000):
+        outbox.write(
+            [
+                Row(place_of(1, seq), "level", "m", NOW + seq, "s", seq / 7)
+                for seq in range(start, start + 5_000)
+            ]
+        )

@@ -342,7 +342,7 @@ async def test_presence_is_followed(world: World) -> None:
             count = len(seen)
         await controller.wait_for("hall", online=False, timeout=SOON)
         await until(lambda: len(seen) > count)
-        assert seen[count:] == [("offline", False, "")]
+        assert seen[count:] == [("lost", False, "")]
         await until(lambda: len(plain) == len(seen))
 
 

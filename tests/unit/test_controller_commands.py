@@ -117,7 +117,7 @@ async def test_no_answer_leaves_it_open_what_happened(case: Case) -> None:
 async def test_a_device_that_is_away_is_told_at_once(case: Case) -> None:
     case.world.server.drop("hall@localhost", back_after=None)
     await case.controller.wait_for("hall", online=False, timeout=SOON)
-    with pytest.raises(DeviceAwayError, match="device hall is offline: command water was not sent"):
+    with pytest.raises(DeviceAwayError, match="device hall is lost: command water was not sent"):
         await case.device.call("water")
 
 

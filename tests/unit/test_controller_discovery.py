@@ -134,7 +134,7 @@ async def test_after_a_cut_everything_goes_on(world: World, monkeypatch: pytest.
         world.server.restore("cellar@localhost")
         await controller.wait_for("cellar", timeout=SOON)
         await until(lambda: len(told) == 2)
-    assert told == [("cellar", "offline"), ("cellar", "online")], "of the hall there was nothing to tell"
+    assert told == [("cellar", "lost"), ("cellar", "online")], "of the hall there was nothing to tell"
     assert seen == [7]
 
 

@@ -1,4 +1,4 @@
-"""How rejections get to the store, also to one that fails."""
+"""How packs and rejections get to the store and on to handlers, also with one that fails."""
 
 import asyncio
 import threading
@@ -10,13 +10,18 @@ import pytest
 
 from iotxmpp.backoff import Backoff
 from iotxmpp.controller import writer as writer_module
+from iotxmpp.controller.jobs import Job
 from iotxmpp.controller.rejection import Origin, Rejection
-from iotxmpp.controller.writer import RejectionWriter
+from iotxmpp.controller.store import Arrival, BadRowError, Batch, Taken
+from iotxmpp.controller.writer import Writer
 from iotxmpp.errors import StoreError
+from iotxmpp.readings import Reading
 from tests.unit.controller_world import until
 
 if TYPE_CHECKING:
     from iotxmpp.controller.store import Store
+
+HALL = Origin(device="hall", node="n", item="e1.1")
 
 
 @dataclass
@@ -25,19 +30,30 @@ class FailingStore:
 
     failing: bool = False
     broken: bool = False
-    batches: list[list[str]] = field(default_factory=list)
+    poison: tuple[object, ...] = ()
+    records: list[list[str]] = field(default_factory=list)
+    arrivals: list[list[int]] = field(default_factory=list)
+    refused: list[Rejection] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
     closed: bool = False
     gate: threading.Event = field(default_factory=threading.Event)
 
-    def keep_rejections(self, rejections: Sequence[Rejection]) -> None:
+    def take(self, batch: Batch) -> list[Taken]:
         self.gate.wait(2)
         self.threads.add(threading.get_ident())
         if self.broken:
             raise TypeError("a mistake of ours")
         if self.failing:
             raise StoreError("disk is full")
-        self.batches.append([each.item for each in rejections])
+        values = [reading.value for each in batch.arrivals for reading in each.readings]
+        if any(value in self.poison for value in values):
+            raise BadRowError("no such value")
+        if batch.records:
+            self.records.append([getattr(each, "item", "") for each in batch.records])
+        if batch.arrivals:
+            self.arrivals.append([each.numbers[0][0] for each in batch.arrivals])
+        self.refused += [rejection for each in batch.arrivals for _, rejection in each.rejections]
+        return [Taken(readings=each.readings, upto=each.numbers[0][1]) for each in batch.arrivals]
 
     def rejections(self, *_: object) -> list[Rejection]:
         return []
@@ -51,16 +67,43 @@ def rejection(number: int, payload: str = "") -> Rejection:
 
 
 class Case:
-    def __init__(self, store: FailingStore | None = None) -> None:
+    def __init__(self, store: FailingStore | None = None, *, is_open: bool = False) -> None:
         self.store = store or FailingStore()
+        if is_open:
+            self.store.gate.set()
         self.failures = 0
         self.lost = 0
-        self.writer = RejectionWriter(
+        self.settled: list[int] = []
+        self.delivered: list[int] = []
+        self.handler = asyncio.Event()
+        self.handler.set()
+        self.writer = Writer(
             cast("Store", self.store),
             on_failure=self._failed,
             on_lost=self._lost,
             backoff=Backoff(first=0.01, longest=0.01),
         )
+
+    def job(self, number: int, value: str | float = 1.0) -> Job:
+        reading = Reading(channel="t", value=value, time=1.0, epoch="e1", seq=number)
+        arrival = Arrival(
+            device="hall", epoch="e1", numbers=((number, number),), readings=(reading,), received=1.0
+        )
+
+        async def deliver(taken: Taken) -> None:
+            await self.handler.wait()
+            self.delivered += [each.seq for each in taken.readings]
+
+        return Job(
+            arrival=arrival,
+            origin=HALL,
+            settled=lambda _taken: self.settled.append(number),
+            deliver=deliver,
+        )
+
+    async def put(self, *numbers: int) -> None:
+        for number in numbers:
+            await self.writer.put(self.job(number))
 
     def _failed(self) -> None:
         self.failures += 1
@@ -69,53 +112,114 @@ class Case:
         self.lost += count
 
 
+def flat(batches: Sequence[Sequence[Any]]) -> list[Any]:
+    return [each for batch in batches for each in batch]
+
+
 async def test_what_waits_goes_into_one_batch_in_order_and_off_the_loop() -> None:
     case = Case()
-    case.writer.keep(rejection(0))
+    await case.put(1)
     await asyncio.sleep(0.01)
-    for number in range(1, 5):
-        case.writer.keep(rejection(number))
+    await case.put(2, 3, 4)
+    case.writer.keep(rejection(5))
+    case.writer.keep(rejection(6))
+    assert (case.settled, case.delivered) == ([], [])
     case.store.gate.set()
-    await case.writer.rejections()
-    assert case.store.batches == [["0"], ["1", "2", "3", "4"]]
+    await case.writer.drain()
+    assert case.store.arrivals == [[1], [2, 3, 4]]
+    assert case.store.records == [["5", "6"]]
+    assert case.settled == case.delivered == [1, 2, 3, 4]
     assert threading.get_ident() not in case.store.threads
     await case.writer.close()
     assert case.store.closed
 
 
-async def test_at_the_end_everything_is_written() -> None:
+async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "MAX_JOBS", 3)
     case = Case()
-    for number in range(writer_module.MAX_BATCH + 10):
+    await case.put(*range(1, 9))
+    case.store.gate.set()
+    await case.writer.drain()
+    assert case.store.arrivals == [[1, 2, 3], [4, 5, 6], [7, 8]]
+    await case.writer.close()
+
+
+async def test_at_the_end_every_record_is_written() -> None:
+    case = Case()
+    for number in range(writer_module.MAX_RECORDS + 10):
         case.writer.keep(rejection(number))
     case.store.gate.set()
     await case.writer.close()
-    assert [len(batch) for batch in case.store.batches] == [writer_module.MAX_BATCH, 10]
+    assert [len(batch) for batch in case.store.records] == [writer_module.MAX_RECORDS, 10]
     assert case.lost == 0
 
 
-async def test_a_failing_store_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    case = Case(FailingStore(failing=True))
-    case.store.gate.set()
+async def test_while_the_store_fails_nothing_is_acknowledged_nor_delivered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    case = Case(FailingStore(failing=True), is_open=True)
+    await case.put(1, 2)
     case.writer.keep(rejection(1))
-    await until(lambda: case.failures >= 2)
-    case.writer.keep(rejection(2))
+    await until(lambda: case.failures >= 3)
+    assert (case.settled, case.delivered, case.store.arrivals) == ([], [], [])
+    await case.put(3)
     case.store.failing = False
-    await case.writer.rejections()
-    assert [item for batch in case.store.batches for item in batch] == ["1", "2"]
-    assert "rejections wait: disk is full" in caplog.text
+    await until(lambda: len(case.delivered) == 3)
+    assert case.settled == case.delivered == flat(case.store.arrivals) == [1, 2, 3]
+    assert flat(case.store.records) == ["1"]
+    assert "packs and 1 records wait: disk is full" in caplog.text
     await case.writer.close()
     assert case.lost == 0
 
 
+async def test_whoever_brings_more_waits_while_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "MAX_WAITING", 2000)
+    case = Case(FailingStore(failing=True), is_open=True)
+    bringing = asyncio.create_task(case.put(*range(1, 11)))
+    await until(lambda: case.failures >= 2)
+    assert not bringing.done()
+    assert len(case.writer._jobs) < 5
+    case.store.failing = False
+    await bringing
+    await until(lambda: len(case.delivered) == 10)
+    assert flat(case.store.arrivals) == list(range(1, 11))
+    await case.writer.close()
+
+
+async def test_a_slow_handler_holds_up_the_store_only_after_some_batches() -> None:
+    case = Case(is_open=True)
+    case.handler.clear()
+    for number in range(1, 4):
+        await case.put(number)
+        await until(lambda: len(case.settled) == number)  # noqa: B023  # awaited in this turn
+    assert case.delivered == []
+    for number in range(4, 20):
+        await case.put(number)
+        await asyncio.sleep(0.005)
+    assert len(case.store.arrivals) <= writer_module.AHEAD + 2
+    case.handler.set()
+    await until(lambda: case.delivered == list(range(1, 20)))
+    await case.writer.close()
+
+
+async def test_at_the_end_packs_that_wait_are_dropped_unacknowledged() -> None:
+    case = Case(FailingStore(failing=True), is_open=True)
+    await case.put(1, 2)
+    async with asyncio.timeout(2):
+        await case.writer.close()
+    assert (case.settled, case.delivered, case.store.arrivals) == ([], [], [])
+    assert case.store.closed
+    await case.put(3)
+
+
 async def test_a_store_that_fails_to_the_end_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    case = Case(FailingStore(failing=True))
-    case.store.gate.set()
+    case = Case(FailingStore(failing=True), is_open=True)
     case.writer.keep(rejection(1))
     case.writer.keep(rejection(2))
     async with asyncio.timeout(2):
         await case.writer.close()
     assert case.lost == 2
-    assert "2 rejections could not be kept" in caplog.text
+    assert "2 records could not be kept" in caplog.text
     case.writer.keep(rejection(3))
     assert case.lost == 3
 
@@ -124,36 +228,54 @@ async def test_memory_is_bounded_while_the_store_fails(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(writer_module, "MAX_WAITING", 10_000)
-    case = Case(FailingStore(failing=True))
-    case.store.gate.set()
+    case = Case(FailingStore(failing=True), is_open=True)
     for number in range(10):
         case.writer.keep(rejection(number, "x" * 2000))
     assert case.lost == 7
-    assert "rejection not kept" in caplog.text
+    assert "not kept, the store does not take any" in caplog.text
     case.store.failing = False
     await case.writer.rejections()
-    assert [item for batch in case.store.batches for item in batch] == ["0", "1", "2"]
+    assert flat(case.store.records) == ["0", "1", "2"]
     case.writer.keep(rejection(10, "x" * 2000))
     await case.writer.close()
     assert case.lost == 7
 
 
-async def test_a_mistake_of_ours_does_not_stop_it(caplog: pytest.LogCaptureFixture) -> None:
-    case = Case(FailingStore(broken=True))
+async def test_one_bad_row_does_not_hold_up_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    case = Case(FailingStore(poison=("bad",)))
+    await case.put(0)
+    await asyncio.sleep(0.01)
+    await case.put(1)
+    await case.writer.put(case.job(2, "bad"))
+    await case.put(3)
     case.store.gate.set()
+    await until(lambda: len(case.settled) == 4)
+    assert case.store.arrivals == [[0], [1], [2], [3]]
+    await case.writer.drain()
+    assert case.delivered == [0, 1, 3]
+    (refused,) = case.store.refused
+    assert (refused.code, refused.payload) == ("store", "t=bad at 1.0")
+    assert "now one by one: no such value" in caplog.text
+    await case.put(4, 5)
+    await case.writer.drain()
+    assert case.store.arrivals[4:] == [[4, 5]] or case.store.arrivals[4:] == [[4], [5]]
+    await case.writer.close()
+
+
+async def test_a_mistake_of_ours_does_not_stop_it(caplog: pytest.LogCaptureFixture) -> None:
+    case = Case(FailingStore(broken=True), is_open=True)
     case.writer.keep(rejection(1))
     await until(lambda: case.lost)
     case.store.broken = False
     case.writer.keep(rejection(2))
     await case.writer.close()
-    assert case.store.batches == [["2"]]
+    assert case.store.records == [["2"]]
     assert "a mistake of ours" in caplog.text
 
 
 async def test_what_was_kept_can_be_read_while_the_store_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "_PATIENCE", 0.01)
-    case = Case(FailingStore(failing=True))
-    case.store.gate.set()
+    case = Case(FailingStore(failing=True), is_open=True)
     case.writer.keep(rejection(1))
     found: Any = await case.writer.rejections()
     assert found == []

@@ -10,9 +10,10 @@ import pytest
 from iotxmpp.about import About, Channel
 from iotxmpp.addresses import DeviceId, NodeAddress, device_id
 from iotxmpp.controller.description import MAX_CHANNELS, check_about
-from iotxmpp.controller.ingest import MAX_REJECTIONS, Checked, check_pack
+from iotxmpp.controller.ingest import MAX_REJECTIONS, Checked, check_item
 from iotxmpp.controller.items import MAX_TEXT, Refused
 from iotxmpp.controller.rejection import CODES, MAX_PAYLOAD, Code
+from iotxmpp.delivery import Gap
 from iotxmpp.link import Item
 from iotxmpp.payloads import json_element
 from tests.unit.controller_world import about_of, pack
@@ -42,7 +43,7 @@ def item(payload: Element | None, **changes: object) -> Item:
 
 
 def check(payload: Element | None, sender: Hall | None = None, **changes: object) -> Checked:
-    return check_pack(item(payload, **changes), sender or DESCRIBED, NOW)
+    return check_item(item(payload, **changes), sender or DESCRIBED, NOW)
 
 
 def of(*records: dict[str, object], at: float = NOW, name: str = "hall") -> Element:
@@ -76,6 +77,7 @@ def text(content: str) -> Element:
     return json_element(content)
 
 
+GAP_OF_E2 = Gap(epoch="e2", reason="full", lost=((7, 9),)).element()
 NAN = '[{"bn":"hall/","bt":1e9,"n":"temperature","u":"Cel","v":NaN}]'
 
 WHOLE: list[tuple[str, Element | None, dict[str, object], Code, str]] = [
@@ -100,6 +102,10 @@ WHOLE: list[tuple[str, Element | None, dict[str, object], Code, str]] = [
     ("NaN", text(NAN), {}, "senml", "SenML"),
     ("infinity", text(NAN.replace("NaN", "1e999")), {}, "senml", "SenML"),
     ("another device", of(GOOD, name="cellar"), {}, "identity", "cellar"),
+    ("another number than its id's", of({**GOOD, "sq": 5}), {}, "numbers", "expected 7"),
+    ("a number twice", of(GOOD, {**GOOD, "sq": 7}), {}, "numbers", "8 or more"),
+    ("a gap that is none", Element("{urn:iotxmpp:delivery:0}gap"), {}, "form", "epoch is missing"),
+    ("a gap of another epoch", GAP_OF_E2, {}, "numbers", "e2.7 in item e1.7"),
 ]
 
 
@@ -191,7 +197,12 @@ def test_a_devices_text_cannot_forge_a_log_line() -> None:
 
 
 def test_codes_are_a_closed_set() -> None:
-    assert {row[3] for row in WHOLE} | {row[1] for row in SINGLE} | {"about", "status", "model"} == set(CODES)
+    assert {row[3] for row in WHOLE} | {row[1] for row in SINGLE} | {
+        "about",
+        "status",
+        "model",
+        "store",
+    } == set(CODES)
 
 
 def described(about: dict[str, object]) -> Element:

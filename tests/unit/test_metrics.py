@@ -12,9 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from iotxmpp.controller.metrics import Metrics, MetricsServer
 from iotxmpp.errors import ConfigError
+from iotxmpp.liveness import STATES
 from iotxmpp.readings import Reading, Value
 
-ORDER = ("device", "channel", "unit", "code", "command", "outcome", "handler", "le")
+ORDER = ("device", "state", "channel", "unit", "code", "command", "outcome", "handler", "le")
 
 
 def values(metrics: Metrics) -> dict[str, float]:
@@ -39,6 +40,8 @@ def reading(channel: str, value: Value, unit: str | None = None, time: float = 1
 def test_every_metric_has_a_good_name_and_help() -> None:
     metrics = Metrics()
     metrics.device_online("hall", online=True)
+    metrics.liveness_changed("hall", "stale")
+    metrics.flaps("hall", 2)
     metrics.pack("hall", 3)
     metrics.reading("hall", reading("temperature", 21.5, "Cel"), 1000.5, described=True)
     metrics.rejected("hall", "range")
@@ -52,6 +55,9 @@ def test_every_metric_has_a_good_name_and_help() -> None:
         "iotxmpp_link_up": 1,
         "iotxmpp_devices": 1,
         "iotxmpp_device_online{hall}": 1,
+        **{f"iotxmpp_device_liveness{{hall,{state}}}": state == "stale" for state in STATES},
+        "iotxmpp_liveness_changes_total{hall,stale}": 1,
+        "iotxmpp_flaps_total{hall}": 2,
         "iotxmpp_packs_total{hall}": 1,
         "iotxmpp_readings_total{hall}": 3,
         "iotxmpp_rejected_total{hall,range}": 1,
@@ -99,6 +105,7 @@ def test_a_new_description_takes_old_channels_away() -> None:
 def test_a_forgotten_device_shows_no_state_but_keeps_its_counts() -> None:
     metrics = Metrics()
     metrics.device_online("hall", online=True)
+    metrics.liveness("hall", "online")
     metrics.pack("hall", 1)
     metrics.reading("hall", reading("a", 1.0), 1000, described=True)
     metrics.forget("hall")

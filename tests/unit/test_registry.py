@@ -1,6 +1,7 @@
 """What presence says of devices."""
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Literal, cast
 from xml.etree.ElementTree import Element
 
@@ -100,7 +101,7 @@ async def test_an_unavailable_bare_jid_is_the_whole_account(case: Case) -> None:
     case.told(here(AGENT))
     case.told(Presence(sender=PHONE))
     assert case.told(gone("hall@localhost"))
-    assert case.hall.state == "offline"
+    assert case.hall.state == "lost", "nobody said goodbye"
 
 
 async def test_a_heartbeat_is_no_news_but_a_problem_is(case: Case) -> None:
@@ -160,7 +161,7 @@ async def test_while_the_link_is_down_nothing_is_known(case: Case) -> None:
     assert case.hall.online
 
 
-async def test_who_does_not_come_back_after_a_cut_is_offline(case: Case) -> None:
+async def test_who_does_not_come_back_after_a_cut_is_lost(case: Case) -> None:
     case.told(here())
     never = device("cellar")
     case.registry.add(never)
@@ -168,7 +169,7 @@ async def test_who_does_not_come_back_after_a_cut_is_offline(case: Case) -> None
     assert list(case.registry.settle()) == []
     case.registry.link_changed(LinkState(up=True))
     assert list(case.registry.settle()) == [(case.hall, Presence(sender="hall@localhost", available=False))]
-    assert (case.hall.state, never.state) == ("offline", "unknown")
+    assert (case.hall.state, never.state) == ("lost", "unknown")
     assert list(case.registry.settle()) == []
 
 
@@ -198,6 +199,42 @@ async def test_waiting_for_a_device(case: Case) -> None:
     assert await waiting is cellar
     case.registry.take(gone("cellar@localhost/a"))
     assert await case.registry.wait_for("cellar", online=False, timeout=2) is cellar
+    assert await case.registry.wait_for("cellar", online=None, state="lost", timeout=2) is cellar
+    with pytest.raises(NoAnswerError, match=r"not sleeping .*; it is lost"):
+        await case.registry.wait_for("cellar", online=None, state="sleeping", timeout=0.01)
+
+
+async def test_a_state_shows_when_it_changed_and_why(case: Case) -> None:
+    hall = case.hall
+    assert not hall.liveness
+    case.told(here())
+    change = case.hall.liveness
+    assert change is not None
+    assert (change.old, change.new, change.why) == ("unknown", "online", "presence")
+    assert abs(change.at - time.time()) < 5
+    case.told(here(why="heartbeat"))
+    assert case.hall.liveness is change
+
+
+async def test_a_session_that_ends_without_a_goodbye_is_lost_and_a_sleeper_is_not(case: Case) -> None:
+    case.told(here())
+    case.told(gone())
+    assert (case.hall.state, case.hall.online) == ("lost", False)
+    case.told(here(why="sleep", sleeping=600))
+    assert (case.hall.state, case.hall.online) == ("sleeping", False)
+    case.told(gone())
+    assert (case.hall.state, case.hall.online) == ("sleeping", False)
+    case.told(here(why="start"))
+    assert (case.hall.state, case.hall.online) == ("online", True)
+
+
+async def test_another_session_of_the_account_is_no_sign_of_the_devices_life(case: Case) -> None:
+    case.told(here())
+    before = case.hall.last_heard, case.hall.pulse.liveness.next_at
+    case.told(Presence(sender=PHONE, text="on the bus"))
+    assert (case.hall.last_heard, case.hall.pulse.liveness.next_at) == before
+    case.hall.hear()
+    assert case.hall.pulse.liveness.next_at > before[1]
 
 
 @pytest.mark.parametrize(

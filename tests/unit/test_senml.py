@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from iotxmpp.addresses import DeviceId
 from iotxmpp.errors import InvalidError
-from iotxmpp.readings import Reading, Value
-from iotxmpp.senml import decode, encode, item_id, parse_item_id, readings_of
+from iotxmpp.readings import ClockQuality, Reading, Value
+from iotxmpp.senml import decode, encode, item_id, numbers_of, parse_item_id, readings_of
 
 DEVICE = DeviceId("greenhouse-1")
 NOW = 1_763_683_200.123456
@@ -261,3 +261,97 @@ def test_other_item_ids_are_refused(text: str) -> None:
 def test_no_other_item_id_is_made(epoch: str, seq: int) -> None:
     with pytest.raises(InvalidError, match="item id"):
         item_id(epoch, seq)
+
+
+# The labels of ours: numbers and clocks.
+
+
+def numbered(*numbers: int, clock: ClockQuality = "s", at: float = 1_790_000_000.0) -> list[Reading]:
+    return [
+        Reading(channel="t", value=1.5, time=at + index, epoch="e", seq=seq, clock=clock)
+        for index, seq in enumerate(numbers)
+    ]
+
+
+def labels(text: str, label: str) -> list[object]:
+    return [record.get(label) for record in json.loads(text)]
+
+
+def test_a_number_is_said_where_it_is_not_the_next() -> None:
+    text = encode(numbered(5, 6, 9, 10, 40), device=DEVICE)
+    assert labels(text, "sq") == [None, None, 9, None, 40]
+    assert labels(text, "cq") == [None] * 5
+    records = decode(text)
+    assert numbers_of(records, first_seq=5) == [5, 6, 9, 10, 40]
+    found = readings_of(records, device=DEVICE, epoch="e", first_seq=5)
+    assert found == numbered(5, 6, 9, 10, 40)
+
+
+@pytest.mark.parametrize("clock", ["s", "u"])
+def test_the_clocks_quality_travels_with_the_pack(clock: ClockQuality) -> None:
+    text = encode(numbered(1, 2, clock=clock), device=DEVICE)
+    assert labels(text, "cq") == [None if clock == "s" else clock, None]
+    assert [record.clock for record in decode(text)] == [clock, clock]
+
+
+def test_relative_times_follow_from_when_the_pack_came() -> None:
+    text = encode(numbered(1, 2, clock="r", at=-30.5), device=DEVICE)
+    assert [record.time for record in decode(text, received=1_790_000_000.0)] == [
+        1_790_000_000.0 - 30.5,
+        1_790_000_000.0 - 29.5,
+    ]
+    with pytest.raises(InvalidError, match="when the pack came is not known"):
+        decode(text)
+
+
+@pytest.mark.parametrize(
+    ("readings", "text"),
+    [
+        (numbered(1) + numbered(2, clock="u"), "several qualities"),
+        (numbered(3, 3), "number 3 after 3"),
+        (numbered(3, 2), "number 2 after 3"),
+        (numbered(1, clock="r"), "relative time"),
+        (numbered(1, clock="r", at=1.0), "must be 0 or less"),
+        (numbered(1, clock="r", at=-(2.0**28)), "must be 0 or less"),
+    ],
+)
+def test_readings_that_do_not_go_together_make_no_pack(readings: list[Reading], text: str) -> None:
+    with pytest.raises(InvalidError, match=text):
+        encode(readings, device=DEVICE)
+
+
+@pytest.mark.parametrize(
+    ("records", "text"),
+    [
+        ('{"n":"g/t","v":1,"bt":1.79e9,"sq":"2"}', "record 0: sq: must be a whole number"),
+        ('{"n":"g/t","v":1,"bt":1.79e9,"sq":true}', "record 0: sq: must be a whole number"),
+        ('{"n":"g/t","v":1,"bt":1.79e9,"cq":1}', "record 0: cq: must be text"),
+        ('{"n":"g/t","v":1,"bt":1.79e9,"cq":"x"}', "record 0: cq: clock quality 'x', expected s, u or r"),
+        ('{"n":"g/t","v":1,"bt":1.79e9},{"n":"g/t","v":1,"cq":"u"}', "record 1: cq: belongs into the first"),
+        ('{"n":"g/t","v":1,"bt":1.79e9,"cq":"r"}', "record 0: t: relative time"),
+        ('{"n":"g/t","v":1,"bt":-5,"cq":"r","t":9}', "record 0: t: relative time"),
+        ('{"n":"g/t","v":1,"bt":-5,"cq":"s"}', "no absolute time"),
+    ],
+)
+def test_wrong_labels_of_ours_are_refused(records: str, text: str) -> None:
+    with pytest.raises(InvalidError, match=text):
+        decode(f"[{records}]", received=1_790_000_000.0)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((4, None), "record 0: sq: number 4, expected 5, as the item's id says"),
+        ((None, 5), "record 1: sq: number 5, expected 6 or more"),
+        ((None, 0), "record 1: sq: number 0"),
+        ((None, -3), "record 1: sq: number -3"),
+        ((None, 2**63), "record 1: sq"),
+    ],
+)
+def test_numbers_must_ascend_from_the_items_first(numbers: tuple[int | None, ...], text: str) -> None:
+    parts = [{"n": "g/t", "v": 1, "bt": 1.79e9, **({} if n is None else {"sq": n})} for n in numbers]
+    records = decode(json.dumps(parts))
+    with pytest.raises(InvalidError, match=text):
+        numbers_of(records, first_seq=5)
+    with pytest.raises(InvalidError, match=text):
+        readings_of(records, device=DEVICE, epoch="e", first_seq=5)

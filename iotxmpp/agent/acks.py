@@ -1,0 +1,72 @@
+"""Serves the collector's acks: `{urn:iotxmpp:delivery:0}ack`."""
+
+import logging
+from collections.abc import Callable
+from xml.etree.ElementTree import Element
+
+from iotxmpp import crashpoints
+from iotxmpp.addresses import bare_jid
+from iotxmpp.agent.line import Line
+from iotxmpp.agent.outbox.keeper import Keeper
+from iotxmpp.delivery import parse_ack
+from iotxmpp.errors import InvalidError, stanza_error
+from iotxmpp.link import Request
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class AckServer:
+    """Takes acks from the collector, and from nobody else; its `answer` is a handler for `Link.serve`."""
+
+    def __init__(
+        self, keeper: Keeper, line: Line, *, collector: str, acknowledged: Callable[..., None]
+    ) -> None:
+        """Makes one.
+
+        Args:
+            keeper: Where readings are kept.
+            line: Knows what was published.
+            collector: The bare JID whose acks count; empty for nobody's.
+            acknowledged: Is told, with `progress` and `again`.
+        """
+        self._keeper = keeper
+        self._line = line
+        self._collector = collector
+        self._acknowledged = acknowledged
+
+    async def answer(self, request: Request) -> Element | None:
+        """Takes one ack; the answer is empty.
+
+        Raises:
+            StanzaError: `forbidden`, `bad-request`, or `not-acceptable` for a number that was never
+                published; nothing is trimmed then.
+        """
+        self._check_sender(request.sender)
+        if request.kind != "set":
+            raise stanza_error("bad-request", "an ack is an IQ of type set")
+        try:
+            ack = parse_ack(request.payload)
+        except InvalidError as error:
+            raise stanza_error("bad-request", str(error)) from error
+        for name, seq in ack.upto.items():
+            self._check_published(name, seq)
+        crashpoints.at("acked")
+        await self._keeper.notice(ack.upto)
+        progress = self._keeper.acknowledge(ack.upto)
+        self._acknowledged(progress=progress, again=ack.again)
+        return None
+
+    def _check_sender(self, sender: str) -> None:
+        try:
+            known = bool(self._collector) and bare_jid(sender) == self._collector
+        except InvalidError:  # a server's own address
+            known = False
+        if not known:
+            _LOGGER.warning("%s sent an ack and is not the collector", sender)
+            raise stanza_error("forbidden", "this device takes acks from its collector alone")
+
+    def _check_published(self, name: str, seq: int) -> None:
+        """All numbers of this run are known here; of runs before, a restored disk may know fewer."""
+        if name == self._keeper.epoch and seq > self._line.attempted:
+            _LOGGER.warning("an ack of %s.%d, which was never published, was refused", name, seq)
+            raise stanza_error("not-acceptable", f"number {seq} of epoch {name} was never published")

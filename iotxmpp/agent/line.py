@@ -1,0 +1,274 @@
+"""What is published next: live readings first, then what is to be tried again, losses, and the backlog."""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from iotxmpp.agent.clock import Moment
+from iotxmpp.agent.outbox.keeper import Keeper
+from iotxmpp.agent.outbox.packs import MOST_READINGS, Pack, Timeless, cut
+from iotxmpp.agent.outbox.protocol import Span
+from iotxmpp.agent.outbox.rows import LAST, Loss, epoch_of, seq_of
+from iotxmpp.agent.outbox.settings import OutboxSettings
+from iotxmpp.delivery import MOST_LOST, Gap
+
+MOST_SPANS = 64
+"""Runs of the backlog that are told apart; two beside each other are joined when there are more."""
+
+CROWD = 100
+"""A backlog of so many readings waits for up to the whole `replay_delay`, a smaller one for a part of it."""
+
+Source = Literal["live", "again", "loss", "replay"]
+
+
+@dataclass(kw_only=True)
+class Trial:
+    """A pack that could not be delivered so far, to be tried again by itself.
+
+    Attributes:
+        first: The place of its first reading.
+        last: The place of its last one.
+        broken: How often in a row the link went down while exactly it was in flight.
+        refused: How often it was refused.
+        suspect: It is a part of a pack that broke the link or was refused.
+        not_before: When to try it again, by the loop's clock.
+        accepted: How many items had been accepted when it was refused for the first time.
+        live: It was read in this session, so it keeps its turn until it is suspicious.
+    """
+
+    first: int
+    last: int
+    broken: int = 0
+    refused: int = 0
+    suspect: bool = False
+    not_before: float = 0.0
+    accepted: int | None = None
+    live: bool = False
+
+    @property
+    def keeps_its_turn(self) -> bool:
+        """Whether it goes before what was read after it."""
+        return self.live and not self.suspect and not self.refused and self.broken <= 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """One item to be published: a pack, or a gap record.
+
+    Attributes:
+        source: Why it is the next.
+        pack: The readings, or None.
+        gap: The losses, or None.
+        trial: What is known of it, if it was tried before.
+        upto: The newest loss that it tells of.
+    """
+
+    source: Source
+    pack: Pack | None = None
+    gap: Gap | None = None
+    trial: Trial | None = None
+    upto: int = 0
+
+
+@dataclass(kw_only=True)
+class Line:
+    """Chooses what is published next.
+
+    Live is what was read in this session with the server. All that was read before is the backlog; it gets a
+    bounded share of the publishing time, and begins at a moment of chance, so that a fleet that comes back at
+    once does not flood its server.
+
+    Attributes:
+        keeper: Where readings are kept.
+        settings: How the backlog is emptied.
+        choose: Picks a number of seconds between two bounds.
+        hurry: The backlog need not be polite: it is the end.
+        attempted: The highest number of this run that was given out, published or not.
+    """
+
+    keeper: Keeper
+    settings: OutboxSettings
+    choose: Callable[[float, float], float] = field(default=random.uniform)
+    hurry: bool = False
+    attempted: int = 0
+    _live: int = 0
+    _backlog: list[Span] = field(default_factory=list)
+    _trials: list[Trial] = field(default_factory=list)
+    _losses_sent: tuple[int, int] = (0, 0)
+    _replay_at: float = 0.0
+
+    def new_session(self, now: float) -> None:
+        """What was not published in the sessions before becomes the backlog."""
+        last = self.keeper.last_place
+        if self._live <= last:
+            self._backlog.append((self._live, last))
+            self._live = last + 1
+        while len(self._backlog) > MOST_SPANS:
+            (first, _), (_, end) = self._backlog[-2:]
+            self._backlog[-2:] = [(first, end)]
+        crowd = min(1.0, self.keeper.held / CROWD)
+        self._replay_at = now + self.choose(0.0, self.settings.replay_delay * crowd)
+
+    def again(self) -> None:
+        """Everything that is held, published or not, is to be published again."""
+        self._backlog = [(0, self._live - 1)] if self._live else []
+        for trial in self._trials:
+            self._backlog = _without(self._backlog, trial.first, trial.last)
+        self._losses_sent = (0, 0)
+
+    async def next(self, now: float) -> Parcel | Timeless | None:
+        """What to publish now; None for nothing yet."""
+        moment = self.keeper.moment()
+        parcel = await self._trial(now, moment, first=True)
+        if parcel is None and self._live <= self.keeper.last_place:
+            parcel = await self._cut("live", self._live, LAST, moment)
+        parcel = parcel or await self._trial(now, moment) or await self._loss()
+        if parcel is None and (now >= self._replay_at or self.hurry):
+            parcel = await self._replay(moment)
+        if isinstance(parcel, Parcel):
+            self._note(parcel)
+        return parcel
+
+    def wake_at(self) -> float | None:
+        """When there may be something to publish without anything new; None for never."""
+        times = [trial.not_before for trial in self._trials]
+        if self._backlog:
+            times.append(self._replay_at)
+        return min(times, default=None)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is left that was not published."""
+        return (
+            self._live > self.keeper.last_place
+            and not self._trials
+            and not self._backlog
+            and not self._has_losses()
+        )
+
+    def published(self, parcel: Parcel, took: float, now: float) -> None:
+        """It was accepted, after so many seconds."""
+        if parcel.gap is not None:
+            self._losses_sent = (self.keeper.generation, parcel.upto)
+        if parcel.pack is not None:
+            self._leave(parcel.pack.first, parcel.pack.last)
+            if parcel.source == "replay":
+                share, rate = self.settings.replay_share, self.settings.replay_rate
+                rest = max(took * (1 / share - 1), len(parcel.pack.readings) / rate - took)
+                self._replay_at = now + rest
+
+    def try_again(self, parcel: Parcel, trial: Trial) -> None:
+        """It was not accepted; the same readings are to be tried once more, by themselves."""
+        if parcel.pack is not None:
+            self._leave(parcel.pack.first, parcel.pack.last)
+            self._trials.append(trial)
+
+    def split(self, parcel: Parcel) -> None:
+        """One of its readings is bad: its halves are tried, each by itself."""
+        if parcel.pack is None:
+            return
+        readings, first, last = parcel.pack.readings, parcel.pack.first, parcel.pack.last
+        middle = first + readings[len(readings) // 2].seq - readings[0].seq
+        self._leave(first, last)
+        self._trials += [
+            Trial(first=first, last=middle - 1, suspect=True),
+            Trial(first=middle, last=last, suspect=True),
+        ]
+
+    async def bury(self, first: int, last: int, reason: str) -> None:
+        """Gives these readings up."""
+        self._leave(first, last)
+        await self.keeper.bury(first, last, reason)
+
+    def _note(self, parcel: Parcel) -> None:
+        if parcel.pack is not None and parcel.pack.epoch == self.keeper.epoch:
+            self.attempted = max(self.attempted, parcel.pack.readings[-1].seq)
+        if parcel.gap is not None and parcel.gap.epoch == self.keeper.epoch:
+            self.attempted = max(self.attempted, parcel.gap.lost[-1][1])
+
+    def _leave(self, first: int, last: int) -> None:
+        """These places have no turn any more."""
+        over = [each for each in self._trials if each.first <= last and each.last >= first]
+        for trial in over:  # what a smaller pack has left of it
+            self._trials.remove(trial)
+            self._backlog.append((trial.first, trial.last))
+        self._backlog = _without(self._backlog, first, last)
+        if first >= self._live:
+            self._live = last + 1
+
+    async def _cut(
+        self, source: Source, first: int, last: int, moment: Moment, trial: Trial | None = None
+    ) -> Parcel | Timeless | None:
+        rows = await self.keeper.page(first, last, MOST_READINGS + 1)
+        if not rows:
+            return None
+        pack = cut(rows, self.keeper, moment)
+        return pack if isinstance(pack, Timeless) else Parcel(source=source, pack=pack, trial=trial)
+
+    async def _trial(self, now: float, moment: Moment, *, first: bool = False) -> Parcel | Timeless | None:
+        """A trial that is due; with `first` only one that keeps its turn."""
+        for trial in sorted(self._trials, key=lambda each: each.not_before):
+            if trial.not_before > now:
+                break
+            if first and not trial.keeps_its_turn:
+                continue
+            parcel = await self._cut("again", trial.first, trial.last, moment, trial)
+            if parcel is not None:
+                return parcel
+            self._trials.remove(trial)  # acknowledged, or dropped
+        return None
+
+    async def _replay(self, moment: Moment) -> Parcel | Timeless | None:
+        while self._backlog:
+            first, last = self._backlog[0]
+            parcel = await self._cut("replay", first, last, moment)
+            if parcel is not None:
+                return parcel
+            self._backlog = _without(self._backlog, first, last)
+        return None
+
+    def _has_losses(self) -> bool:
+        generation, sent = self._losses_sent
+        return self.keeper.stock.losses > (sent if generation == self.keeper.generation else 0)
+
+    async def _loss(self) -> Parcel | None:
+        if not self._has_losses():
+            return None
+        generation, sent = self._losses_sent
+        losses = await self.keeper.losses(sent if generation == self.keeper.generation else 0, MOST_LOST)
+        if not losses:
+            return None
+        return Parcel(source="loss", gap=self._gap(losses), upto=self._told(losses)[-1].id)
+
+    def _told(self, losses: list[Loss]) -> list[Loss]:
+        """The first of the losses that one record can tell: of one epoch and one reason, ascending."""
+        told = losses[:1]
+        for loss in losses[1:]:
+            same = epoch_of(loss.first) == epoch_of(told[0].first) and loss.reason == told[0].reason
+            if not same or loss.first <= told[-1].last:
+                break
+            told.append(loss)
+        return told
+
+    def _gap(self, losses: list[Loss]) -> Gap:
+        told = self._told(losses)
+        return Gap(
+            epoch=self.keeper.epoch_by_id(epoch_of(told[0].first)).name,
+            reason=told[0].reason,
+            lost=tuple((seq_of(loss.first), seq_of(loss.last)) for loss in told),
+        )
+
+
+def _without(spans: Iterable[Span], first: int, last: int) -> list[Span]:
+    """The spans without these places."""
+    left: list[Span] = []
+    for start, end in spans:
+        if end < first or start > last:
+            left.append((start, end))
+            continue
+        if start < first:
+            left.append((start, first - 1))
+        if end > last:
+            left.append((last + 1, end))
+    return left

@@ -1,0 +1,138 @@
+"""How a reading is kept: its place, and what else is needed to publish it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from iotxmpp.delivery import GapReason
+from iotxmpp.readings import ClockQuality, Value
+
+_SEQ_BITS = 40
+
+FIRST = 0
+"""Before every place."""
+
+LAST = 2**63 - 1
+"""After every place."""
+
+SPARE_EPOCHS = 1 << 20
+"""Epochs that began while the disk could not be read have ids from here to twice this."""
+
+
+def place_of(epoch: int, seq: int) -> int:
+    """Where the reading of that number stands in the outbox: ascending by epoch, then by number."""
+    return epoch << _SEQ_BITS | seq
+
+
+def epoch_of(place: int) -> int:
+    """The id of a place's epoch in this outbox."""
+    return place >> _SEQ_BITS
+
+
+def seq_of(place: int) -> int:
+    """The number of a place's reading."""
+    return place & ((1 << _SEQ_BITS) - 1)
+
+
+class Row(NamedTuple):
+    """One kept reading.
+
+    Attributes:
+        place: Where it stands.
+        channel: Its channel.
+        unit: Its unit.
+        time: When it was read, in seconds since 1970; with clock quality `r` since the system's start.
+        clock: How far the time can be trusted.
+        value: Its value.
+    """
+
+    place: int
+    channel: str
+    unit: str | None
+    time: float
+    clock: ClockQuality
+    value: Value
+
+
+class Loss(NamedTuple):
+    """Places whose readings will never be published.
+
+    Attributes:
+        id: Grows with each loss.
+        first: The first place.
+        last: The last, of the same epoch.
+        reason: Why.
+    """
+
+    id: int
+    first: int
+    last: int
+    reason: GapReason
+
+
+class DeadLetter(NamedTuple):
+    """A reading that was given up because it could not be delivered.
+
+    Attributes:
+        row: The reading.
+        epoch: The name of its epoch.
+        reason: Why.
+        retry: Somebody asked for another attempt.
+    """
+
+    row: Row
+    epoch: str
+    reason: str
+    retry: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Epoch:
+    """One run of the agent.
+
+    Attributes:
+        id: Its id in this outbox.
+        name: Its name on the wire.
+        boot: The run of the system that it belongs to.
+        offset: What to add to that run's uptime for seconds since 1970; None while its clock was never set.
+        first: The place of the first reading or loss that is kept; 0 for none.
+        last: The place of the last one.
+    """
+
+    id: int
+    name: str
+    boot: str
+    offset: float | None = None
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stock:
+    """What an outbox holds.
+
+    Attributes:
+        held: Readings.
+        bytes: About how much they take.
+        dead: Dead letters.
+        dropped: Readings that found no room, or became too old, since it was opened.
+        oldest: The first reading.
+        losses: The id of the newest loss that is not acknowledged; 0 for none.
+        stuck: It is full of readings that are not to be dropped.
+    """
+
+    held: int = 0
+    bytes: int = 0
+    dead: int = 0
+    dropped: int = 0
+    oldest: Row | None = None
+    losses: int = 0
+    stuck: bool = False
+
+
+ROW_BYTES = 36
+"""About what a number takes on disk."""
+
+
+def size_of(value: Value) -> int:
+    """About what a reading takes on disk, in bytes."""
+    return ROW_BYTES + (len(value.encode()) if isinstance(value, str) else 0)

@@ -1,0 +1,390 @@
+"""The outbox that goes on: on disk while the disk works, in memory while it does not, and back again."""
+
+import logging
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from iotxmpp.agent.outbox.owed import Owed
+from iotxmpp.agent.outbox.protocol import Span
+from iotxmpp.agent.outbox.rows import SPARE_EPOCHS, DeadLetter, Epoch, Loss, Row, Stock, epoch_of
+from iotxmpp.agent.outbox.schema import is_corrupt
+from iotxmpp.agent.outbox.settings import Limits
+from iotxmpp.agent.outbox.store import DiskOutbox, MemoryOutbox
+from iotxmpp.agent.outbox.thread import OneThread
+from iotxmpp.backoff import Backoff
+from iotxmpp.delivery import GapReason
+from iotxmpp.errors import StoreError
+
+State = Literal["disk", "memory"]
+
+MOVED_AT_ONCE = 2000
+"""Readings that go from memory to disk in one transaction, when the disk works again."""
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Reporter(Protocol):
+    """Where it says what does not work."""
+
+    def report(self, key: str, text: str) -> None:
+        """Something does not work."""
+
+    def clear(self, key: str) -> None:
+        """It works again."""
+
+
+class SafeOutbox:
+    """An outbox whose calls do not block, and do not fail because of the disk.
+
+    A file that is damaged is moved aside, and what is known to have been in it is noted as lost. While the
+    file cannot be written, readings are kept in memory, within narrower bounds; `mend` takes them to disk.
+
+    Attributes:
+        epochs: The epochs of which something is held, by id, and the current one.
+        current: The epoch of this run.
+        generation: Grows when the ids of losses begin anew.
+    """
+
+    current: Epoch
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        limits: Limits,
+        memory_limits: Limits,
+        problems: Reporter,
+        backoff: Callable[..., Backoff] = Backoff,
+    ) -> None:
+        """Makes one; nothing is opened yet.
+
+        Args:
+            path: Its file; None to keep all in memory.
+            limits: The file's bounds.
+            memory_limits: The bounds in memory.
+            problems: Where to say what does not work.
+            backoff: Makes the delays between attempts to use the disk again.
+        """
+        self.epochs: dict[int, Epoch] = {}
+        self.generation = 0
+        self._path = path
+        self._limits = limits
+        self._memory_limits = memory_limits
+        self._problems = problems
+        self._backoff = backoff(first=1.0, longest=60.0)
+        self._thread: OneThread | None = None
+        self._disk: DiskOutbox | None = None
+        self._writable = False
+        self._memory = MemoryOutbox(memory_limits)
+        self._owed = Owed()
+        self._dropped = 0
+        self._mend_at = 0.0
+
+    @property
+    def state(self) -> State:
+        """Where new readings are kept."""
+        return "disk" if self._writable else "memory"
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds that hold now."""
+        return self._limits if self._writable else self._memory_limits
+
+    @property
+    def stock(self) -> Stock:
+        """What is held."""
+        memory = self._memory.stock
+        if self._disk is None:
+            return replace(memory, dropped=memory.dropped + self._dropped)
+        disk = self._disk.stock
+        active = disk if self._writable else memory
+        return Stock(
+            held=max(0, disk.held - self._owed.held) + memory.held,
+            bytes=active.bytes,
+            dead=disk.dead + memory.dead,
+            dropped=disk.dropped + memory.dropped + self._dropped,
+            oldest=disk.oldest or memory.oldest,
+            losses=active.losses,
+            stuck=active.stuck,
+        )
+
+    @property
+    def mend_at(self) -> float | None:
+        """When the disk is worth another attempt, by the monotonic clock; None while there is no need."""
+        return None if self._path is None or self._writable else self._mend_at
+
+    async def open(self, name: str, boot: str) -> None:
+        """Opens it and begins an epoch.
+
+        Args:
+            name: The epoch's name.
+            boot: The run of the system that it belongs to.
+
+        Raises:
+            StoreError: The file is of another version, or another program's; nothing was changed.
+        """
+        number = SPARE_EPOCHS + secrets.randbelow(SPARE_EPOCHS)
+        if self._path is None:
+            number = 1
+        else:
+            self._thread = OneThread("outbox")
+            try:
+                number = await self._open_file() or number
+            except BaseException:
+                self._thread.stop()
+                raise
+        self.current = Epoch(id=number, name=name, boot=boot)
+        self.epochs[number] = self.current
+        self._memory.begin(self.current)
+        await self._on_disk("begin", self.current)
+
+    async def close(self) -> None:
+        """Closes it."""
+        self._memory.close()
+        if self._thread is not None:
+            try:
+                if self._disk is not None:
+                    await self._thread.call(self._disk.close)
+            except (sqlite3.Error, OSError) as error:
+                _LOGGER.warning("outbox %s: %s", self._path, error)
+            finally:
+                self._thread.stop()
+
+    async def write(
+        self,
+        rows: Sequence[Row] = (),
+        *,
+        trims: Iterable[Span] = (),
+        revived: Iterable[int] = (),
+        now: float | None = None,
+    ) -> None:
+        """Keeps readings, as `Outbox.write` does; in memory if the disk fails."""
+        trims, revived = tuple(trims), tuple(revived)
+        options = {"trims": trims, "revived": revived, "now": now}
+        if await self._on_disk("write", tuple(rows), **options):
+            if self._memory.stock.held and trims:
+                self._memory.write(trims=trims)
+            self._know(rows, trims)
+            return
+        self._memory.write(rows, **options)  # type: ignore[arg-type]  # each fits its own parameter
+        self._know(rows, trims)
+        if self._path is not None:
+            self._owed.take(trims=trims, revived=revived)
+            await self._count_owed()
+
+    async def page(self, first: int, last: int, most: int) -> list[Row]:
+        """The first readings between two places."""
+        rows: list[Row] = []
+        if self._disk is not None and self._thread is not None:
+            try:
+                rows = await self._thread.call(self._disk.page, first, last, most)
+            except (sqlite3.Error, OSError) as error:
+                await self._fail(error)
+        if not self._memory.stock.held:
+            return rows
+        both = {row.place: row for row in merge(rows, self._memory.page(first, last, most))}
+        return list(islice(both.values(), most))
+
+    async def losses(self, after: int, most: int) -> list[Loss]:
+        """Losses with a greater id; a new `generation` counts anew."""
+        if self._writable and self._disk is not None and self._thread is not None:
+            try:
+                return await self._thread.call(self._disk.losses, after, most)
+            except (sqlite3.Error, OSError) as error:
+                await self._fail(error)
+                return []
+        return self._memory.losses(after, most)
+
+    async def bury(self, first: int, last: int, reason: str) -> None:
+        """Makes dead letters of the readings between two places."""
+        if self._memory.stock.held:
+            self._memory.bury(first, last, reason)
+        if not await self._on_disk("bury", first, last, reason) and self._path is not None:
+            self._owed.buried.append((first, last, reason))
+
+    async def lose(self, first: int, last: int, reason: GapReason) -> None:
+        """Notes that these places, just below those that are held, will never be published."""
+        if not await self._on_disk("lose", first, last, reason):
+            self._memory.lose(first, last, reason)
+        epoch = self.epochs[epoch_of(first)]
+        self.epochs[epoch.id] = replace(epoch, first=first)
+        self.current = self.epochs[self.current.id]
+
+    async def set_offset(self, boot: str, offset: float) -> None:
+        """The clock was set in that run of the system."""
+        self.epochs = {
+            each.id: replace(each, offset=offset) if each.boot == boot else each
+            for each in self.epochs.values()
+        }
+        self.current = self.epochs[self.current.id]
+        await self._on_disk("set_offset", boot, offset)
+
+    async def letters_to_retry(self) -> list[DeadLetter]:
+        """Dead letters that somebody wants to be tried again."""
+        if not self._writable or self._disk is None or self._thread is None:
+            return []
+        try:
+            return await self._thread.call(self._disk.letters, retry=True)
+        except (sqlite3.Error, OSError) as error:
+            await self._fail(error)
+            return []
+
+    async def mend(self) -> None:
+        """Tries to use the disk again, and takes to it what is in memory."""
+        if self._thread is None or self._writable:
+            return
+        try:
+            if self._disk is not None:
+                disk, self._disk = self._disk, None
+                self._dropped += disk.stock.dropped
+                await self._thread.call(disk.close)
+            if await self._open_file() is None:
+                return
+            for epoch in self.epochs.values():
+                await self._do("begin", epoch)
+            await self._settle()
+            await self._move()
+        except StoreError as error:
+            self._writable = False
+            self._put_off(error)
+        except (sqlite3.Error, OSError) as error:
+            await self._fail(error)
+        else:
+            self._backoff.reset()
+            self._problems.clear("outbox")
+
+    async def _open_file(self) -> int | None:
+        """Opens the file, if it can be; the id of the next epoch."""
+        if self._path is None or self._thread is None:
+            return None
+        try:
+            self._disk = await self._thread.call(DiskOutbox, self._path, self._limits)
+        except StoreError:
+            raise
+        except BlockingIOError:
+            self._put_off(OSError("another agent uses it; give each its own"))
+            return None
+        except (sqlite3.Error, OSError) as error:
+            if not is_corrupt(error):
+                self._put_off(error)
+                return None
+            await self._set_aside(error)
+        if self._disk is None:
+            return None
+        known = await self._thread.call(self._disk.epochs)
+        self.epochs = {each.id: each for each in known} | self.epochs
+        self._writable = True
+        self.generation += 1
+        return await self._thread.call(self._disk.next_epoch)
+
+    async def _on_disk(self, name: str, *arguments: Any, **options: Any) -> bool:  # noqa: ANN401  # passed on
+        """Whether the disk did it; it is tried a second time after a damaged file was replaced."""
+        for _ in range(2):
+            if not self._writable:
+                return False
+            try:
+                await self._do(name, *arguments, **options)
+            except (sqlite3.Error, OSError) as error:
+                await self._fail(error)
+            else:
+                return True
+        return False
+
+    async def _do(self, name: str, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  # passed on
+        if self._thread is not None and self._disk is not None:
+            await self._thread.call(getattr(self._disk, name), *arguments, **options)
+
+    async def _fail(self, error: Exception) -> None:
+        self._writable = False
+        self.generation += 1
+        if not is_corrupt(error):
+            self._put_off(error)
+            return
+        if self._disk is not None and self._thread is not None:
+            disk, self._disk = self._disk, None
+            self._dropped += disk.stock.dropped
+            await self._thread.call(disk.close)
+        await self._set_aside(error)
+
+    async def _set_aside(self, error: Exception) -> None:
+        """Moves a damaged file away and begins a new one, if it can; what was in it is noted as lost."""
+        if self._path is None or self._thread is None:
+            return
+        aside = self._path.with_name(f"{self._path.name}.corrupt-{time.time():.0f}")
+        text = f"undelivered readings are lost, their file was damaged ({error}); it is now {aside}"
+        try:
+            await self._thread.call(_rename, self._path, aside)
+            disk = await self._thread.call(DiskOutbox, self._path, self._limits)
+            for epoch in self.epochs.values():
+                await self._thread.call(disk.begin, epoch)
+                if epoch.last:
+                    await self._thread.call(disk.lose, epoch.first, epoch.last, "corrupt")
+        except (sqlite3.Error, OSError) as fault:
+            self._put_off(fault)
+            return
+        self._disk = disk
+        self._writable = True
+        self._problems.report("outbox damaged", text)
+
+    async def _count_owed(self) -> None:
+        """Counts what is done with, and still on the disk that cannot be written."""
+        if self._disk is None or self._thread is None:
+            return
+        try:
+            counts = [await self._thread.call(self._disk.count, *span) for span in self._owed.spans()]
+        except (sqlite3.Error, OSError) as error:
+            await self._fail(error)
+        else:
+            self._owed.held = sum(counts)
+
+    async def _settle(self) -> None:
+        """Does on disk what could not be done while it failed."""
+        spans = self._owed.spans()
+        await self._do("write", (), trims=spans, revived=tuple(self._owed.revived))
+        for burial in self._owed.buried:
+            await self._do("bury", *burial)
+        self._owed = Owed()
+
+    async def _move(self) -> None:
+        """Takes what is in memory to disk."""
+        memory = self._memory
+        await self._do("absorb", (), memory.losses(0, 1_000_000), memory.letters())
+        while rows := memory.page(0, 2**63 - 1, MOVED_AT_ONCE):
+            await self._do("absorb", rows, (), ())
+            memory.remove(rows[0].place, rows[-1].place)
+        self._dropped += memory.stock.dropped
+        self._memory = MemoryOutbox(self._memory_limits)
+        self._memory.begin(self.current)
+        memory.close()
+
+    def _put_off(self, error: Exception) -> None:
+        delay = self._backoff.next_delay()
+        self._mend_at = time.monotonic() + delay
+        self._problems.report("outbox", f"readings are kept in memory: outbox {self._path}: {error}")
+
+    def _know(self, rows: Sequence[Row], trims: Iterable[Span]) -> None:
+        """Follows what places are held of each epoch."""
+        if rows:
+            epoch = self.epochs[self.current.id]
+            self.current = replace(epoch, first=epoch.first or rows[0].place, last=rows[-1].place)
+            self.epochs[epoch.id] = self.current
+        for first, last in trims:
+            known = self.epochs.get(epoch_of(first))
+            if known is not None and known.first <= last:
+                self.epochs[known.id] = replace(known, first=last + 1, last=max(last, known.last))
+                self.current = self.epochs[self.current.id]
+
+
+def _rename(path: Path, aside: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        side = path.with_name(path.name + suffix)
+        if side.exists():
+            side.rename(aside.with_name(aside.name + suffix))
+    path.rename(aside)

@@ -1,0 +1,146 @@
+"""The outbox's file: opened, made, or refused."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from iotxmpp.errors import StoreError
+
+VERSION = 1
+"""The version of the tables."""
+
+APPLICATION = 0x696F7478
+"""Marks a SQLite file as an outbox of ours: `iotx`."""
+
+BUSY = 5.0
+"""Seconds to wait for another program that writes, such as `iotxmpp outbox drop`."""
+
+_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+_TABLES = f"""
+CREATE TABLE epochs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, boot TEXT NOT NULL, offset REAL);
+CREATE TABLE channels (id INTEGER PRIMARY KEY, name TEXT NOT NULL, unit TEXT NOT NULL, UNIQUE (name, unit));
+CREATE TABLE readings (place INTEGER PRIMARY KEY, channel INTEGER NOT NULL, time REAL NOT NULL,
+                       kind INTEGER NOT NULL, value NOT NULL);
+CREATE TABLE losses (id INTEGER PRIMARY KEY AUTOINCREMENT, first INTEGER NOT NULL, last INTEGER NOT NULL,
+                     reason TEXT NOT NULL);
+CREATE INDEX losses_by_first ON losses (first);
+CREATE INDEX losses_by_last ON losses (last);
+CREATE TABLE dead (place INTEGER PRIMARY KEY, epoch TEXT NOT NULL, channel INTEGER NOT NULL,
+                   time REAL NOT NULL, kind INTEGER NOT NULL, value NOT NULL, reason TEXT NOT NULL,
+                   retry INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE marks (place INTEGER PRIMARY KEY, time REAL NOT NULL);
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {VERSION};
+"""
+
+
+def is_corrupt(error: Exception) -> bool:
+    """Whether an error says that the file's content is damaged, or is no database."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, sqlite3.DatabaseError) and code is not None and code & 0xFF in _CORRUPT
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Opens the outbox of a path, in the calling thread; makes it if it is not there.
+
+    Raises:
+        StoreError: It is of another version, or another program's; nothing was changed.
+        sqlite3.Error: It cannot be opened, or is damaged.
+        OSError: Its directory cannot be made.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size:
+        _check_version(path)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY)
+    try:
+        connection.execute("PRAGMA page_size = 4096")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 1000")
+        connection.execute("PRAGMA journal_size_limit = 8388608")
+        _set_up(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_memory() -> sqlite3.Connection:
+    """An outbox in memory."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    _set_up(connection)
+    return connection
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Opens an outbox to look at it, while an agent may be using it.
+
+    Raises:
+        StoreError: It is not there, cannot be read, or is no outbox of this version.
+    """
+    if not path.exists():
+        raise StoreError(f"outbox {path}: not there; an agent makes it when it first runs")
+    try:
+        _check_version(path)
+        return _read_only(path)
+    except sqlite3.Error as error:
+        raise StoreError(f"outbox {path}: {error}") from error
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=BUSY)
+
+
+def _check_version(path: Path) -> None:
+    connection = _read_only(path)
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    finally:
+        connection.close()
+    if (application, version, tables) == (0, 0, 0):
+        return
+    if application != APPLICATION:
+        raise StoreError(
+            f"outbox {path}: a database of another program; nothing was changed; give another path"
+        )
+    if version != VERSION:
+        raise StoreError(
+            f"outbox {path}: its tables have version {version}, this iotxmpp knows {VERSION}; nothing was"
+            " changed; run the iotxmpp that made it until it is empty, or give another path"
+        )
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA cache_size = -1024")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        connection.executescript(f"BEGIN IMMEDIATE;{_TABLES}COMMIT;")
+
+
+class FileLock:
+    """Keeps two agents from sharing one outbox; gone with its process, however that ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Takes the lock of an outbox's path.
+
+        Raises:
+            BlockingIOError: Another agent has it.
+            OSError: The lock's file cannot be made.
+        """
+        self._handle = os.open(
+            path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._handle)
+            raise
+
+    def release(self) -> None:
+        """Gives it back."""
+        os.close(self._handle)

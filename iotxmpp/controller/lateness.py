@@ -1,0 +1,94 @@
+"""Tells live readings from late ones."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from iotxmpp.readings import Reading
+
+GRACE = 60.0
+"""Seconds, besides the device's heartbeat, after which a reading that comes is late."""
+
+MOST_CHANNELS = 1000
+"""Channels of one device whose newest reading is remembered."""
+
+MOST_CLOCKS = 16
+"""Epochs of one device whose clock's error is remembered."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Mark:
+    """The newest reading of a channel so far."""
+
+    epoch: str
+    seq: int
+    time: float
+
+
+class Lateness:
+    """Marks the readings of one device as live or historical, in the order in which they come.
+
+    A reading is late if it is older than the newest one of its channel, or was old when it came. Within an
+    epoch the number says which of two is older, so that a clock that is set back does not make each new
+    reading a late one; between epochs it is the time, where one from the future counts as made when it came.
+    The age of a reading is that by the device's clock; that of a clock which was never synchronised is
+    counted from the freshest reading of its epoch.
+    """
+
+    def __init__(self) -> None:
+        self._newest: OrderedDict[str, _Mark] = OrderedDict()
+        self._errors: OrderedDict[str, float] = OrderedDict()
+
+    def start_from(self, readings: Iterable[Reading]) -> None:
+        """Takes what was live before, such as from the store."""
+        for reading in readings:
+            came = reading.time if reading.received is None else reading.received
+            self._newest.setdefault(reading.channel, _mark(reading, came))
+
+    def mark(self, readings: Sequence[Reading], received: float, *, heartbeat: float) -> tuple[Reading, ...]:
+        """The readings of one item with `received` and `historical` filled in.
+
+        Args:
+            readings: The readings, of one epoch.
+            received: When they came, by our clock, in seconds since 1970.
+            heartbeat: The device's promised longest silence, in seconds.
+        """
+        oldest = received - GRACE - heartbeat
+        if readings and readings[0].clock == "u":
+            oldest -= self._error(readings, received)
+        return tuple(
+            replace(
+                reading,
+                received=received,
+                historical=self._late(reading, received, oldest),
+            )
+            for reading in readings
+        )
+
+    def _late(self, reading: Reading, received: float, oldest: float) -> bool:
+        newest = self._newest.get(reading.channel)
+        if reading.time < oldest or (newest is not None and _older(reading, newest)):
+            return True
+        if newest is None and len(self._newest) >= MOST_CHANNELS:
+            self._newest.popitem(last=False)
+        self._newest[reading.channel] = _mark(reading, received)
+        return False
+
+    def _error(self, readings: Sequence[Reading], received: float) -> float:
+        """Seconds that an epoch's clock is behind ours, at most."""
+        epoch = readings[0].epoch
+        error = min(received - max(each.time for each in readings), self._errors.get(epoch, float("inf")))
+        self._errors[epoch] = error
+        if len(self._errors) > MOST_CLOCKS:
+            self._errors.popitem(last=False)
+        return error
+
+
+def _mark(reading: Reading, received: float) -> _Mark:
+    return _Mark(epoch=reading.epoch, seq=reading.seq, time=min(reading.time, received))
+
+
+def _older(reading: Reading, newest: _Mark) -> bool:
+    if reading.epoch == newest.epoch:
+        return reading.seq < newest.seq
+    return reading.time < newest.time

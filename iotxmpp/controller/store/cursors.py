@@ -1,0 +1,161 @@
+"""Which numbers of which epochs the store has, remembered and checked against the database."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from iotxmpp.controller.store.keys import insert_new
+from iotxmpp.controller.store.schema import epochs, islands
+from iotxmpp.intervals import Intervals, Run
+
+MOST = 20_000
+"""Epochs that are remembered."""
+
+Name = tuple[int, str]
+"""An epoch: the id of its device, and its name."""
+
+
+@dataclass(slots=True)
+class Cursor:
+    """One epoch in a transaction.
+
+    Attributes:
+        id: The row's id.
+        version: The row's version, as it was read or written last.
+        numbers: All numbers that are settled.
+        stored: The islands as they are in the database.
+        upto: The contiguous number as it is in the database.
+        seen: When something of it came last; None for nothing in this transaction.
+    """
+
+    id: int
+    version: int
+    numbers: Intervals
+    stored: list[Run]
+    upto: int
+    seen: float | None = None
+
+
+class Cursors:
+    """The cursors of all epochs; each transaction locks its own, in one order."""
+
+    def __init__(self) -> None:
+        self._known: dict[Name, Cursor] = {}
+
+    def lock(self, connection: sa.Connection, names: Collection[Name], now: float) -> dict[Name, Cursor]:
+        """The cursors of these epochs, locked until the transaction ends; new ones are made.
+
+        They are the caller's to change; `keep` writes them.
+        """
+        unknown = sorted(name for name in names if name not in self._known)
+        if unknown:
+            rows = [
+                {
+                    "device_id": device,
+                    "epoch": epoch,
+                    "contiguous": 0,
+                    "version": 0,
+                    "first_seen": now,
+                    "last_seen": now,
+                }
+                for device, epoch in unknown
+            ]
+            insert_new(connection, epochs, rows)
+        ids = self._ids(connection, unknown)
+        ids |= {name: self._known[name].id for name in names if name in self._known}
+        return self._current(connection, ids)
+
+    def keep(self, connection: sa.Connection, cursors: Iterable[Cursor]) -> None:
+        """Writes the cursors that were seen in this transaction."""
+        seen = [cursor for cursor in cursors if cursor.seen is not None]
+        if not seen:
+            return
+        gone, new = [], []
+        for cursor in seen:
+            now = cursor.numbers.islands
+            if now != cursor.stored:
+                before, after = set(cursor.stored), set(now)
+                gone += [{"of": cursor.id, "from": first} for first, _ in before - after]
+                new += [
+                    {"epoch_id": cursor.id, "first": first, "last": last} for first, last in after - before
+                ]
+                cursor.stored = now
+        if gone:
+            connection.execute(_DELETE, gone)
+        if new:
+            connection.execute(sa.insert(islands), new)
+        rows = [
+            {"of": each.id, "upto": each.numbers.contiguous, "next": each.version + 1, "seen": each.seen}
+            for each in seen
+        ]
+        connection.execute(_UPDATE, rows)
+        for cursor in seen:
+            cursor.version += 1
+            cursor.upto = cursor.numbers.contiguous
+            cursor.seen = None
+
+    def remember(self, cursors: dict[Name, Cursor]) -> None:
+        """Takes the cursors of a transaction that was committed."""
+        if len(self._known) > MOST:
+            self._known.clear()
+        self._known |= cursors
+
+    def forget(self) -> None:
+        """Forgets all; for a transaction that failed."""
+        self._known.clear()
+
+    def _ids(self, connection: sa.Connection, names: list[Name]) -> dict[Name, int]:
+        if not names:
+            return {}
+        key = sa.tuple_(epochs.c.device_id, epochs.c.epoch)
+        rows = connection.execute(
+            sa.select(epochs.c.id, epochs.c.device_id, epochs.c.epoch).where(key.in_(names))
+        )
+        return {(row.device_id, row.epoch): row.id for row in rows}
+
+    def _current(self, connection: sa.Connection, ids: dict[Name, int]) -> dict[Name, Cursor]:
+        """The cursors as they are in the database now, from memory where their version is the same."""
+        locked = (
+            sa.select(epochs.c.id, epochs.c.version, epochs.c.contiguous)
+            .where(epochs.c.id.in_(list(ids.values())))
+            .order_by(epochs.c.id)
+            .with_for_update(key_share=True)
+        )
+        rows = {row.id: row for row in connection.execute(locked)}
+        current: dict[Name, Cursor] = {}
+        stale = []
+        for name, key in ids.items():
+            known = self._known.get(name)
+            if known is not None and known.version == rows[key].version:
+                current[name] = Cursor(key, known.version, known.numbers.copy(), known.stored, known.upto)
+            else:
+                stale.append(key)
+        if stale:
+            runs = _islands(connection, stale)
+            for name, key in ids.items():
+                if name not in current:
+                    row, found = rows[key], runs.get(key, [])
+                    numbers = Intervals(row.contiguous, found)
+                    current[name] = Cursor(key, row.version, numbers, found, row.contiguous)
+        return current
+
+
+def _islands(connection: sa.Connection, ids: list[int]) -> dict[int, list[Run]]:
+    query = (
+        sa.select(islands).where(islands.c.epoch_id.in_(ids)).order_by(islands.c.epoch_id, islands.c.first)
+    )
+    found: dict[int, list[Run]] = {}
+    for epoch_id, first, last in connection.execute(query):
+        found.setdefault(epoch_id, []).append((first, last))
+    return found
+
+
+_DELETE = sa.delete(islands).where(
+    islands.c.epoch_id == sa.bindparam("of"), islands.c.first == sa.bindparam("from")
+)
+_UPDATE = (
+    sa.update(epochs)
+    .where(epochs.c.id == sa.bindparam("of"))
+    .values(contiguous=sa.bindparam("upto"), version=sa.bindparam("next"), last_seen=sa.bindparam("seen"))
+)

@@ -1,0 +1,140 @@
+"""Takes what devices sent into the store: readings exactly once, and the cursors that say so."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from iotxmpp.controller.rejection import Rejection
+from iotxmpp.controller.store.batch import Arrival, Batch, Event, Record, StateChange, Taken
+from iotxmpp.controller.store.cursors import Cursor, Cursors, Name
+from iotxmpp.controller.store.database import Database
+from iotxmpp.controller.store.keys import channel_ids, device_ids
+from iotxmpp.controller.store.rows import insert, row_of
+from iotxmpp.controller.store.schema import epochs, events, gaps, liveness, rejections
+from iotxmpp.controller.store.settling import settle
+from iotxmpp.intervals import Run
+
+
+class Taker:
+    """Writes batches; it remembers ids and cursors, and is used by one thread at a time.
+
+    Several controllers may share one PostgreSQL: each transaction locks the cursors that it moves, and a
+    remembered one counts only while its row's version is the same.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._devices = device_ids()
+        self._channels = channel_ids()
+        self._cursors = Cursors()
+
+    def take(self, batch: Batch) -> list[Taken]:
+        """Writes a batch, all or nothing; it is on disk when this returns.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        try:
+            with self._database.write() as connection:
+                devices = self._devices.find(connection, {(name,) for name in _named(batch)})
+                cursors, taken = self._arrivals(connection, batch.arrivals, devices)
+                refused = [rejection for each in taken for rejection in each.rejections]
+                _keep(connection, sorted([*batch.records, *refused], key=_time), devices)
+        except BaseException:
+            self._devices.forget()
+            self._channels.forget()
+            self._cursors.forget()
+            raise
+        self._cursors.remember(cursors)
+        return taken
+
+    def _arrivals(
+        self, connection: sa.Connection, arrivals: Sequence[Arrival], devices: Mapping[tuple[str], int]
+    ) -> tuple[dict[Name, Cursor], list[Taken]]:
+        if not arrivals:
+            return {}, []
+        names = [(devices[each.device,], each.epoch) for each in arrivals]
+        cursors = self._cursors.lock(connection, set(names), arrivals[-1].received)
+        taken, rows, lost = [], [], []
+        channels = self._channels.find(connection, _channels(arrivals, names))
+        for name, arrival in zip(names, arrivals, strict=True):
+            cursor = cursors[name]
+            result, fresh = _settle(cursor, arrival)
+            taken.append(result)
+            rows += [
+                row_of(each, arrival, cursor.id, channels[name[0], each.channel, each.unit or ""])
+                for each in result.readings
+            ]
+            if arrival.reason is not None:
+                lost += [_lost(cursor, arrival, run) for run in fresh]
+        insert(connection, rows)
+        if lost:
+            connection.execute(sa.insert(gaps), lost)
+        self._cursors.keep(connection, cursors.values())
+        return cursors, taken
+
+
+def upto(connection: sa.Connection, device_id: int, limit: int) -> dict[str, int]:
+    """Of the epochs of a device that were seen last: up to where each is settled, the newest first."""
+    query = (
+        sa.select(epochs.c.epoch, epochs.c.contiguous)
+        .where(epochs.c.device_id == device_id)
+        .order_by(epochs.c.last_seen.desc(), epochs.c.id.desc())
+        .limit(limit)
+    )
+    return {row.epoch: row.contiguous for row in connection.execute(query)}
+
+
+def _settle(cursor: Cursor, arrival: Arrival) -> tuple[Taken, list[Run]]:
+    result, fresh = settle(cursor.numbers, arrival)
+    if not result.postponed:
+        cursor.seen = arrival.received
+    return result, fresh
+
+
+def _lost(cursor: Cursor, arrival: Arrival, run: Run) -> dict[str, Any]:
+    return {
+        "epoch_id": cursor.id,
+        "first": run[0],
+        "last": run[1],
+        "reason": arrival.reason,
+        "received": arrival.received,
+    }
+
+
+def _named(batch: Batch) -> Iterable[str]:
+    """The devices that need an id."""
+    yield from {each.device for each in batch.arrivals}
+    yield from {each.device for each in batch.records if not isinstance(each, Rejection)}
+
+
+def _channels(arrivals: Sequence[Arrival], names: Sequence[Name]) -> set[tuple[int, str, str]]:
+    return {
+        (name[0], reading.channel, reading.unit or "")
+        for name, arrival in zip(names, arrivals, strict=True)
+        for reading in arrival.readings
+    }
+
+
+def _time(record: Record) -> float:
+    return record.time
+
+
+def _keep(connection: sa.Connection, records: Sequence[Record], devices: Mapping[tuple[str], int]) -> None:
+    rows: dict[sa.Table, list[dict[str, Any]]] = {}
+    for record in records:
+        values = asdict(record)
+        match record:
+            case Rejection():
+                table = rejections
+            case Event():
+                table = events
+            case StateChange():
+                table = liveness
+        if table is not rejections:
+            values["device_id"] = devices[values.pop("device"),]
+        rows.setdefault(table, []).append(values)
+    for table, found in rows.items():
+        connection.execute(sa.insert(table), found)

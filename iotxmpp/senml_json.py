@@ -1,0 +1,106 @@
+"""The JSON of SenML packs (RFC 8428 section 5), before anything in it is resolved."""
+
+import json
+from typing import Annotated, NoReturn
+
+from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
+from iotxmpp.errors import InvalidError
+
+Number = int | float
+
+
+class RawRecord(TypedDict, total=False):
+    """A record as it stands in the JSON (section 4.3)."""
+
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)  # type: ignore[misc]
+
+    bn: str
+    bt: Number
+    bu: str
+    bv: Number
+    bs: Number
+    bver: int
+    n: str
+    u: str
+    v: Number
+    vs: str
+    vb: bool
+    vd: str
+    s: Number
+    t: Number
+    ut: Number
+    sq: int
+    cq: str
+
+
+_PACK: TypeAdapter[list[RawRecord]] = TypeAdapter(Annotated[list[RawRecord], FailFast()])
+LABELS = frozenset(RawRecord.__annotations__)
+_EXPECTED = {Number: "a finite number", int: "a whole number", bool: "true or false", str: "text"}
+
+
+def parse_records(text: str | bytes, most: int) -> list[RawRecord]:
+    """The records of a pack, with the right types under every label that is known.
+
+    Args:
+        text: The JSON, as text or UTF-8.
+        most: The most records that are taken.
+
+    Raises:
+        InvalidError: It is no such JSON; the text names the record, counted from 0, and its field.
+    """
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidError(f"SenML pack: byte {error.start} is no UTF-8") from error
+    try:
+        pack = _PACK.validate_json(text)
+    except ValidationError as error:
+        raise InvalidError(_fault(error)) from error
+    if not pack:
+        raise InvalidError("SenML pack: empty; a pack holds at least one record")
+    if len(pack) > most:
+        raise InvalidError(f"SenML pack: {len(pack)} records, at most {most} are taken; send several packs")
+    # Every label has a colon after it, so as many colons as labels means that no label came twice.
+    if text.count(":") != sum(map(len, pack)) or "NaN" in text or "Infinity" in text:
+        _check_strictly(text)
+    return pack
+
+
+def _check_strictly(text: str) -> None:
+    """Refuses what pydantic's parser lets pass: a label given twice, and NaN under a label unknown to us."""
+    try:
+        json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except InvalidError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InvalidError(f"SenML pack: {error}") from error
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for label, value in pairs:
+        if label in fields:
+            raise InvalidError(f"SenML pack: label {label[:80]!r} twice in one record")
+        fields[label] = value
+    return fields
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise InvalidError(f"SenML pack: {text} is not JSON; leave the record out instead")
+
+
+def _fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if fault["type"] == "list_type":
+        return "SenML pack: the root must be an array: put the record in [ ]"
+    if not fault["loc"]:
+        return f"SenML pack: {fault['msg']}"
+    index, *path = fault["loc"]
+    if not path:
+        return f"SenML record {index}: must be an object such as {{'n': 'temperature', 'v': 21.5}}"
+    label = str(path[0])
+    expected = _EXPECTED.get(RawRecord.__annotations__.get(label))
+    return f"SenML record {index}: {label[:80]}: {f'must be {expected}' if expected else fault['msg']}"

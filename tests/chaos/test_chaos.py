@@ -1,0 +1,121 @@
+"""The chaos harness in its short form: everything that `make chaos` does, smaller and faster."""
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+
+import pytest
+
+from iotxmpp.crashpoints import LABELS
+from iotxmpp.server import ServerKind
+from tests.chaos.faults import SHORT, Kind
+from tests.chaos.harness import Arena, Size
+from tests.chaos.settings import Mutation
+
+SEED = 20_261_121
+AT_THE_CONTROLLER = ("stored", "ack-sent")
+AT_A_DEVICE = tuple(sorted(LABELS - set(AT_THE_CONTROLLER)))
+
+
+IMPATIENT = {"iotxmpp.agent.publisher:ACK_PATIENCE": 0.5}
+"""Devices that publish again what is not acknowledged at once, so that much comes twice."""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that a server's user can enter; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory(prefix="iotxmpp-chaos-") as name:
+        path = Path(name)
+        path.chmod(0o711)
+        yield path
+
+
+@pytest.mark.parametrize("kind", ServerKind)
+async def test_nothing_is_lost_and_nothing_comes_twice(kind: ServerKind, folder: Path) -> None:
+    size = Size(
+        devices=4,
+        readings=4000,
+        rate=150,
+        faults=dict.fromkeys(Kind, 5),
+        scale=SHORT,
+        lanes=3,
+        resume=1,
+        constants=IMPATIENT,
+        starved=12_000,
+    )
+    async with Arena(kind, size, folder, say=print) as arena:
+        verdict = await arena.run(SEED)
+        assert Counter(fault.kind for fault in arena.inflicted) == size.faults
+    print(verdict)
+    assert verdict.faults == []
+    assert verdict.promised + verdict.unknown == (size.devices + 1) * size.readings
+    assert verdict.stored + verdict.lost == verdict.promised + verdict.unknown_stored
+    assert verdict.lost, "the device without room lost nothing: nothing was proven about gaps"
+
+
+CALM = Size(
+    devices=len(AT_A_DEVICE),
+    readings=400,
+    rate=60,
+    batch=4,
+    scale=SHORT,
+    resume=1,
+    constants={
+        "iotxmpp.agent.outbox.keeper:COMMIT_EVERY": 0.1,
+        "iotxmpp.agent.outbox.keeper:TRIM_EVERY": 0.1,
+    },
+)
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+async def test_a_crash_at_any_point_loses_nothing(passes: int, folder: Path) -> None:
+    async with Arena(ServerKind.PROSODY, CALM, folder) as arena:
+        for label, process in zip(AT_A_DEVICE, arena.devices.values(), strict=True):
+            arena.start(process, f"{label}:{passes}")
+        for label in AT_THE_CONTROLLER:
+            arena.start(arena.keeper, f"{label}:{passes}")
+            assert await _killed(arena.keeper.wait()), f"the controller never came to {label}"
+        arena.start(arena.keeper)
+        for label, process in zip(AT_A_DEVICE, arena.devices.values(), strict=True):
+            assert await _killed(process.wait()), f"{process.name} never came to {label}"
+            arena.start(process)
+        verdict = await arena.verdict()
+    assert verdict.faults == []
+    assert verdict.promised + verdict.unknown == CALM.devices * CALM.readings
+
+
+async def _killed(end: Coroutine[object, object, int]) -> bool:
+    try:
+        async with asyncio.timeout(20):
+            return await end == -9
+    except TimeoutError:
+        return False
+
+
+BROKEN = Size(
+    devices=2,
+    readings=1200,
+    rate=200,
+    scale=SHORT,
+    faults={Kind.KILL_AGENT: 4, Kind.KILL_CONTROLLER: 3},
+    lanes=2,
+    resume=1,
+    settle=6.0,
+    constants={"iotxmpp.agent.publisher:ACK_PATIENCE": 0.05},
+)
+
+
+@pytest.mark.parametrize(
+    ("mutate", "words"),
+    [
+        ("dedup", "is stored twice"),
+        ("fsync", "promised readings are not stored"),
+        ("ack", "not settled"),
+    ],
+)
+async def test_the_harness_notices_a_product_without(mutate: Mutation, words: str, folder: Path) -> None:
+    async with Arena(ServerKind.PROSODY, BROKEN, folder, mutate=mutate) as arena:
+        verdict = await arena.run(SEED)
+    assert any(words in fault for fault in verdict.faults), str(verdict)

@@ -1,0 +1,133 @@
+"""What a device says of itself before it sleeps, and when its link is back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from iotxmpp.errors import InvalidError
+from iotxmpp.link import PING
+from iotxmpp.status import DeviceStatus, parse_status
+from tests.unit.agent_house import House, open_house, until
+
+JID = "greenhouse@example.org"
+
+
+@pytest.fixture
+async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    async with open_house() as opened:
+        monkeypatch.setattr("iotxmpp.agent.agent.open_link", opened.server.link)
+        yield opened
+
+
+def whys(house: House) -> list[str]:
+    return [status.why for status in house.statuses]
+
+
+async def test_a_sleep_is_declared_and_no_heartbeat_disturbs_it(house: House) -> None:
+    agent = house.agent(heartbeat=0.1)
+    async with agent:
+        await until(lambda: whys(house)[:2] == ["start", "heartbeat"])
+        await agent.sleep(seconds=0.6)
+        slept = time.monotonic()
+        await until(lambda: whys(house)[-1:] == ["sleep"])
+        presence, status = house.presences[-1], house.statuses[-1]
+        assert (presence.available, presence.show, presence.text) == (True, "xa", "asleep for 1 s, 0 sensors")
+        assert status.sleeping is not None
+        assert 0 < status.sleeping <= 1
+        count = len(house.statuses)
+        await until(lambda: len(house.statuses) > count)
+        assert 0.5 < time.monotonic() - slept < 0.9
+        woken = house.statuses[-1]
+        assert (woken.why, woken.sleeping, house.presences[-1].show) == ("heartbeat", None, "")
+
+
+async def test_a_sleep_ends_early(house: House) -> None:
+    agent = house.agent()
+    async with agent:
+        await agent.sleep(until=datetime.now(UTC) + timedelta(hours=1))
+        await until(lambda: whys(house)[-1:] == ["sleep"])
+        assert house.statuses[-1].sleeping == pytest.approx(3600, abs=5)
+        assert agent.status.sleeping == pytest.approx(3600, abs=5)
+        await agent.sleep(seconds=0)
+        await until(lambda: whys(house)[-1:] == ["change"])
+        assert (house.statuses[-1].sleeping, agent.status.sleeping) == (None, None)
+
+
+@pytest.mark.parametrize("then", [0.0, 0.3])
+async def test_after_a_sleep_that_was_cut_short_heartbeats_come_again(house: House, then: float) -> None:
+    async with house.agent(heartbeat=0.1) as agent:
+        await agent.sleep(seconds=3600)
+        await asyncio.sleep(0.15)  # so that nothing waits for the old heartbeat any more
+        await agent.sleep(seconds=then)
+        count = len(house.statuses)
+        await until(lambda: whys(house)[count:].count("heartbeat") >= 2)
+        assert house.statuses[-1].sleeping is None
+
+
+async def test_an_agent_that_ends_to_sleep_says_for_how_long(house: House) -> None:
+    agent = house.agent()
+    async with agent:
+        await agent.sleep(until=time.time() + 600)
+    await until(lambda: not house.presences[-1].available)
+    assert house.statuses[-1].why == "stop"
+    assert house.statuses[-1].sleeping == pytest.approx(600, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({}, "give either seconds or until"),
+        ({"seconds": 1, "until": 5}, "give either seconds or until"),
+        ({"seconds": -1}, "-1 s from now; give a time to come"),
+        ({"seconds": float("nan")}, "nan s from now"),
+        ({"seconds": float("inf")}, "inf s from now"),
+        ({"until": 1000.0}, "give a time to come"),
+        ({"until": datetime(2100, 1, 1)}, "give its time zone"),  # noqa: DTZ001  # that is the fault
+    ],
+)
+async def test_a_bad_time_is_refused(house: House, asked: dict[str, float], says: str) -> None:
+    async with house.agent() as agent:
+        with pytest.raises(InvalidError, match=says):
+            await agent.sleep(**asked)
+
+
+async def test_only_an_agent_that_runs_can_say_that_it_sleeps(house: House) -> None:
+    with pytest.raises(InvalidError, match="does not run"):
+        await house.agent().sleep(seconds=1)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+async def test_a_new_session_begins_with_a_fresh_status(house: House, resume: bool) -> None:
+    async with house.agent():
+        await until(lambda: whys(house) == ["start"])
+        house.server.drop(JID, resume=resume, back_after=0.05)
+        await until(lambda: "reconnect" in whys(house))
+        assert whys(house).count("start") == 1
+        assert house.statuses[-1].uptime >= house.statuses[0].uptime
+
+
+async def test_a_link_answers_pings_beside_an_agent(house: House) -> None:
+    async with house.agent():
+        await until(lambda: bool(house.presences))
+        assert await house.watcher.call(house.presences[-1].sender, Element(PING), kind="get") is None
+
+
+def test_the_status_carries_a_sleep() -> None:
+    status = DeviceStatus(why="sleep", heartbeat=30, uptime=1, version="1", sleeping=600.4)
+    element = status.element()
+    assert element.get("sleeping") == "600"
+    assert parse_status((element,)) == status.model_copy(update={"sleeping": 600.0})
+    awake = DeviceStatus(heartbeat=30, uptime=1, version="1").element()
+    assert awake.get("sleeping") is None
+
+
+@pytest.mark.parametrize(("name", "value"), [("sleeping", "-1"), ("sleeping", "inf"), ("heartbeat", "inf")])
+def test_a_bad_status_is_refused(name: str, value: str) -> None:
+    element = DeviceStatus(heartbeat=30, uptime=1, version="1").element()
+    element.set(name, value)
+    with pytest.raises(InvalidError, match=name):
+        parse_status((element,))
