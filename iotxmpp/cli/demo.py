@@ -1,6 +1,7 @@
 """`iotxmpp demo`: a server, devices and a controller on this machine, live in the terminal."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,12 +46,14 @@ def _stage(server: str) -> "Stage":
 async def _demo(stage: "Stage", seconds: float | None, metrics_port: int, picture: Path | None) -> None:
     from rich.console import Console
 
-    from iotxmpp.cli.signals import stopping
+    from iotxmpp.cli.signals import stopping, unless
     from iotxmpp.demo.story import Play
 
     console = Console(record=picture is not None)
     console.print("starting a server and devices; Ctrl+C ends the demo")
-    async with stopping() as stop, stage:
+    async with stopping() as stop, AsyncExitStack() as stack:
+        if not await unless(stop, stack.enter_async_context(stage)):
+            raise IotxmppError("the demo was stopped before it began")
         play = Play(stage, metrics_port=metrics_port)
         async with play.controller:
             shown = asyncio.create_task(_show(console, stage, play))

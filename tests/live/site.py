@@ -101,7 +101,8 @@ class Site:
 
     async def end_session(self, jid: str) -> None:
         """Ends the session of a full JID at the server (XEP-0133 section 4.4)."""
-        whose = {"accountjids": [jid], "accountjid": jid}  # ejabberd has its own name for the field
+        # ejabberd has a name of its own for the field.
+        whose: dict[str, str | list[str]] = {"accountjids": [jid], "accountjid": jid}
         await self.provisioner._administer(jid, "end-user-session", whose)
 
 
