@@ -13,7 +13,8 @@ PACKAGES = ("iotxmpp", "slixmpp", "pydantic", "SQLAlchemy", "prometheus-client")
 def machine() -> str:
     """Processor, cores, memory and kernel."""
     cores = len(os.sched_getaffinity(0))
-    return f"{_processor()}, {cores} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release()}"
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{_processor()}, {cores} cores, {_memory_gb():.0f} GB, {platform.system()} {kernel}"
 
 
 def software() -> str:
