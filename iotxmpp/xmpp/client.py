@@ -83,7 +83,6 @@ class StrictClient(ClientXMPP):
     def refuse(self, error: ConnectError) -> None:
         """Cuts the stream, for a reason that a new attempt alone cannot mend."""
         self.refusal = self.refusal or error
-        log.error("%s", error)
         self.abort()
 
     async def hang_up(self) -> None:

@@ -52,9 +52,9 @@ def saved(account: Account, folder: Path, name: str) -> Path:
     return path
 
 
-def agent_file(folder: Path, account: str, *, profile: str = "bme280", every: float = 0.1) -> Path:
-    path = folder / "agent.toml"
-    path.write_text(f'account = "{account}"\nprofile = "{profile}"\nevery = {every}\n')
+def agent_file(folder: Path, account: str, *, name: str = "agent") -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(f'account = "{account}"\nprofile = "bme280"\nevery = 0.1\n')
     return path
 
 
@@ -200,7 +200,7 @@ async def test_wrong_usage_ends_with_2_and_says_what_is_wrong(terminal: Terminal
     account = saved(ELSEWHERE, terminal.home, "elsewhere")
     wrong = {
         ("fly",): "No such command 'fly'",
-        ("call", "greenhouse"): "Missing argument 'COMMAND'",
+        ("call", "greenhouse"): "Missing argument 'command'",
         ("watch", "--every", "2"): "No such option",
         ("call", "Green House", "water", "-a", account): "device id 'Green House': use 1 to 63 of a-z, 0-9",
         ("device", "add", "../etc", "-a", account): "device id '../etc': use 1 to 63",
@@ -221,7 +221,11 @@ async def test_wrong_usage_ends_with_2_and_says_what_is_wrong(terminal: Terminal
 ELSEWHERE = Account(jid="admin@localhost", password=SecretStr("secret"), host="127.0.0.1", port=1)
 
 
-@pytest.mark.parametrize("words", [("device", "list"), ("controller", "run"), ("watch",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [("device", "list"), ("controller", "run", "--metrics-port", "0"), ("watch",)],
+    ids=["device list", "controller run", "watch"],
+)
 async def test_a_server_that_cannot_be_used(home: Site, terminal: Terminal, words: tuple[str, ...]) -> None:
     good, folder = home.server.admin, terminal.home
     other_authority = folder / "other.pem"
@@ -249,7 +253,7 @@ async def test_an_agent_or_a_call_that_cannot_log_in(home: Site, terminal: Termi
     device = await home.device("greenhouse", home.server.controller)
     accounts = changed(device, password=SecretStr("wrong")), changed(device, ca=None)
     files = [saved(account, terminal.home, f"device-{n}") for n, account in enumerate(accounts)]
-    agents = [agent_file(terminal.home, file.name) for file in files]
+    agents = [agent_file(terminal.home, file.name, name=f"agent-{n}") for n, file in enumerate(files)]
     ended = await asyncio.gather(
         *(terminal.run("agent", "run", agent) for agent in agents),
         *(terminal.run("call", name_of(device), "reset", "-a", file) for file in files),
@@ -358,8 +362,10 @@ async def test_call(home: Site, terminal: Terminal) -> None:
     @gone.command(name="water")
     def unheard() -> None: ...
 
-    async with gone:
-        pass
+    watcher = await home.link(house)
+    async with gone, asyncio.timeout(PATIENCE):
+        while not await watcher.items(nodes_of(stopped).about):
+            await asyncio.sleep(0.01)
     expected: dict[tuple[object, ...], tuple[int, str]] = {
         (name, "water"): (0, "left: 10 s\n"),
         (here.jid, "water", "seconds=20", "valve=7=x y"): (0, "7=x y: 20 s\n"),
@@ -528,38 +534,51 @@ async def test_a_signal_ends_every_command_that_runs_on(
     assert terminal.left_behind == []
 
 
+class SilentPort:
+    """Takes connections, and says nothing."""
+
+    def __init__(self, server: asyncio.Server, came: asyncio.Semaphore) -> None:
+        self.number: int = server.sockets[0].getsockname()[1]
+        self._came = came
+
+    async def connected(self, count: int) -> None:
+        """Waits for so many connections."""
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(count):
+                await self._came.acquire()
+
+
 @pytest.fixture
-async def silent_port() -> AsyncIterator[int]:
-    """A port that takes connections and says nothing."""
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+async def silent() -> AsyncIterator[SilentPort]:
+    came = asyncio.Semaphore(0)
+    server = await asyncio.start_server(lambda _reader, _writer: came.release(), "127.0.0.1", 0)
     async with server:
-        yield server.sockets[0].getsockname()[1]
+        yield SilentPort(server, came)
 
 
 @SIGNALS
 async def test_a_signal_ends_a_command_that_still_connects(
-    silent_port: int, terminal: Terminal, number: signal.Signals
+    silent: SilentPort, terminal: Terminal, number: signal.Signals
 ) -> None:
-    account = saved(changed(ELSEWHERE, port=silent_port), terminal.home, "device")
-    words: list[tuple[object, ...]] = [
-        ("agent", "run", agent_file(terminal.home, "device.toml")),
-        ("watch", "-a", account),
-        ("controller", "run", "-a", account, "--metrics-port", 0),
-    ]
-    async with AsyncExitStack() as stack:
-        started = [await stack.enter_async_context(terminal.started("-vv", *each)) for each in words]
-        for each in started:
-            await each.says("Connected", on="err")
+    account = saved(changed(ELSEWHERE, port=silent.number), terminal.home, "device")
+    async with (
+        terminal.started("agent", "run", agent_file(terminal.home, "device.toml")) as agent,
+        terminal.started("watch", "-a", account) as watch,
+        terminal.started("controller", "run", "-a", account, "--metrics-port", 0) as controller,
+    ):
+        await silent.connected(3)
         async with asyncio.timeout(5):
-            ended = await asyncio.gather(*(each.end(number) for each in started))
-    assert [each.code for each in ended] == [0, 0, 0]
+            ended = await asyncio.gather(*(each.end(number) for each in (agent, watch, controller)))
+    assert [(each.code, each.out, each.err) for each in ended] == [(0, "", "")] * 3
     assert terminal.left_behind == []
 
 
-async def test_ctrl_c_ends_a_command_that_waits_for_its_answer(silent_port: int, terminal: Terminal) -> None:
-    account = saved(changed(ELSEWHERE, port=silent_port), terminal.home, "device")
-    async with terminal.started("-vv", "device", "list", "-a", account) as started:
-        await started.says("Connected", on="err")
+async def test_ctrl_c_ends_a_command_that_waits_for_its_answer(
+    silent: SilentPort, terminal: Terminal
+) -> None:
+    account = saved(changed(ELSEWHERE, port=silent.number), terminal.home, "device")
+    async with terminal.started("device", "list", "-a", account) as started:
+        await silent.connected(1)
         async with asyncio.timeout(5):
             assert (await started.end(signal.SIGINT)).code == 130
 
