@@ -23,7 +23,7 @@ def demo(
         str, typer.Option(help="prosody, ejabberd or memory; default: the server that is installed.")
     ] = "",
     seconds: Annotated[
-        float | None, typer.Option(help="End by itself after so many seconds, with a summary.", min=1)
+        float | None, typer.Option(help="End by itself after so many seconds, with a summary.", min=3)
     ] = None,
     metrics_port: Annotated[int, typer.Option(help="Port of the Prometheus metrics; 0 chooses.")] = 0,
     picture: Annotated[Path | None, typer.Option(help="Write the last table as an SVG picture.")] = None,

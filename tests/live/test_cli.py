@@ -20,11 +20,13 @@ from iotxmpp import Agent, __version__
 from iotxmpp.account import Account
 from iotxmpp.cli.app import app
 from iotxmpp.errors import CredentialsError
+from iotxmpp.link import Item
 from iotxmpp.payloads import json_element
 from iotxmpp.server import ServerKind, ServerProcess
 from iotxmpp.server.certificate import renewed
 from iotxmpp.server.settings import free_port
 from iotxmpp.xmpp import XmppLink
+from tests.contract.world import Collected
 from tests.live.site import PATIENCE, Site, name_of, nodes_of
 from tests.live.terminal import Terminal
 from tests.servers import server_directory
@@ -92,93 +94,98 @@ async def can_log_in(account: Account) -> bool:
 
 @pytest.mark.parametrize("kind", list(ServerKind))
 async def test_from_a_server_to_a_command_and_back(kind: ServerKind, terminal: Terminal) -> None:
-    folder = terminal.home
-    directory, device = folder / "server", folder / "devices" / "greenhouse-1.toml"
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(
-            terminal.started("server", "run", "--kind", kind, "--directory", directory, "--json")
-        )
+    directory = terminal.home / "server"
+    words = ("server", "run", "--kind", kind, "--directory", directory, "--json")
+    async with terminal.started(*words) as server:
         await server.says("\n")
         (facts,) = documents(server.out)
         assert (facts["kind"], facts["domain"], facts["service"]) == (kind, "localhost", "pubsub.localhost")
-        admin, house = str(facts["admin_account"]), str(facts["controller_account"])
-        assert admin == str(directory / "admin.toml")
-
-        # add
-        ended = await terminal.run("device", "add", "greenhouse-1", "-a", admin, "--output", device)
-        assert (ended.code, ended.out) == (0, "")
-        assert ended.err == f"greenhouse-1@localhost added; its account file is {device}\n"
-        assert stat.S_IMODE(device.stat().st_mode) == 0o600
-        first = Account.load(device)
-        assert first.jid == "greenhouse-1@localhost"
-        assert first.controllers == ("controller@localhost",)
-
-        # once more: refused, then renewed
-        refused = await terminal.run("device", "add", "greenhouse-1", "-a", admin, "--output", device)
-        assert refused.code == 2
-        assert refused.err == (
-            f"iotxmpp: {device} exists; use --force to renew the device's password and overwrite it\n"
-        )
-        assert Account.load(device) == first
-        assert await can_log_in(first)
-        await terminal.good("device", "add", "greenhouse-1", "-a", admin, "-o", device, "--force")
-        second = Account.load(device)
-        assert second.password != first.password
-        assert stat.S_IMODE(device.stat().st_mode) == 0o600
-        assert [await can_log_in(account) for account in (first, second)] == [False, True]
-
-        # a second one to stdout; both are listed
-        printed = await terminal.good("device", "add", "attic", "-a", admin, "--controller", "ops@localhost")
-        attic = Account.model_validate(tomllib.loads(printed))
-        assert (attic.jid, attic.controllers) == ("attic@localhost", ("ops@localhost",))
-        assert await can_log_in(attic)
-        listed, shown = await asyncio.gather(
-            terminal.good("device", "list", "-a", admin, "--json"),
-            terminal.good("device", "list", "-a", admin),
-        )
-        assert json.loads(listed) == [
-            {"device": "attic", "jid": "attic@localhost"},
-            {"device": "greenhouse-1", "jid": "greenhouse-1@localhost"},
-        ]
-        assert "greenhouse-1@localhost" in shown
-        assert "attic@localhost" in shown
-
-        # it runs, is watched, and called
-        agent = await stack.enter_async_context(
-            terminal.started("agent", "run", agent_file(folder, "devices/greenhouse-1.toml"))
-        )
-        watch = await stack.enter_async_context(terminal.started("watch", "-a", house, "--json"))
-        await watch.says('"presence": "online"')
-        assert await terminal.good("call", "greenhouse-1", "reset", "-a", house, "--json") == (
-            '{"simulated": true}\n'
-        )
-        await watch.says('"pressure"')
-        rows = documents((await watch.end(signal.SIGINT)).out)
-        assert {row["device"] for row in rows} == {"greenhouse-1"}
-        assert {"device": "greenhouse-1", "presence": "online", "text": "online, 3 sensors"} in rows
-        readings = {row["channel"]: row for row in rows if "channel" in row}
-        assert {name: row["unit"] for name, row in readings.items()} == {
-            "temperature": "Cel",
-            "humidity": "%RH",
-            "pressure": "hPa",
-        }
-        assert all(isinstance(row["value"], float) for row in readings.values())
-
-        # the end of it
-        ended = await agent.end(signal.SIGTERM)
-        assert (ended.code, ended.out, ended.err) == (0, "", "")
-        removed = [
-            await terminal.run("device", "remove", each, "-a", admin) for each in ("greenhouse-1", "attic")
-        ]
-        assert [each.code for each in removed] == [0, 0]
-        assert removed[0].err == "greenhouse-1@localhost removed\n"
-        assert not await can_log_in(second)
-        assert json.loads(await terminal.good("device", "list", "-a", admin, "--json")) == []
-        again = await terminal.run("device", "remove", "greenhouse-1", "-a", admin)
-        assert again.code == 6
-        assert "no device greenhouse-1 at pubsub.localhost" in again.err
+        admin = str(directory / "admin.toml")
+        assert facts["admin_account"] == admin
+        device = await add_devices(terminal, admin)
+        await run_watch_and_call(terminal, device, str(facts["controller_account"]))
+        await remove_devices(terminal, admin, Account.load(device))
         assert (await server.end(signal.SIGTERM)).code == 0
     assert terminal.left_behind == []
+
+
+async def add_devices(terminal: Terminal, admin: str) -> Path:
+    """Adds one device to a file, twice, and one to standard output; returns the file."""
+    file = terminal.home / "devices" / "greenhouse-1.toml"
+    words = ("device", "add", "greenhouse-1", "-a", admin, "--output", file)
+    added = await terminal.run(*words)
+    assert (added.code, added.out) == (0, "")
+    assert added.err == f"greenhouse-1@localhost added; its account file is {file}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    first = Account.load(file)
+    assert (first.jid, first.controllers) == ("greenhouse-1@localhost", ("controller@localhost",))
+
+    refused = await terminal.run(*words)
+    says = f"{file} exists; use --force to renew the device's password and overwrite it"
+    assert (refused.code, refused.err) == (2, f"iotxmpp: {says}\n")
+    assert Account.load(file) == first
+    assert await can_log_in(first)
+
+    await terminal.good(*words, "--force")
+    second = Account.load(file)
+    assert second.password != first.password
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [await can_log_in(account) for account in (first, second)] == [False, True]
+
+    printed = await terminal.good("device", "add", "attic", "-a", admin, "--controller", "ops@localhost")
+    attic = Account.model_validate(tomllib.loads(printed))
+    assert (attic.jid, attic.controllers) == ("attic@localhost", ("ops@localhost",))
+    assert await can_log_in(attic)
+    listed, shown = await asyncio.gather(
+        terminal.good("device", "list", "-a", admin, "--json"),
+        terminal.good("device", "list", "-a", admin),
+    )
+    assert json.loads(listed) == [
+        {"device": "attic", "jid": "attic@localhost"},
+        {"device": "greenhouse-1", "jid": "greenhouse-1@localhost"},
+    ]
+    assert "greenhouse-1@localhost" in shown
+    assert "attic@localhost" in shown
+    return file
+
+
+async def run_watch_and_call(terminal: Terminal, device: Path, house: str) -> None:
+    """Runs the device of an account file, watches it, calls it, and ends it."""
+    file = agent_file(terminal.home, str(device.relative_to(terminal.home)))
+    async with (
+        terminal.started("agent", "run", file) as agent,
+        terminal.started("watch", "-a", house, "--json") as watch,
+    ):
+        await watch.says('"presence": "online"')
+        answer = await terminal.good("call", "greenhouse-1", "reset", "-a", house, "--json")
+        assert json.loads(answer) == {"simulated": True}
+        await watch.says('"pressure"')
+        watched, ended = await watch.end(signal.SIGINT), await agent.end(signal.SIGTERM)
+    assert (watched.code, watched.err) == (0, "")
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    rows = documents(watched.out)
+    assert {row["device"] for row in rows} == {"greenhouse-1"}
+    assert {"device": "greenhouse-1", "presence": "online", "text": "online, 3 sensors"} in rows
+    readings = {row["channel"]: row for row in rows if "channel" in row}
+    units = {name: row["unit"] for name, row in readings.items()}
+    assert units == {"temperature": "Cel", "humidity": "%RH", "pressure": "hPa"}
+    assert all(isinstance(row["value"], float) for row in readings.values())
+
+
+async def remove_devices(terminal: Terminal, admin: str, account: Account) -> None:
+    """Removes the two devices, and one of them again."""
+    words = ("device", "remove", "greenhouse-1", "-a", admin)
+    removed, other = await asyncio.gather(
+        terminal.run(*words), terminal.run("device", "remove", "attic", "-a", admin)
+    )
+    assert (removed.code, removed.err, other.code) == (0, "greenhouse-1@localhost removed\n", 0)
+    assert not await can_log_in(account)
+    listed, again = await asyncio.gather(
+        terminal.good("device", "list", "-a", admin, "--json"), terminal.run(*words)
+    )
+    assert json.loads(listed) == []
+    assert again.code == 6
+    assert "no device greenhouse-1 at pubsub.localhost" in again.err
 
 
 # Help and usage.
@@ -218,7 +225,13 @@ async def test_wrong_usage_ends_with_2_and_says_what_is_wrong(terminal: Terminal
 
 # Accounts and servers that are wrong.
 
-ELSEWHERE = Account(jid="admin@localhost", password=SecretStr("secret"), host="127.0.0.1", port=1)
+ELSEWHERE = Account(
+    jid="admin@localhost",
+    password=SecretStr("secret"),
+    host="127.0.0.1",
+    port=1,
+    controllers=("controller@localhost",),
+)
 
 
 @pytest.mark.parametrize(
@@ -362,10 +375,10 @@ async def test_call(home: Site, terminal: Terminal) -> None:
     @gone.command(name="water")
     def unheard() -> None: ...
 
-    watcher = await home.link(house)
-    async with gone, asyncio.timeout(PATIENCE):
-        while not await watcher.items(nodes_of(stopped).about):
-            await asyncio.sleep(0.01)
+    described, watcher = Collected[Item](), await home.link(house)
+    await watcher.subscribe(nodes_of(stopped).about, described)
+    async with gone:
+        await described.count(1)
     expected: dict[tuple[object, ...], tuple[int, str]] = {
         (name, "water"): (0, "left: 10 s\n"),
         (here.jid, "water", "seconds=20", "valve=7=x y"): (0, "7=x y: 20 s\n"),
