@@ -45,17 +45,20 @@ class Site:
     Args:
         server: The server, shared with other tests.
         folder: Where this test keeps its files.
+        admin: An open link of the administrator; one of its own unless given.
     """
 
-    def __init__(self, server: ServerProcess, folder: Path) -> None:
+    def __init__(self, server: ServerProcess, folder: Path, *, admin: XmppLink | None = None) -> None:
         self.server = server
         self.folder = folder
-        self._stack = AsyncExitStack()
-        self._admin = XmppLink(server.admin)
+        self._admin = admin or XmppLink(server.admin)
+        self._owns_admin = admin is None
         self.provisioner = XmppProvisioner(self._admin)
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self._admin)
+        if self._owns_admin:
+            await self._stack.enter_async_context(self._admin)
         return self
 
     async def __aexit__(

@@ -37,6 +37,7 @@ from iotxmpp.status import TAG as STATUS_TAG
 from iotxmpp.xmpp import XmppLink
 from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_OWNER
 from tests.contract.world import Collected
+from tests.live.conftest import Administered
 from tests.live.site import Site, name_of, nodes_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -86,12 +87,10 @@ class Scene:
         return await self.controller.rejections(device=self.name, since=marked)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["prosody", "ejabberd"])
-async def scene(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Scene]:
-    server, folder = request.getfixturevalue(request.param), tmp_path_factory.mktemp(request.param)
-    async with Site(server, folder) as site:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(administered: Administered, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    server, admin = administered
+    async with Site(server, tmp_path_factory.mktemp("site"), admin=admin) as site:
         house = await site.account("house")
         device = await site.device("greenhouse", house)
         agent, controller, values = Agent(device), site.controller(house, metrics_port=0), Collected[float]()

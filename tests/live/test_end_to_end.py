@@ -15,6 +15,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
+import pytest_asyncio
 from pydantic import BaseModel
 from slixmpp import JID, ClientXMPP
 
@@ -37,6 +38,8 @@ from iotxmpp.status import NAMESPACE as STATUS_NAMESPACE
 from iotxmpp.xmpp import XmppLink
 from tests.contract.world import Collected
 from tests.live.site import PATIENCE, Site, name_of, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AT_ONCE = 1.0
 """Seconds; far below a command's timeout."""
@@ -123,7 +126,7 @@ async def living(site: Site, **more: Any) -> AsyncIterator[House]:  # noqa: ANN4
         )
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def house(site: Site) -> AsyncIterator[House]:
     async with living(site) as house:
         yield house

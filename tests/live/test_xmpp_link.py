@@ -8,6 +8,7 @@ from typing import Literal
 from xml.etree.ElementTree import Element
 
 import pytest
+import pytest_asyncio
 
 from iotxmpp.account import Account
 from iotxmpp.addresses import NodeAddress, bare_jid
@@ -20,6 +21,8 @@ from iotxmpp.xmpp import link as link_module
 from tests.live.site import Site, quick, until
 from tests.proxy import Proxy
 from tests.servers import running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TAG = "{urn:test:link}it"
 
@@ -92,7 +95,7 @@ class Lab:
         return node
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def lab(site: Site) -> AsyncIterator[Lab]:
     async with AsyncExitStack() as stack:
         yield Lab(site, stack)
