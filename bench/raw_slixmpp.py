@@ -7,7 +7,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 from xml.etree.ElementTree import Element
 
 from orders import Orders
@@ -27,7 +27,7 @@ class Noop(ElementBase):
     name = "noop"
     namespace = NAMESPACE
     plugin_attrib = "noop"
-    interfaces: set[str] = set()  # noqa: RUF012  # slixmpp's own form
+    interfaces: ClassVar[set[str]] = set()
 
 
 register_stanza_plugin(Iq, Noop)
@@ -58,24 +58,31 @@ class RawClient(ClientXMPP):
         async with asyncio.timeout(TIMEOUT):
             await self._online.wait()
 
+    async def close(self) -> None:
+        """Disconnects."""
+        await self.disconnect()
+        if self._run_out_filters is not None:  # slixmpp lets it run on
+            self._run_out_filters.cancel()
+            await asyncio.gather(self._run_out_filters, return_exceptions=True)
+
     async def call(self, to: str) -> None:
         """One request to another session, and its answer."""
         request = self.make_iq_get(ito=to)
         request.enable("noop")
-        await request.send(timeout=TIMEOUT)
+        await request.send(timeout=TIMEOUT)  # type: ignore[no-untyped-call]
 
     async def publish_now(self) -> None:
         """Publishes the moment at which this is called."""
         payload = Element(f"{{{NAMESPACE}}}stamp")
         payload.text = str(time.monotonic_ns())
-        await self.plugin["xep_0060"].publish(
+        await self.plugin["xep_0060"].publish(  # type: ignore[no-untyped-call]
             self._where["service"], self._where["node"], payload=payload, timeout=TIMEOUT
         )
 
     def on_item(self, handler: Callable[[Element], None]) -> None:
         """Gives the payload of each notification to the handler."""
 
-        def notified(message: Any) -> None:
+        def notified(message: Any) -> None:  # noqa: ANN401  # slixmpp's own
             handler(message["pubsub_event"]["items"]["item"]["payload"])
 
         self.add_event_handler("pubsub_publish", notified)
@@ -85,7 +92,7 @@ class RawClient(ClientXMPP):
         await self.get_roster()
         self._online.set()
 
-    def _answer(self, request: Any) -> None:
+    def _answer(self, request: Any) -> None:  # noqa: ANN401  # slixmpp's own
         request.reply().send()
 
 
@@ -97,7 +104,7 @@ async def main() -> None:
     orders.ready(str(client.boundjid.full))
     async for _ in orders:
         await client.publish_now()
-    await client.disconnect()
+    await client.close()
 
 
 if __name__ == "__main__":

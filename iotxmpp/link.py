@@ -189,7 +189,9 @@ class Link(Protocol):
         ...
 
     def on_presence(self, handler: PresenceHandler) -> Cancel:
-        """Gives each presence of the accounts that we follow to the handler.
+        """Gives each presence that reaches us to the handler.
+
+        That is of the accounts that we follow, and of any that sends its presence to us directly.
 
         When the link goes down, nothing is made up: what `state` says covers it.
         """

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from iotxmpp.cli.agent_run import run_agent
+
 app = typer.Typer(help="Run a device's agent.", no_args_is_help=True)
 
 
@@ -18,6 +20,4 @@ def run(
     config: Annotated[Path, typer.Argument(help="The device's agent.toml.")],
 ) -> None:
     """Run the agent that a file describes, until it is stopped."""
-    from iotxmpp.agent.config import load_agent
-
-    load_agent(config).run()
+    run_agent(config)

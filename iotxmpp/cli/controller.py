@@ -60,11 +60,11 @@ def run(
     )
 
     async def serve() -> None:
-        from iotxmpp.cli.signals import stopping
+        from iotxmpp.cli.signals import interruptible
 
-        async with stopping() as stop, controller:
+        async with interruptible(), controller:
             log.info("controlling as %s; metrics at %s", controller.jid, controller.metrics_url)
-            await stop.wait()
+            await asyncio.Event().wait()
 
     asyncio.run(serve())
 

@@ -1,6 +1,8 @@
 """`iotxmpp demo`: a server, devices and a controller on this machine, live in the terminal."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from iotxmpp.demo.story import Play, Story
 
 _REFRESH = 0.5
+_PICTURE_WIDTH = 120
 
 
 def demo(
@@ -22,12 +25,14 @@ def demo(
         str, typer.Option(help="prosody, ejabberd or memory; default: the server that is installed.")
     ] = "",
     seconds: Annotated[
-        float | None, typer.Option(help="End by itself after so many seconds, with a summary.", min=1)
+        float | None, typer.Option(help="End by itself after so many seconds, with a summary.", min=3)
     ] = None,
     metrics_port: Annotated[int, typer.Option(help="Port of the Prometheus metrics; 0 chooses.")] = 0,
     picture: Annotated[Path | None, typer.Option(help="Write the last table as an SVG picture.")] = None,
 ) -> None:
     """Run a server, five devices and a controller, and call a command on each device."""
+    if picture is not None and not picture.parent.is_dir():
+        raise ConfigError(f"picture {picture}: there is no folder {picture.parent}")
     asyncio.run(_demo(_stage(server), seconds, metrics_port, picture))
 
 
@@ -45,12 +50,14 @@ def _stage(server: str) -> "Stage":
 async def _demo(stage: "Stage", seconds: float | None, metrics_port: int, picture: Path | None) -> None:
     from rich.console import Console
 
-    from iotxmpp.cli.signals import stopping
+    from iotxmpp.cli.signals import stopping, unless
     from iotxmpp.demo.story import Play
 
-    console = Console(record=picture is not None)
+    console = Console()
     console.print("starting a server and devices; Ctrl+C ends the demo")
-    async with stopping() as stop, stage:
+    async with stopping() as stop, AsyncExitStack() as stack:
+        if not await unless(stop, stack.enter_async_context(stage)):
+            raise IotxmppError("the demo was stopped before it began")
         play = Play(stage, metrics_port=metrics_port)
         async with play.controller:
             shown = asyncio.create_task(_show(console, stage, play))
@@ -59,16 +66,21 @@ async def _demo(stage: "Stage", seconds: float | None, metrics_port: int, pictur
             finally:
                 shown.cancel()
                 await asyncio.gather(shown, return_exceptions=True)
+            last = _table(stage, play)
         await play.end()
+    if not console.is_terminal:
+        console.print(last)
     if picture is not None:
-        console.save_svg(str(picture), title="iotxmpp demo")
+        _draw(last, picture)
     _summarise(console, play.story)
 
 
 async def _show(console: "Console", stage: "Stage", play: "Play") -> None:
-    """Draws the table again and again; where there is no terminal, once at the end."""
+    """Draws the table again and again, if somebody looks on."""
     from rich.live import Live
 
+    if not console.is_terminal:
+        return
     with Live(console=console, auto_refresh=False) as live:
         try:
             while True:
@@ -76,6 +88,17 @@ async def _show(console: "Console", stage: "Stage", play: "Play") -> None:
                 await asyncio.sleep(_REFRESH)
         finally:
             live.update(_table(stage, play), refresh=True)
+
+
+def _draw(table: "RenderableType", picture: Path) -> None:
+    from rich.console import Console
+
+    console = Console(record=True, file=StringIO(), width=_PICTURE_WIDTH)
+    console.print(table)
+    try:
+        console.save_svg(str(picture), title="iotxmpp demo")
+    except OSError as error:
+        raise ConfigError(f"picture {picture}: {error.strerror}") from error
 
 
 def _table(stage: "Stage", play: "Play") -> "RenderableType":

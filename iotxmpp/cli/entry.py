@@ -43,8 +43,8 @@ def _agent_to_run(arguments: Sequence[str]) -> tuple[Path, int] | None:
 
 
 def _run_agent(file: Path, verbose: int) -> None:
-    from iotxmpp.agent.config import load_agent
+    from iotxmpp.cli.agent_run import run_agent
     from iotxmpp.cli.logs import set_up_logging
 
     set_up_logging(verbose)
-    load_agent(file).run()
+    run_agent(file)

@@ -8,8 +8,8 @@ import typer
 
 from iotxmpp.cli.options import JsonOption, server_directory
 from iotxmpp.cli.output import print_json
-from iotxmpp.cli.signals import until_signal
-from iotxmpp.errors import ConfigError
+from iotxmpp.cli.signals import interruptible
+from iotxmpp.errors import ConfigError, IotxmppError
 
 if TYPE_CHECKING:
     from iotxmpp.server import ServerKind, ServerProcess
@@ -42,9 +42,10 @@ def run(
     )
 
     async def serve() -> None:
-        async with ServerProcess(spec) as server:
+        async with interruptible(), ServerProcess(spec) as server:
             _introduce(server, as_json=as_json)
-            await until_signal(server.wait(), f"{spec.kind} ended by itself; its log is {server.log_path}")
+            await server.wait()
+            raise IotxmppError(f"{spec.kind} ended by itself; its log is {server.log_path}")
 
     asyncio.run(serve())
 

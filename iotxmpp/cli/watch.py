@@ -1,19 +1,19 @@
 """`iotxmpp watch`: live readings and presence."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from iotxmpp.account import Account
 from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
 from iotxmpp.cli.output import print_json, show_value
-
-if TYPE_CHECKING:
-    from iotxmpp.controller import Device
-    from iotxmpp.link import Presence
-    from iotxmpp.liveness import Change
-    from iotxmpp.readings import Reading
+from iotxmpp.link import Presence
+from iotxmpp.liveness import Change
+from iotxmpp.readings import Reading
 
 
 def watch(
@@ -23,39 +23,55 @@ def watch(
     as_json: JsonOption = False,
 ) -> None:
     """Print each reading, each change of state and of presence as it comes, a line each."""
-    from iotxmpp import Controller
-    from iotxmpp.cli.signals import stopping, wait_at_most
+    asyncio.run(
+        _watch(chosen_account(account, "controller"), frozenset(devices or ()), seconds, as_json=as_json)
+    )
 
-    wanted = set(devices or ())
-    controller = Controller(chosen_account(account, "controller"), collects=False)
+
+async def _watch(ours: Account, wanted: frozenset[str], seconds: float | None, *, as_json: bool) -> None:
+    from iotxmpp import Controller, Device
+    from iotxmpp.cli.signals import interruptible
+
+    controller = Controller(ours, collects=False)
+    closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @contextmanager
+    def readable() -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError as error:  # nobody reads any more
+            if not closed.done():
+                closed.set_exception(error)
 
     @controller.on_reading
-    async def reading_came(reading: "Reading", device: "Device") -> None:
+    async def reading_came(reading: Reading, device: Device) -> None:
         if not wanted or device.id in wanted:
-            _print_reading(reading, device, as_json=as_json)
+            with readable():
+                _print_reading(device.id, reading, as_json=as_json)
 
     @controller.on_presence
-    async def presence_came(device: "Device", presence: "Presence") -> None:
+    async def presence_came(device: Device, presence: Presence) -> None:
         if not wanted or device.id in wanted:
-            _print_presence(device, presence, as_json=as_json)
+            with readable():
+                _print_presence(device.id, device.state, presence.text, as_json=as_json)
 
     @controller.on_liveness
-    async def state_changed(device: "Device", change: "Change") -> None:
+    async def state_changed(device: Device, change: Change) -> None:
         if not wanted or device.id in wanted:
-            _print_change(device, change, as_json=as_json)
+            with readable():
+                _print_change(device.id, change, as_json=as_json)
 
-    async def show() -> None:
-        async with stopping() as stop, controller:
-            await wait_at_most(stop, seconds)
+    async with interruptible(), controller:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await closed
 
-    asyncio.run(show())
 
-
-def _print_reading(reading: "Reading", device: "Device", *, as_json: bool) -> None:
+def _print_reading(device: str, reading: Reading, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "device": device.id,
+                "device": device,
                 "channel": reading.channel,
                 "value": reading.value,
                 "unit": reading.unit,
@@ -64,27 +80,21 @@ def _print_reading(reading: "Reading", device: "Device", *, as_json: bool) -> No
         )
     else:
         at = datetime.fromtimestamp(reading.time).astimezone()
-        typer.echo(f"{at:%H:%M:%S}  {device.id}  {reading.channel} {show_value(reading.value, reading.unit)}")
+        typer.echo(f"{at:%H:%M:%S}  {device}  {reading.channel} {show_value(reading.value, reading.unit)}")
 
 
-def _print_presence(device: "Device", presence: "Presence", *, as_json: bool) -> None:
+def _print_presence(device: str, state: str, text: str, *, as_json: bool) -> None:
     if as_json:
-        print_json({"device": device.id, "presence": device.state, "text": presence.text})
+        print_json({"device": device, "presence": state, "text": text})
     else:
         now = datetime.now().astimezone()
-        typer.echo(f"{now:%H:%M:%S}  {device.id}  {device.state}: {presence.text or 'no text'}")
+        typer.echo(f"{now:%H:%M:%S}  {device}  {state}: {text or 'no text'}")
 
 
-def _print_change(device: "Device", change: "Change", *, as_json: bool) -> None:
+def _print_change(device: str, change: Change, *, as_json: bool) -> None:
     if as_json:
-        told = {
-            "device": device.id,
-            "state": change.new,
-            "was": change.old,
-            "why": change.why,
-            "time": change.at,
-        }
-        print_json(told)
+        told = {"state": change.new, "was": change.old, "why": change.why, "time": change.at}
+        print_json({"device": device, **told})
     else:
         at = datetime.fromtimestamp(change.at).astimezone()
-        typer.echo(f"{at:%H:%M:%S}  {device.id}  {change.old} → {change.new}: {change.why}")
+        typer.echo(f"{at:%H:%M:%S}  {device}  {change.old} -> {change.new}: {change.why}")

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,14 +14,14 @@ from slixmpp.jid import JID, InvalidJID
 from slixmpp.stanza import Iq, Message, Presence
 
 from iotxmpp.account import Account
-from iotxmpp.errors import CertificateError, ConfigError, ConnectError, HostError, SecurityError
+from iotxmpp.errors import ConnectError, HostError, SecurityError
 from iotxmpp.xmpp.guard import StreamGuard, StreamRefusedError
 from iotxmpp.xmpp.sasl import MECHANISMS
+from iotxmpp.xmpp.trust import tls_context, tls_error, tls_ways
 from iotxmpp.xmpp.vetting import STREAM, TLS, objection
 
 log = logging.getLogger("iotxmpp.xmpp")
 
-DIRECT_TLS_PORT = 5223
 _RESUMED = "{urn:xmpp:sm:3}resumed"
 _MODULO = 2**32
 _GONE_WITHIN = 0.2
@@ -48,16 +47,18 @@ class StrictClient(ClientXMPP):
             while all is well.
     """
 
+    _run_out_filters: "asyncio.Future[Any] | None" = None  # slixmpp looks for it even where __init__ failed
+
     def __init__(self, account: Account, *, resource: str | None) -> None:
         jid = f"{account.jid}/{resource}" if resource else account.jid
         # Given at once: slixmpp would load the system's certificates into another one first.
-        super().__init__(jid, account.password.get_secret_value(), ssl_context=_ssl_context(account))
+        super().__init__(jid, account.password.get_secret_value(), ssl_context=tls_context(account))
         self.refusal: ConnectError | None = None
         self.stream_error = ""
         self._promised_tls = False
         self._steps: set[asyncio.Future[Any]] = set()
         self.enable_plaintext = False
-        self.enable_direct_tls, self.enable_starttls = _tls_ways(account)
+        self.enable_direct_tls, self.enable_starttls = tls_ways(account)
         self.auto_authorize = None
         self.auto_subscribe = False
         self.plugin["feature_mechanisms"].use_mechs = set(MECHANISMS)
@@ -82,7 +83,6 @@ class StrictClient(ClientXMPP):
     def refuse(self, error: ConnectError) -> None:
         """Cuts the stream, for a reason that a new attempt alone cannot mend."""
         self.refusal = self.refusal or error
-        log.error("%s", error)
         self.abort()
 
     async def hang_up(self) -> None:
@@ -260,28 +260,3 @@ def _has_readable_sender(stanza: Any) -> bool:
         log.warning("dropped a stanza of %r: %s", stanza.xml.get("from"), error)
         return False
     return True
-
-
-def tls_error(host: str, error: Exception) -> ConnectError:
-    """The error for TLS that was not agreed on."""
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        return SecurityError(f"{host}: TLS failed: {getattr(error, 'reason', None) or error}")
-    return CertificateError(
-        f"the certificate of {host} is not trusted: {error.verify_message or error}."
-        " If it is your own server, give its certificate authority as `ca` in the account file"
-    )
-
-
-def _ssl_context(account: Account) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(account.ca) if account.ca else None)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"ca {account.ca}: no certificates can be read from it: {error}") from error
-
-
-def _tls_ways(account: Account) -> tuple[bool, bool]:
-    """Whether to try direct TLS, and whether STARTTLS."""
-    if account.tls == "auto" and account.host is not None:
-        direct = account.port == DIRECT_TLS_PORT
-        return direct, not direct
-    return account.tls in ("auto", "direct"), account.tls in ("auto", "starttls")

@@ -7,9 +7,8 @@ from typing import Any
 
 from iotxmpp.account import Account
 from iotxmpp.errors import ConnectError, CredentialsError, HostError, SecurityError
-from iotxmpp.xmpp.client import DIRECT_TLS_PORT, StrictClient, tls_error
-
-_STARTTLS_PORT = 5222
+from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.trust import default_port, tls_error
 
 ATTEMPT_TIMEOUT = 30.0
 """Seconds for one whole attempt."""
@@ -121,5 +120,4 @@ class Attempt:
         return f"{self._account.host}:{self._port()}"
 
     def _port(self) -> int:
-        default = DIRECT_TLS_PORT if self._account.tls == "direct" else _STARTTLS_PORT
-        return self._account.port or default
+        return self._account.port or default_port(self._account)

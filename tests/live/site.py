@@ -45,17 +45,20 @@ class Site:
     Args:
         server: The server, shared with other tests.
         folder: Where this test keeps its files.
+        admin: An open link of the administrator; one of its own unless given.
     """
 
-    def __init__(self, server: ServerProcess, folder: Path) -> None:
+    def __init__(self, server: ServerProcess, folder: Path, *, admin: XmppLink | None = None) -> None:
         self.server = server
         self.folder = folder
-        self._stack = AsyncExitStack()
-        self._admin = XmppLink(server.admin)
+        self._admin = admin or XmppLink(server.admin)
+        self._owns_admin = admin is None
         self.provisioner = XmppProvisioner(self._admin)
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self._admin)
+        if self._owns_admin:
+            await self._stack.enter_async_context(self._admin)
         return self
 
     async def __aexit__(
@@ -101,7 +104,8 @@ class Site:
 
     async def end_session(self, jid: str) -> None:
         """Ends the session of a full JID at the server (XEP-0133 section 4.4)."""
-        whose = {"accountjids": [jid], "accountjid": jid}  # ejabberd has its own name for the field
+        # ejabberd has a name of its own for the field.
+        whose: dict[str, str | list[str]] = {"accountjids": [jid], "accountjid": jid}
         await self.provisioner._administer(jid, "end-user-session", whose)
 
 

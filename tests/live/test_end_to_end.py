@@ -15,8 +15,9 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
+import pytest_asyncio
 from pydantic import BaseModel
-from slixmpp import ClientXMPP
+from slixmpp import JID, ClientXMPP
 
 from iotxmpp import Agent, Controller, Device, Reading, __version__
 from iotxmpp.about import Channel
@@ -37,6 +38,8 @@ from iotxmpp.status import NAMESPACE as STATUS_NAMESPACE
 from iotxmpp.xmpp import XmppLink
 from tests.contract.world import Collected
 from tests.live.site import PATIENCE, Site, name_of, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AT_ONCE = 1.0
 """Seconds; far below a command's timeout."""
@@ -94,11 +97,12 @@ def greenhouse(account: Account, **more: Any) -> Agent:  # noqa: ANN401  # an ag
     return agent
 
 
-@pytest.fixture
-async def house(site: Site) -> AsyncIterator[House]:
+@asynccontextmanager
+async def living(site: Site, **more: Any) -> AsyncIterator[House]:  # noqa: ANN401  # a controller's own
+    """A house whose device is online."""
     account = await site.account("house")
     device = await site.device("greenhouse", account)
-    agent, controller = greenhouse(device, heartbeat=20.0), site.controller(account, metrics_port=0)
+    agent, controller = greenhouse(device, heartbeat=20.0), site.controller(account, **more)
     readings, presences = Collected[Reading](), Collected[tuple[str, str]]()
 
     @controller.on_reading
@@ -120,6 +124,12 @@ async def house(site: Site) -> AsyncIterator[House]:
             readings=readings,
             presences=presences,
         )
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def house(site: Site) -> AsyncIterator[House]:
+    async with living(site) as house:
+        yield house
 
 
 def link_of(agent: Agent) -> XmppLink:
@@ -168,14 +178,15 @@ async def test_readings_arrive_as_readings_as_floats_and_as_models(site: Site) -
         seen = (await readings.count(10))[:10]
         values = (await floats.count(5))[:5]
         samples = (await models.count(5))[:5]
-    first = samples[0].humidity
-    assert [each.humidity for each in samples] == list(range(first, first + 5))
-    assert [each.temperature for each in samples] == [20 + (first + n) / 8 for n in range(5)]
+    counted = [each.humidity for each in samples]
+    assert counted == sorted(set(counted))
+    assert [each.temperature for each in samples] == [20 + number / 8 for number in counted]
     assert values == [each.temperature for each in samples]
     assert [each.channel for each in seen] == ["temperature", "humidity"] * 5
     assert [each.unit for each in seen] == ["Cel", "%RH"] * 5
-    assert [each.value for each in seen[1::2]] == list(range(first, first + 5))
-    assert [each.seq for each in seen] == list(range(seen[0].seq, seen[0].seq + 10))
+    assert [each.value for each in seen[0::2]] == values
+    assert [each.value for each in seen[1::2]] == counted
+    assert [each.seq for each in seen] == list(range(1, 11))
     assert len({each.epoch for each in seen}) == 1
     assert all(started - 1 <= each.time <= time.time() + 1 for each in seen)
     assert set(devices.all) == {name_of(device)}
@@ -189,7 +200,7 @@ async def test_values_of_every_type_arrive_as_they_are(site: Site) -> None:
     agent.channel("note", type="str")
     agent.channel("total", type="int")
     agent.channel("level", type="float")
-    given = [
+    given: list[tuple[str, Any]] = [
         ("door/1", True),
         ("note", '"quotes" & <tags>, äöü, 🌱\nand a line'),
         ("total", 2**62),
@@ -375,7 +386,8 @@ class Raw:
 
     async def info(self, jid: str, node: str) -> Element:
         """The answer to a question of XEP-0030."""
-        answer = await self.client.plugin["xep_0030"].get_info(jid=jid, node=node, cached=False, timeout=5)
+        disco = self.client.plugin["xep_0030"]
+        answer = await disco.get_info(jid=JID(jid), node=node, cached=False, timeout=5)
         query: Element = answer.xml[0]
         return query
 
@@ -518,7 +530,7 @@ async def test_readings_made_while_the_link_is_down_arrive_in_order(
     link, states = link_of(house.agent), Collected[LinkState]()
     link.on_state(states.add)
     await house.agent.publish("count", 1)
-    await house.readings.count(1)
+    await until(lambda: house.agent.status.buffered == 0, "the first reading is settled")
     await sever(house)
     await states.until(lambda state: not state.up)
     assert not link.state.up
@@ -528,7 +540,7 @@ async def test_readings_made_while_the_link_is_down_arrive_in_order(
     assert house.agent.status.buffered >= 50
     up = await states.until(lambda state: state.up)
     assert up.resumed is resumed
-    await house.readings.count(51)
+    await until(lambda: 51 in house.counts, "the last reading")
     assert house.counts == list(range(1, 52))
     await until(lambda: house.handle.online, "the device is online again")
     assert await house.handle.call("water", seconds=1) == "watered for 1 s"
@@ -617,23 +629,21 @@ async def test_an_agent_without_code_in_a_process_of_its_own(site: Site) -> None
     assert b"Traceback" not in complaints
 
 
-async def test_metrics_over_http(house: House) -> None:
-    name = house.handle.id
-    await house.agent.publish("temperature", 21.5)
-    await house.agent.publish("count", 3)
-    await house.readings.count(2)
-    await house.handle.call("water")
-    with pytest.raises(CommandFailedError):
-        await house.handle.call("jam")
-    with pytest.raises(UnknownCommandError):
-        await house.handle.call("fly")
-    url = house.controller.metrics_url
-    assert url is not None
-    assert url.startswith("http://127.0.0.1:")
-    answer = await asyncio.to_thread(urllib.request.urlopen, url, timeout=5)
-    with answer:
-        assert answer.headers["Content-Type"].startswith("text/plain")
-        lines = answer.read().decode().splitlines()
+async def test_metrics_over_http(site: Site) -> None:
+    async with living(site, metrics_port=0) as house:
+        name = house.handle.id
+        await house.agent.publish("temperature", 21.5)
+        await house.agent.publish("count", 3)
+        await house.readings.count(2)
+        await house.handle.call("water")
+        with pytest.raises(CommandFailedError):
+            await house.handle.call("jam")
+        with pytest.raises(UnknownCommandError):
+            await house.handle.call("fly")
+        url = house.controller.metrics_url
+        assert url is not None
+        assert url.startswith("http://127.0.0.1:")
+        lines = await asyncio.to_thread(_fetched, url)
     expected = [
         "iotxmpp_link_up 1.0",
         "iotxmpp_devices 1.0",
@@ -647,3 +657,10 @@ async def test_metrics_over_http(house: House) -> None:
         'iotxmpp_command_seconds_count{command="unknown",outcome="unknown-command"} 1.0',
     ]
     assert [line for line in expected if line not in lines] == []
+
+
+def _fetched(url: str) -> list[str]:
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  # the controller's own
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        text: str = answer.read().decode()
+    return text.splitlines()

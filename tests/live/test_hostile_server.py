@@ -1,6 +1,7 @@
 """What the link does with servers that are broken, impostors, or hostile."""
 
 import asyncio
+import gc
 import ssl
 import time
 from base64 import b64encode
@@ -15,6 +16,7 @@ import pytest
 from iotxmpp.backoff import Backoff
 from iotxmpp.errors import (
     CertificateError,
+    ConfigError,
     ConnectError,
     CredentialsError,
     HostError,
@@ -24,6 +26,7 @@ from iotxmpp.errors import (
 from iotxmpp.link import LinkState, Request
 from iotxmpp.server.certificate import renewed
 from iotxmpp.xmpp import XmppLink, negotiation
+from iotxmpp.xmpp import trust as trust_module
 from tests.fake_server import (
     BIND,
     DOMAIN,
@@ -371,7 +374,6 @@ FORGED = {
     "<items node='n'><item id='1'><x xmlns='y'/></item></items></event></message>",
     "presence": f"<presence from='device-1@{DOMAIN}/x'/>",
     "resumption": "<resumed xmlns='urn:xmpp:sm:3' h='0' previd='1'/>",
-    "features": features(STARTTLS) + features(STARTTLS, mechanisms("SCRAM-SHA-1")) + INJECTED,
 }
 
 
@@ -380,8 +382,6 @@ FORGED = {
 async def test_nothing_is_acted_on_before_tls_and_login(
     trust: Trust, when: Callable[[str], Script], forged: str
 ) -> None:
-    if forged == "features" and when is _before_login:
-        return
     called: list[object] = []
 
     async def handler(what: object) -> None:
@@ -393,6 +393,14 @@ async def test_nothing_is_acted_on_before_tls_and_login(
         link.on_presence(handler)
         assert type(await refused(link)) is SecurityError
     assert called == []
+
+
+async def test_features_that_come_in_clear_after_the_start_of_tls(trust: Trust) -> None:
+    forged = features(STARTTLS, mechanisms("SCRAM-SHA-1"))
+    server = FakeServer(_in_clear_with_proceed(forged), context=trust.context)
+    assert type(await outcome(server, trust)) is SecurityError
+    assert server.received.count(b"<starttls") == 2  # one for each connection
+    assert b"<auth" not in server.received
 
 
 _ENTITIES = (
@@ -537,6 +545,31 @@ async def test_a_port_where_nobody_listens(trust: Trust, tls: str) -> None:
     assert "cannot reach 127.0.0.1" in str(error)
 
 
+async def test_authorities_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").touch()
+    async with FakeServer(silence) as server:
+        for name in ("missing.pem", "empty.pem"):
+            link = XmppLink(server.account(ca=tmp_path / name))
+            with pytest.raises(ConfigError, match=name):
+                await link.__aenter__()
+            del link
+            gc.collect()  # what slixmpp leaves half made must not complain
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize("tls", ["starttls", "direct"])
+async def test_a_host_without_a_port(trust: Trust, tls: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def script(peer: Peer) -> None:
+        peer.close()
+
+    async with FakeServer(script, context=trust.context, direct=tls == "direct") as server:
+        name = "DIRECT_TLS_PORT" if tls == "direct" else "STARTTLS_PORT"
+        monkeypatch.setattr(trust_module, name, server.port)
+        account = server.account(ca=trust.ca).model_copy(update={"port": None})
+        assert type(await refused(XmppLink(account))) is HostError
+        assert server.connections == 2
+
+
 class States:
     """What a link says of itself."""
 
@@ -649,6 +682,33 @@ async def test_a_resource_taken_by_another_session_is_not_fought_over(trust: Tru
                     await gave_up.wait()
                 assert link.state.reason == "conflict"
     assert bounds == [(60.0, 120.0)]
+
+
+async def test_nobody_is_asked_for_what_was_not_needed(trust: Trust) -> None:
+    caps = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:x' ver='{}'/>"
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.bind(caps.format("server"))
+        await peer.send(f"<presence from='device-1@{DOMAIN}/x'>{caps.format('device')}</presence>")
+        await peer.send(f"<message from='stranger@{DOMAIN}/x'><body>hello</body></message>")
+        await peer.send(INJECTED)
+
+    called = asyncio.Event()
+
+    async def serve(request: Request) -> None:
+        called.set()
+
+    async with FakeServer(script, context=trust.context) as server:
+        link = XmppLink(server.account(ca=trust.ca))
+        link.serve(COMMAND, serve)
+        async with link, asyncio.timeout(SOON):
+            await called.wait()
+            await asyncio.sleep(0.05)
+        assert b"disco#info" not in server.received
+        after_session = server.received.partition(b"<presence")[2]
+        assert after_session.count(b"<iq") == 1  # the answer to the request
+        assert b"<message" not in after_session
 
 
 async def test_an_answer_from_someone_else_is_none(trust: Trust) -> None:

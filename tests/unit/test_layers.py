@@ -29,7 +29,6 @@ VALUES = frozenset(
         "intervals",
         "kinds",
         "liveness",
-        "liveness",
         "payloads",
         "profiles",
         "readings",
@@ -301,7 +300,7 @@ sys.argv = ["iotxmpp", "agent", "run", *sys.argv[1:]]
 try:
     main()
 except SystemExit as ended:
-    assert "no certificates can be read" in str(ended.code), ended.code
+    assert ended.code == 2, ended.code  # the certificate authority's file is missing
 """
 
 
@@ -316,5 +315,5 @@ def test_an_agent_from_the_command_line_loads_nothing_of_the_controllers(tmp_pat
     (tmp_path / "agent.toml").write_text('account = "account.toml"\nprofile = "bme280"\n')
     modules = loaded_by(RUN_FROM_A_FILE, str(tmp_path / "agent.toml"))
     assert "slixmpp" in modules
-    assert not tops(modules) & {"sqlalchemy", "prometheus_client", "rich", "cryptography"}
+    assert not tops(modules) & {"sqlalchemy", "prometheus_client", "rich", "typer", "cryptography"}
     assert not {name for name in modules if name.startswith(("iotxmpp.controller", "iotxmpp.server"))}

@@ -1,0 +1,23 @@
+"""Runs the agent of a file, without typer: a device's process stays small."""
+
+import asyncio
+from pathlib import Path
+
+
+def run_agent(file: Path) -> None:
+    """Runs it until a signal.
+
+    Raises:
+        ConfigError: The file, or one that it names, is missing or wrong.
+        ConnectError: The server refused for good.
+    """
+    from iotxmpp.agent.config import load_agent
+    from iotxmpp.cli.signals import interruptible
+
+    agent = load_agent(file)
+
+    async def serve() -> None:
+        async with interruptible():
+            await agent.serve()
+
+    asyncio.run(serve())

@@ -1,0 +1,44 @@
+"""TLS: which certificates hold, which ways lead to it, and the errors where there is none."""
+
+import ssl
+
+from iotxmpp.account import Account
+from iotxmpp.errors import CertificateError, ConfigError, ConnectError, SecurityError
+
+DIRECT_TLS_PORT = 5223
+STARTTLS_PORT = 5222
+
+
+def tls_error(host: str, error: Exception) -> ConnectError:
+    """The error for TLS that was not agreed on."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return SecurityError(f"{host}: TLS failed: {getattr(error, 'reason', None) or error}")
+    return CertificateError(
+        f"the certificate of {host} is not trusted: {error.verify_message or error}."
+        " If it is your own server, give its certificate authority as `ca` in the account file"
+    )
+
+
+def tls_context(account: Account) -> ssl.SSLContext:
+    """What verifies the server's certificate and name.
+
+    Raises:
+        ConfigError: The account's `ca` cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=str(account.ca) if account.ca else None)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"ca {account.ca}: no certificates can be read from it: {error}") from error
+
+
+def tls_ways(account: Account) -> tuple[bool, bool]:
+    """Whether to try direct TLS (XEP-0368), and whether STARTTLS."""
+    if account.tls == "auto" and account.host is not None:
+        direct = account.port == DIRECT_TLS_PORT
+        return direct, not direct
+    return account.tls in ("auto", "direct"), account.tls in ("auto", "starttls")
+
+
+def default_port(account: Account) -> int:
+    """The port where the account gives a host alone."""
+    return DIRECT_TLS_PORT if account.tls == "direct" else STARTTLS_PORT

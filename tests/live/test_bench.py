@@ -1,0 +1,87 @@
+"""The bench in a short form: it measures what it promises. How fast things are is not judged here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[2] / "bench" / "latency.py"
+SHORT = ("--repetitions", "2", "--rounds", "3", "--seconds", "0.2", "--runs", "1")
+SERVERS = ("prosody", "ejabberd")
+FLOOR = "raw slixmpp: IQ round trip"
+LATENCIES = (
+    FLOOR,
+    "raw slixmpp: publish → notification handler",
+    "iotxmpp: `await device.call(…)` round trip",
+    "iotxmpp: `await agent.publish(…)` → `@controller.on_reading` handler",
+)
+FOOTPRINT = {
+    "an agent's process over {server}, resident (RSS)": "MB",
+    "an agent's process over {server}, its share of it (PSS)": "MB",
+    "`import iotxmpp`": "s",
+    "`from iotxmpp import Agent`": "s",
+    "`from iotxmpp import Controller`": "s",
+    "`iotxmpp demo --server {server}` to its first reading": "s",
+}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page that a short run writes."""
+    written = tmp_path_factory.mktemp("bench") / "performance.md"
+    done = subprocess.run(
+        [sys.executable, str(BENCH), *SHORT, "--output", str(written)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "destroyed" not in done.stderr, "a task was left behind"
+    text = written.read_text(encoding="utf-8")
+    assert done.stdout == text + "\n"
+    return text
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_each_latency_is_measured_beside_the_floor(page: str, server: str) -> None:
+    rows = table_below(page, f"### {'Prosody' if server == 'prosody' else server}")
+    assert tuple(rows) == LATENCIES
+    floor = float(rows[FLOOR][0])
+    for cells in rows.values():
+        p50, p90, p99 = (float(cell) for cell in cells[:3])
+        lowest, highest = (float(cell) for cell in cells[3].split(" to "))
+        assert 0 < p50 <= p90 <= p99
+        assert 0 < lowest <= highest <= p99
+        assert float(cells[4]) == pytest.approx(p50 / floor, rel=0.05, abs=0.1)
+    assert [cells[5].partition(":")[0] for cells in rows.values()] == ["", "", "5 ms", "10 ms"]
+
+
+def test_footprint_is_measured(page: str) -> None:
+    rows = table_below(page, "## Footprint")
+    expected = {name.format(server=server): unit for server in SERVERS for name, unit in FOOTPRINT.items()}
+    assert {name: cells[0].split()[1] for name, cells in rows.items()} == expected
+    assert all(float(cells[0].split()[0]) > 0 for cells in rows.values())
+    assert sum(bool(cells[1]) for cells in rows.values()) == 5, "goals: each RSS, one import, each demo"
+
+
+def test_the_page_says_what_it_ran_on(page: str) -> None:
+    assert "cores" in page
+    assert f"CPython {sys.version.split()[0]}" in page
+    assert "slixmpp 1." in page
+    assert "2 repetitions of 3 rounds" in page
+
+
+def table_below(page: str, heading: str) -> dict[str, list[str]]:
+    """The rows of the first table after a heading, without its head: the cells by the first one."""
+    below = page[page.index(f"\n{heading}") :].splitlines()
+    start = next(number for number, line in enumerate(below) if line.startswith("| ---"))
+    rows = {}
+    for line in below[start + 1 :]:
+        if not line.startswith("|"):
+            break
+        name, *cells = (cell.strip() for cell in line.strip("|").split(" | "))
+        rows[name] = cells
+    return rows

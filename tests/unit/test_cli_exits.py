@@ -1,0 +1,114 @@
+"""Exit codes: each error's own, and how the program ends with it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from iotxmpp import errors
+from iotxmpp.cli import entry
+from iotxmpp.cli.exits import Exit, exit_code
+
+CODES: dict[str, Exit] = {
+    "IotxmppError": Exit.FAILED,
+    "InvalidError": Exit.USAGE,
+    "ConfigError": Exit.USAGE,
+    "ConnectError": Exit.UNREACHABLE,
+    "HostError": Exit.UNREACHABLE,
+    "CertificateError": Exit.INSECURE,
+    "SecurityError": Exit.INSECURE,
+    "CredentialsError": Exit.CREDENTIALS,
+    "LinkDownError": Exit.UNKNOWN_OUTCOME,
+    "NoAnswerError": Exit.UNKNOWN_OUTCOME,
+    "StanzaError": Exit.FAILED,
+    "ForbiddenError": Exit.NOT_ALLOWED,
+    "NotFoundError": Exit.NOT_FOUND,
+    "ConflictError": Exit.FAILED,
+    "UnreachableError": Exit.FAILED,
+    "StoreError": Exit.FAILED,
+    "UnknownDeviceError": Exit.NOT_FOUND,
+    "CommandError": Exit.FAILED,
+    "ArgumentsError": Exit.USAGE,
+    "UnknownCommandError": Exit.NOT_FOUND,
+    "NotAllowedError": Exit.NOT_ALLOWED,
+    "CommandFailedError": Exit.FAILED,
+    "DeviceAwayError": Exit.AWAY,
+}
+
+
+def test_every_error_has_its_code() -> None:
+    found = {
+        name: exit_code(kind("it is"))
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.IotxmppError)
+    }
+    assert found == CODES
+
+
+def test_the_codes_are_those_that_scripts_know() -> None:
+    assert {each.name: each.value for each in Exit} == {
+        "OK": 0,
+        "FAILED": 1,
+        "USAGE": 2,
+        "UNREACHABLE": 3,
+        "CREDENTIALS": 4,
+        "INSECURE": 5,
+        "NOT_FOUND": 6,
+        "NOT_ALLOWED": 7,
+        "AWAY": 8,
+        "UNKNOWN_OUTCOME": 9,
+    }
+
+
+def test_an_error_ends_the_program_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_arguments: list[str]) -> None:
+        raise errors.DeviceAwayError("attic is not online")
+
+    monkeypatch.setattr(entry, "_run", fail)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == Exit.AWAY
+    assert capsys.readouterr() == ("", "iotxmpp: attic is not online\n")
+
+
+def test_ctrl_c_ends_the_program_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_arguments: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entry, "_run", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["agent", "run", "a.toml"], (Path("a.toml"), 0)),
+        (["-v", "agent", "run", "a.toml"], (Path("a.toml"), 1)),
+        (["-v", "--verbose", "agent", "run", "a.toml"], (Path("a.toml"), 2)),
+        (["-vv", "agent", "run", "a.toml"], (Path("a.toml"), 2)),
+        (["agent", "run", "--help"], None),
+        (["agent", "run"], None),
+        (["agent", "run", "a.toml", "b.toml"], None),
+        (["watch"], None),
+        ([], None),
+    ],
+)
+def test_a_plain_agent_goes_past_typer(arguments: list[str], expected: tuple[Path, int] | None) -> None:
+    assert entry._agent_to_run(arguments) == expected
+
+
+def test_an_agent_runs_without_loading_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("iotxmpp.cli.app")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "argv", ["iotxmpp", "agent", "run", str(tmp_path / "agent.toml")])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == Exit.USAGE
+    assert f"iotxmpp: agent file {tmp_path / 'agent.toml'}: " in capsys.readouterr().err
+    assert "iotxmpp.cli.app" not in sys.modules

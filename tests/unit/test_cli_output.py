@@ -1,0 +1,66 @@
+"""How data is shown: to people, and to scripts."""
+
+import json
+
+import pytest
+
+from iotxmpp.cli.output import print_json, print_table, show_age, show_value
+from iotxmpp.readings import Value
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (21.5, "Cel", "21.5 °C"),
+        (21.123456789, "Cel", "21.1235 °C"),
+        (40, "%RH", "40 %"),
+        (1013.0, "hPa", "1013 hPa"),
+        (3, None, "3"),
+        (0.1 + 0.2, None, "0.3"),
+        (1e12, None, "1e+12"),
+        (True, None, "on"),
+        (False, None, "off"),
+        ("open", None, "open"),
+    ],
+)
+def test_values_for_people(value: Value, unit: str | None, shown: str) -> None:
+    assert show_value(value, unit) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (-1, "0 s"),
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "60 min"),
+        (3600, "1 h"),
+        (86400, "24 h"),
+        (2 * 86400, "2 days"),
+    ],
+)
+def test_ages_for_people(seconds: float, shown: str) -> None:
+    assert show_age(seconds) == shown
+
+
+def test_json_is_one_line_and_says_letters_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"name": "größe\n", "value": 1.5})
+    out = capsys.readouterr().out
+    assert out == '{"name": "größe\\n", "value": 1.5}\n'
+    assert json.loads(out) == {"name": "größe\n", "value": 1.5}
+
+
+def test_json_has_no_nan() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        print_json(float("nan"))
+
+
+def test_a_table_takes_text_as_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    print_table([{"device": "[red]attic[/red]", "error": None}], ("device", "error", "missing"))
+    out = capsys.readouterr().out
+    assert "[red]attic[/red]" in out
+    assert "missing" in out
