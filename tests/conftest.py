@@ -1,11 +1,22 @@
 """What every test may ask for."""
 
+from collections.abc import Iterator
+
 import pytest
 
 pytest_plugins = ["tests.servers", "tests.postgres"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def common_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that outlives one test keeps its state in the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("IOTXMPP_STATE", raising=False)
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that a test runs keeps its state in the home of whoever runs the tests."""
-    monkeypatch.setenv("IOTXMPP_STATE", str(tmp_path_factory.mktemp("state")))
+    """Each test has a state of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))

@@ -35,6 +35,7 @@ class Role:
         return (
             f'account = "{account}"\nprofile = "{self.profile}"\n'
             f'every = {self.every}\nheartbeat = 5.0\nsite = "demo"\n'
+            f'outbox = "{self.device}.outbox.db"\n'
         )
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 import device_profiles
 from iotxmpp.account import ACCOUNT_VARIABLE, PASSWORD_VARIABLE, Account
 from iotxmpp.agent.config import AgentFile
+from iotxmpp.agent.outbox.settings import OutboxSettings
 from iotxmpp.cli.app import app
 from iotxmpp.cli.exits import Exit
 from iotxmpp.controller.store import STATE_VARIABLE
@@ -190,7 +191,12 @@ def test_the_environment_variables_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "model"), [("### An account's file", Account), ("### An agent's file", AgentFile)]
+    ("heading", "model"),
+    [
+        ("### An account's file", Account),
+        ("### An agent's file", AgentFile),
+        ("### An outbox's settings", OutboxSettings),
+    ],
 )
 def test_a_file_is_documented_with_all_of_its_keys(heading: str, model: type[BaseModel]) -> None:
     assert first_cells(section(CLI, heading)) == set(model.model_fields)

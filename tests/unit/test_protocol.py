@@ -6,17 +6,20 @@ import json
 import re
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 from xml.etree.ElementTree import Element, canonicalize, fromstring, tostring
 
 import pytest
 
+from iotxmpp import delivery, status
 from iotxmpp.about import About
 from iotxmpp.addresses import DeviceId
-from iotxmpp.agent import channels, outbox, serving
+from iotxmpp.agent import channels, serving
+from iotxmpp.agent.outbox import packs
 from iotxmpp.arguments import DEEPEST_JSON, LONGEST_JSON
-from iotxmpp.commands import command_error, read_reply
+from iotxmpp.commands import CALL_NAMESPACE, COMMANDS_NAMESPACE, command_error, read_reply
 from iotxmpp.controller import CODES, description, ingest, items
+from iotxmpp.delivery import ACK_TAG, GAP_TAG, MOST_EPOCHS, MOST_LOST, GapReason, parse_ack, parse_gap
 from iotxmpp.errors import (
     ArgumentsError,
     CommandError,
@@ -25,25 +28,33 @@ from iotxmpp.errors import (
     StanzaError,
     UnknownCommandError,
 )
-from iotxmpp.senml import ABSOLUTE, decode, readings_of
-from iotxmpp.status import parse_status
+from iotxmpp.payloads import pack_text
+from iotxmpp.senml import ABSOLUTE, decode, numbers_of, parse_item_id, readings_of
+from iotxmpp.status import TAG as STATUS_TAG
+from iotxmpp.status import DeviceStatus, parse_status
 from iotxmpp.xmpp import guard, sasl, services, stanzas
 from iotxmpp.xmpp.pubsub import PubSub, _notified_items
 from tests.unit import wire_examples
-from tests.unit.documents import ROOT, TEXTS, blocks, first_cells, rows, section
+from tests.unit.documents import ROOT, TEXTS, Block, blocks, first_cells, rows, section
 from tests.unit.wire_examples import DEVICE, MOMENT, NODES, READINGS, Recorder
 
 PROTOCOL: Final = TEXTS["docs/protocol.md"]
 
 
+def stanzas_of(file: str) -> list[tuple[Block, Element]]:
+    """The XML of a document, each block's one element."""
+    return [(block, fromstring(block.text)) for block in blocks("xml") if block.file == file]  # noqa: S314  # our own
+
+
 def names() -> list[str]:
-    """The names of the stanzas, in their order."""
-    return [block.marker.removeprefix("example: ") for block in blocks("xml")]
+    """The names of the protocol's stanzas, in their order."""
+    return [block.marker.removeprefix("example: ") for block, _ in stanzas_of("docs/protocol.md")]
 
 
 def examples() -> dict[str, Element]:
-    """The stanzas by their names."""
-    return dict(zip(names(), (fromstring(block.text) for block in blocks("xml")), strict=True))  # noqa: S314  # our own
+    """The protocol's stanzas by their names."""
+    elements = (element for _, element in stanzas_of("docs/protocol.md"))
+    return dict(zip(names(), elements, strict=True))
 
 
 READ = {
@@ -115,7 +126,7 @@ async def test_the_subscriptions_are_read() -> None:
 def test_the_features_are_those_that_an_agent_shows() -> None:
     info = examples()["features"]
     named = {each.get("var") or "" for each in info.findall("{*}feature")}
-    assert {"http://jabber.org/protocol/commands", "urn:iotxmpp:command:0", "urn:iotxmpp:status:0"} <= named
+    assert {COMMANDS_NAMESPACE, CALL_NAMESPACE, delivery.NAMESPACE, status.NAMESPACE} <= named
     # XEP-0115's hash of them is the one in the example of a presence.
     caps = examples()["presence"].find("{http://jabber.org/protocol/caps}c")
     assert caps is not None
@@ -208,6 +219,9 @@ def test_the_limits_are_those_of_the_code() -> None:
         "value of text, made by a device": f"{channels.LONGEST_TEXT} characters",
         "arguments or result of a command, as JSON": f"{LONGEST_JSON} bytes, {DEEPEST_JSON} levels",
         "channels of a device": str(description.MAX_CHANNELS),
+        "name of a channel, taken by a controller": f"{ingest.MAX_CHANNEL} characters",
+        "epochs of an ack": str(MOST_EPOCHS),
+        "runs of numbers of a gap record": str(MOST_LOST),
         "rejections kept of one item": str(ingest.MAX_REJECTIONS),
         "stanza from the server": f"{guard.MAX_STANZA_BYTES} bytes, {guard.MAX_DEPTH} levels",
     }
@@ -240,9 +254,73 @@ def test_every_namespace_is_defined() -> None:
 
 
 def test_the_status_table_lists_its_attributes() -> None:
-    status = examples()["presence"].find("{urn:iotxmpp:status:0}status")
+    status = examples()["presence"].find(STATUS_TAG)
     assert status is not None
-    assert first_cells(section(PROTOCOL, "## 7. Presence and status")) == set(status.attrib)
+    stated = {row[0]: row[1] for row in rows(section(PROTOCOL, "### 7.1 Status"))}
+    assert stated.keys() == status.attrib.keys() | {"sleeping"}
+    assert stated.keys() == DeviceStatus.model_fields.keys() - {"problems"}
+
+
+def test_the_table_of_why_lists_every_reason() -> None:
+    stated = [row[0] for row in rows(section(PROTOCOL, "### 7.2 Why a presence is sent"))]
+    assert stated == list(get_args(DeviceStatus.model_fields["why"].annotation))
+
+
+def read_elements(file: str) -> set[str]:
+    """Reads every ack, gap record, status and item of a document; the tags of those that it has."""
+    found = set()
+    for _, element in stanzas_of(file):
+        for part in element.iter():
+            if part.tag == ACK_TAG:
+                parse_ack(part)
+            elif part.tag == GAP_TAG:
+                parse_gap(part)
+            elif part.tag == STATUS_TAG:
+                assert parse_status((part,)) is not None
+            elif part.tag.rpartition("}")[2] == "item":
+                check_numbers(part)
+            else:
+                continue
+            found.add(part.tag)
+    return found
+
+
+def check_numbers(item: Element) -> None:
+    """The item's id names the first of its numbers."""
+    epoch, first = parse_item_id(item.get("id") or "")
+    (payload,) = item
+    if payload.tag == GAP_TAG:
+        gap = parse_gap(payload)
+        assert (gap.epoch, gap.first) == (epoch, first)
+    else:
+        assert numbers_of(decode(pack_text(payload)), first_seq=first)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("file", "tags"),
+    [("docs/delivery.md", {"item", ACK_TAG, GAP_TAG}), ("docs/liveness.md", {STATUS_TAG})],
+)
+def test_the_xml_of_the_other_documents_is_read(file: str, tags: set[str]) -> None:
+    assert read_elements(file) == tags
+
+
+def test_the_xml_of_no_other_document_is_left_unread() -> None:
+    files = {block.file for block in blocks("xml")}
+    assert files == {"docs/protocol.md", "docs/delivery.md", "docs/liveness.md"}
+
+
+def test_the_examples_of_delivery_have_the_numbers_that_are_told() -> None:
+    pack = stanzas_of("docs/delivery.md")[0][1]
+    _, first = parse_item_id(pack.get("id") or "")
+    assert numbers_of(decode(pack_text(pack[0])), first_seq=first) == [120, 125]
+
+
+def test_the_figures_of_delivery_are_those_of_the_code() -> None:
+    text = " ".join(TEXTS["docs/delivery.md"].split())
+    assert f"One to {MOST_LOST} runs, ascending and disjoint" in text
+    assert f"At most {MOST_EPOCHS} epochs" in text
+    reasons = re.findall(r"`([a-z-]+)`, ", text.partition("`reason`: ")[2].partition("A number that")[0])
+    assert reasons == list(get_args(GapReason))
 
 
 def test_the_node_configuration_is_the_one_that_is_set() -> None:

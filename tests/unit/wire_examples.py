@@ -155,10 +155,17 @@ def _presence() -> dict[str, Element]:
     presences._decide(HOUSE)
     presences._decide(STRANGER)
     status = DeviceStatus(
-        why="change", heartbeat=30, uptime=3600, version="0.1.0", buffered=2, problems=(SENTENCE,)
+        why="change",
+        heartbeat=30,
+        uptime=3600,
+        version="0.1.0",
+        buffered=2,
+        oldest=12,
+        outbox="disk",
+        problems=(SENTENCE,),
     )
     presences.send(Presence(text="online, 2 sensors, 1 problem", extensions=(status.element(),)))
-    gone = DeviceStatus(why="stop", heartbeat=30, uptime=7200, version="0.1.0")
+    gone = DeviceStatus(why="stop", heartbeat=30, uptime=7200, version="0.1.0", outbox="disk")
     presences.send(Presence(available=False, text="stopped, 2 sensors", extensions=(gone.element(),)))
     return dict(zip(("follow", "admit", "refuse", "presence", "presence-stop"), sent, strict=True))
 
