@@ -18,7 +18,7 @@ try:
     from sqlalchemy.pool import StaticPool
 except ImportError as error:
     raise ConfigError(
-        f"the controller needs SQLAlchemy ({error}); run: pip install iotxmpp[controller]"
+        f"the controller needs SQLAlchemy ({error}); run: pip install 'iotxmpp[controller]'"
     ) from error
 
 SCHEMA = "1"

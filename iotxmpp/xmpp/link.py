@@ -274,6 +274,7 @@ class XmppLink:
                 await asyncio.sleep(delay)
                 try:
                     await self._connect()
+                    log.warning("%s: link up again", self._account.jid)  # as loud as its loss
                 except ConnectError as error:
                     log.warning("%s: %s", self._account.jid, error)
                     self._set_state(LinkState(up=False, reason=str(error)))
