@@ -128,6 +128,7 @@ class XmppLink:
         self._set_state(LinkState(up=False, reason="closed"))
         if self._client is not None and was_up:
             self._presences.leave()
+            await self._client.flush(_CLOSE_TIMEOUT)
             await self._client.disconnect(wait=_CLOSE_TIMEOUT)
         await self._discard()
 

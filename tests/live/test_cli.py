@@ -171,9 +171,8 @@ async def run_watch_and_call(terminal: Terminal, device: Path, house: str) -> No
         watched, ended = await watch.end(signal.SIGINT), await agent.end(signal.SIGTERM)
     assert (watched.code, watched.err) == (0, "")
     assert (ended.code, ended.out) == (0, "")
-    assert all(
-        " INFO " in line for line in ended.err.splitlines()
-    )  # it tells what happens, and nothing worse
+    # It tells what happens, and nothing worse.
+    assert all(" INFO " in line for line in ended.err.splitlines())
     rows = documents(watched.out)
     assert {row["device"] for row in rows} == {"greenhouse-1"}
     assert {"device": "greenhouse-1", "presence": "online", "text": "online, 3 sensors"} in rows
