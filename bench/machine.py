@@ -11,10 +11,9 @@ PACKAGES = ("iotxmpp", "slixmpp", "pydantic", "SQLAlchemy", "prometheus-client")
 
 
 def machine() -> str:
-    """Processor, cores, memory and kernel."""
+    """Processor, cores, memory and operating system."""
     cores = len(os.sched_getaffinity(0))
-    kernel = ".".join(platform.release().split(".")[:2])
-    return f"{_processor()}, {cores} cores, {_memory_gb():.0f} GB, {platform.system()} {kernel}"
+    return f"{_processor()}, {cores} cores, {_memory_gb():.0f} GB, {platform.system()}"
 
 
 def software() -> str:

@@ -1,12 +1,15 @@
 """Accounts: who we are at which server, from a file, the environment, or code."""
 
+import errno
 import json
 import os
 import stat
 import tempfile
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TextIO
 
 from pydantic import (
     BaseModel,
@@ -115,11 +118,35 @@ class Account(BaseModel):
         return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in given.items())
 
     def save(self, path: Path) -> None:
-        """Writes the account's TOML file, password included, readable to its owner alone."""
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(self.toml())
-        Path(scratch).replace(path)
+        """Writes the account's TOML file, password included, readable to its owner alone; makes its folder.
+
+        Raises:
+            ConfigError: It cannot be written there.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _scratch_file(path.parent, path.name) as (file, scratch):
+                file.write(self.toml())
+                file.flush()
+                scratch.replace(path)
+        except OSError as error:
+            raise _not_writable(path, error) from error
+
+    @staticmethod
+    def check_place(path: Path) -> None:
+        """Makes sure that an account's file could be written there; leaves nothing behind.
+
+        Raises:
+            ConfigError: It could not; the text says why.
+        """
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            folder = next(folder for folder in path.absolute().parents if folder.exists())
+            with _scratch_file(folder, path.name):
+                pass
+        except OSError as error:
+            raise _not_writable(path, error) from error
 
     @classmethod
     def find(cls, jid: str, *, password: str | None = None) -> Self:
@@ -145,3 +172,18 @@ class Account(BaseModel):
                 f"no password for {jid}: set {PASSWORD_VARIABLE}, or {ACCOUNT_VARIABLE} to its account file"
             )
         return cls(jid=jid, password=SecretStr(password))
+
+
+@contextmanager
+def _scratch_file(folder: Path, name: str) -> Iterator[tuple[TextIO, Path]]:
+    """A new file of mode 0600, gone in the end unless it was moved."""
+    handle, path = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            yield file, Path(path)
+    finally:
+        Path(path).unlink(missing_ok=True)
+
+
+def _not_writable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"account file {path} cannot be written: {error.strerror or error}")

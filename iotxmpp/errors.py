@@ -102,7 +102,7 @@ class UnknownCommandError(CommandError, LookupError):
 
 
 class NotAllowedError(CommandError, PermissionError):
-    """The device does not obey this caller; the command was not started."""
+    """The device, or the server, does not obey this caller; the command was not started."""
 
 
 class CommandFailedError(CommandError, RuntimeError):

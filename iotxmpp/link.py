@@ -264,11 +264,21 @@ class NodePolicy:
 class Provisioner(Protocol):
     """Creates accounts and nodes, with an administrator's account; the same on every server.
 
-    Each verb is idempotent: a second call brings what exists to the state that is asked for.
+    Each verb is idempotent: a second call brings what exists to the state that is asked for. An account that
+    exists is left alone, unless it is to be renewed.
     """
 
-    async def create_account(self, jid: str, password: str) -> None:
-        """Creates an account (XEP-0133 section 4.1), or sets its password."""
+    async def create_account(self, jid: str, password: str, *, renew: bool = False) -> None:
+        """Creates an account (XEP-0133 section 4.1).
+
+        Args:
+            jid: Its bare JID.
+            password: Its password.
+            renew: An account that exists gets this password, instead of an error.
+
+        Raises:
+            ConflictError: It exists, and is not to be renewed; nothing was changed.
+        """
         ...
 
     async def delete_account(self, jid: str) -> None:

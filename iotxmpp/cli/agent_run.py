@@ -1,6 +1,7 @@
 """Runs the agent of a file, without typer: a device's process stays small."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 
@@ -15,6 +16,8 @@ def run_agent(file: Path) -> None:
     from iotxmpp.cli.signals import interruptible
 
     agent = load_agent(file)
+    log = logging.getLogger("iotxmpp")
+    log.setLevel(min(logging.INFO, logging.getLogger().level))
 
     async def serve() -> None:
         async with interruptible():

@@ -1,6 +1,8 @@
 """`iotxmpp demo`: a server, devices and a controller on this machine, live in the terminal."""
 
 import asyncio
+import os
+import re
 from contextlib import AsyncExitStack
 from io import StringIO
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iotxmpp.cli.options import checked_seconds
+from iotxmpp.cli.output import speaks_utf
 from iotxmpp.errors import ConfigError, IotxmppError
 
 if TYPE_CHECKING:
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
 _REFRESH = 0.5
 _PICTURE_WIDTH = 120
+_FONT = re.compile(r"[ \t]*@font-face\s*\{[^}]*\}\s*?\n")
+"""What would make a picture's reader ask another host for a font."""
 
 
 def demo(
@@ -25,14 +31,17 @@ def demo(
         str, typer.Option(help="prosody, ejabberd or memory; default: the server that is installed.")
     ] = "",
     seconds: Annotated[
-        float | None, typer.Option(help="End by itself after so many seconds, with a summary.", min=3)
+        float | None,
+        typer.Option(
+            help="End by itself after so many seconds, with a summary.", min=3, callback=checked_seconds
+        ),
     ] = None,
     metrics_port: Annotated[int, typer.Option(help="Port of the Prometheus metrics; 0 chooses.")] = 0,
     picture: Annotated[Path | None, typer.Option(help="Write the last table as an SVG picture.")] = None,
 ) -> None:
     """Run a server, five devices and a controller, and call a command on each device."""
-    if picture is not None and not picture.parent.is_dir():
-        raise ConfigError(f"picture {picture}: there is no folder {picture.parent}")
+    if picture is not None:
+        check_picture(picture)
     asyncio.run(_demo(_stage(server), seconds, metrics_port, picture))
 
 
@@ -66,13 +75,16 @@ async def _demo(stage: "Stage", seconds: float | None, metrics_port: int, pictur
             finally:
                 shown.cancel()
                 await asyncio.gather(shown, return_exceptions=True)
-            last = _table(stage, play)
+            last, drawn = _table(stage, play, utf=speaks_utf(console.encoding)), _table(stage, play, utf=True)
         await play.end()
     if not console.is_terminal:
         console.print(last)
-    if picture is not None:
-        _draw(last, picture)
     _summarise(console, play.story)
+    faults = [*play.story.faults(), *_killed(stage)]
+    if picture is not None:
+        faults += _draw(drawn, picture, failed=bool(faults))
+    if faults:
+        raise IotxmppError("the demo failed: " + "; ".join(faults))
 
 
 async def _show(console: "Console", stage: "Stage", play: "Play") -> None:
@@ -81,27 +93,65 @@ async def _show(console: "Console", stage: "Stage", play: "Play") -> None:
 
     if not console.is_terminal:
         return
+    utf = speaks_utf(console.encoding)
     with Live(console=console, auto_refresh=False) as live:
         try:
             while True:
-                live.update(_table(stage, play), refresh=True)
+                live.update(_table(stage, play, utf=utf), refresh=True)
                 await asyncio.sleep(_REFRESH)
         finally:
-            live.update(_table(stage, play), refresh=True)
+            live.update(_table(stage, play, utf=utf), refresh=True)
 
 
-def _draw(table: "RenderableType", picture: Path) -> None:
+def check_picture(picture: Path) -> None:
+    """Finds out before the demo whether its picture can be written, and leaves the file as it is.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if not picture.parent.is_dir():
+        raise ConfigError(f"picture {picture}: there is no folder {picture.parent}")
+    existed = picture.exists()
+    try:
+        # Without O_NONBLOCK, a pipe that nobody reads would be waited for.
+        os.close(os.open(picture, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666))
+        if not existed:
+            picture.unlink()
+    except OSError as error:
+        raise _picture_error(picture, error) from error
+
+
+def _picture_error(picture: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"picture {picture}: cannot be written: {error.strerror}")
+
+
+def _draw(table: "RenderableType", picture: Path, *, failed: bool) -> list[str]:
+    """Draws the picture; that it cannot be written is one more fault of a demo that failed anyway."""
+    try:
+        picture.write_text(picture_of(table), encoding="utf-8")
+    except OSError as error:
+        if failed:
+            return [str(_picture_error(picture, error))]
+        raise _picture_error(picture, error) from error
+    return []
+
+
+def picture_of(table: "RenderableType") -> str:
+    """The table as SVG, which names no other host's fonts."""
     from rich.console import Console
 
     console = Console(record=True, file=StringIO(), width=_PICTURE_WIDTH)
     console.print(table)
-    try:
-        console.save_svg(str(picture), title="iotxmpp demo")
-    except OSError as error:
-        raise ConfigError(f"picture {picture}: {error.strerror}") from error
+    return _FONT.sub("", console.export_svg(title="iotxmpp demo"))
 
 
-def _table(stage: "Stage", play: "Play") -> "RenderableType":
+def _killed(stage: "Stage") -> list[str]:
+    from iotxmpp.demo.stage import STOPS_WITHIN
+
+    return [f"{name}: did not end within {STOPS_WITHIN:g} s, and was killed" for name in stage.stubborn]
+
+
+def _table(stage: "Stage", play: "Play", *, utf: bool) -> "RenderableType":
     from iotxmpp.cli.table import fleet_table
 
     metrics = play.controller.metrics_url
@@ -109,21 +159,21 @@ def _table(stage: "Stage", play: "Play") -> "RenderableType":
         play.controller.devices,
         title=f"iotxmpp demo: {stage.where}",
         caption=f"metrics for Prometheus: {metrics}" if metrics else "",
-        last=lambda name: _command(play.story, name),
+        last=lambda name: _command(play.story, name, utf=utf),
     )
 
 
-def _command(story: "Story", name: str) -> str:
+def _command(story: "Story", name: str, *, utf: bool) -> str:
     device = story.devices.get(name)
     if device is None:
         return ""
     if device.failure:
         return f"{device.role.call}\nfailed: {device.failure}"
-    return f"{device.role.call}\n→ {device.answer if device.answer is not None else '…'}"
+    arrow, dots = ("→", "…") if utf else ("->", "...")
+    return f"{device.role.call}\n{arrow} {dots if device.answer is None else device.answer}"
 
 
 def _summarise(console: "Console", story: "Story") -> None:
-    faults = story.faults()
     seen = sum(device.readings > 0 for device in story.devices.values())
     answered = sum(device.answer is not None for device in story.devices.values())
     console.print(
@@ -131,5 +181,3 @@ def _summarise(console: "Console", story: "Story") -> None:
         f"{sum(device.readings for device in story.devices.values())} readings, {story.rejected} rejected, "
         f"{answered} of {len(story.devices)} commands answered"
     )
-    if faults:
-        raise IotxmppError("the demo failed: " + "; ".join(faults))

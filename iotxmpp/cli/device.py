@@ -8,24 +8,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iotxmpp.account import Account
 from iotxmpp.addresses import bare_jid, device_id, domain
 from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
 from iotxmpp.cli.output import print_json, print_table
-from iotxmpp.errors import ConfigError
+from iotxmpp.errors import ConfigError, ForbiddenError, NotAllowedError
 
 if TYPE_CHECKING:
-    from iotxmpp.account import Account
     from iotxmpp.xmpp import XmppProvisioner
 
 app = typer.Typer(help="Add, list and remove devices, as the server's administrator.", no_args_is_help=True)
 
 
 @asynccontextmanager
-async def _administration(admin: "Account") -> AsyncIterator["XmppProvisioner"]:
+async def _administration(admin: Account) -> AsyncIterator["XmppProvisioner"]:
     from iotxmpp.xmpp import XmppLink, XmppProvisioner
 
     async with XmppLink(admin) as link:
-        yield XmppProvisioner(link)
+        provisioner = XmppProvisioner(link)
+        try:
+            await provisioner.check_administrator()
+        except ForbiddenError as error:
+            raise NotAllowedError(
+                f"{admin.jid} is no administrator of {domain(admin.jid)}: "
+                "give the administrator's account file with --account"
+            ) from error
+        yield provisioner
 
 
 @app.command("add")
@@ -42,7 +50,10 @@ def add(
         Path | None, typer.Option("--output", "-o", help="Write the account file here (0600), not to stdout.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite the file; the password is renewed.")
+        bool,
+        typer.Option(
+            "--force", help="Renew the password and controllers of an existing device; overwrite the file."
+        ),
     ] = False,
 ) -> None:
     """Create a device's account and nodes, and print or write its account file."""
@@ -51,18 +62,19 @@ def add(
     name = device_id(device)
     admin = chosen_account(account, "admin")
     controllers = tuple(bare_jid(jid) for jid in controller or [f"controller@{domain(admin.jid)}"])
-    if output is not None and output.exists() and not force:
-        raise ConfigError(f"{output} exists; use --force to renew the device's password and overwrite it")
+    if output is not None:
+        Account.check_place(output)
+        if output.exists() and not force:
+            raise ConfigError(f"{output} exists; use --force to renew the device's password and overwrite it")
 
-    async def create() -> "Account":
+    async def create() -> Account:
         async with _administration(admin) as provisioner:
-            return await add_device(provisioner, admin, name, controllers=controllers)
+            return await add_device(provisioner, admin, name, controllers=controllers, renew=force)
 
     created = asyncio.run(create())
     if output is None:
         typer.echo(created.toml(), nl=False)
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
     created.save(output)
     typer.echo(f"{created.jid} added; its account file is {output}", err=True)
 

@@ -1,5 +1,6 @@
 """Options that several commands share, and which account they act for."""
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,17 @@ AccountOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def checked_seconds(seconds: float | None) -> float | None:
+    """A time to end after, if any; for typer's `callback`.
+
+    Raises:
+        typer.BadParameter: It is not positive and finite.
+    """
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise typer.BadParameter(f"{seconds:g} is not a positive, finite number of seconds")
+    return seconds
 
 
 def server_directory() -> Path:

@@ -1,7 +1,10 @@
 """How data is printed: a table for people, JSON for scripts."""
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -12,8 +15,27 @@ from iotxmpp.units import shown_unit
 
 def print_json(data: object) -> None:
     """One JSON document on one line, at once, so that a pipe sees it."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, default=str)
+    plain = sys.stdout is None or not speaks_utf(sys.stdout.encoding)
+    text = json.dumps(data, ensure_ascii=plain, allow_nan=False, default=str)
     typer.echo("".join(map(_escaped, text)) if not text.isprintable() else text)
+
+
+def speaks_utf(encoding: str | None) -> bool:
+    """Whether every letter can be written in that encoding."""
+    return (encoding or "").lower().startswith("utf")
+
+
+def replace_unspeakable_letters() -> None:
+    """From now on, a letter that standard output cannot write becomes a question mark, and no error."""
+    if isinstance(sys.stdout, TextIOWrapper) and not speaks_utf(sys.stdout.encoding):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def discard_output() -> None:
+    """From now on, nothing reaches standard output, also not what waits in its buffer."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def plain_text(text: str) -> str:

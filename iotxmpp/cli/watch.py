@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from iotxmpp.account import Account
-from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
-from iotxmpp.cli.output import print_json, show_value
+from iotxmpp.cli.options import AccountOption, JsonOption, checked_seconds, chosen_account
+from iotxmpp.cli.output import discard_output, print_json, show_value
 from iotxmpp.link import Presence
 from iotxmpp.liveness import Change
 from iotxmpp.readings import Reading
@@ -19,13 +19,17 @@ from iotxmpp.readings import Reading
 def watch(
     devices: Annotated[list[str] | None, typer.Argument(help="Only these devices' ids.")] = None,
     account: AccountOption = None,
-    seconds: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="End after so many seconds.", callback=checked_seconds)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print each reading, each change of state and of presence as it comes, a line each."""
-    asyncio.run(
-        _watch(chosen_account(account, "controller"), frozenset(devices or ()), seconds, as_json=as_json)
-    )
+    ours, wanted = chosen_account(account, "controller"), frozenset(devices or ())
+    try:
+        asyncio.run(_watch(ours, wanted, seconds, as_json=as_json))
+    except BrokenPipeError:  # nobody reads any more
+        discard_output()
 
 
 async def _watch(ours: Account, wanted: frozenset[str], seconds: float | None, *, as_json: bool) -> None:
@@ -36,29 +40,29 @@ async def _watch(ours: Account, wanted: frozenset[str], seconds: float | None, *
     closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @contextmanager
-    def readable() -> Iterator[None]:
+    def ending() -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError as error:  # nobody reads any more
+        except OSError as error:  # nobody can read any more
             if not closed.done():
                 closed.set_exception(error)
 
     @controller.on_reading
     async def reading_came(reading: Reading, device: Device) -> None:
         if not wanted or device.id in wanted:
-            with readable():
+            with ending():
                 _print_reading(device.id, reading, as_json=as_json)
 
     @controller.on_presence
     async def presence_came(device: Device, presence: Presence) -> None:
         if not wanted or device.id in wanted:
-            with readable():
+            with ending():
                 _print_presence(device.id, device.state, presence.text, as_json=as_json)
 
     @controller.on_liveness
     async def state_changed(device: Device, change: Change) -> None:
         if not wanted or device.id in wanted:
-            with readable():
+            with ending():
                 _print_change(device.id, change, as_json=as_json)
 
     async with interruptible(), controller:

@@ -24,7 +24,7 @@ try:
     )
 except ImportError as error:
     raise ConfigError(
-        f"the controller needs prometheus_client ({error}); run: pip install iotxmpp[controller]"
+        f"the controller needs prometheus_client ({error}); run: pip install 'iotxmpp[controller]'"
     ) from error
 
 _DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400)

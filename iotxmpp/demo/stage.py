@@ -1,11 +1,11 @@
 """Where the demo plays: a real server with devices in processes, or everything in memory."""
 
+import asyncio
 import os
-import shutil
+import re
+import signal
 import sys
-import tempfile
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from iotxmpp.account import Account
 from iotxmpp.agent.config import load_agent
 from iotxmpp.demo.cast import CAST, Role
+from iotxmpp.demo.folder import demo_folder
 from iotxmpp.link import Link, Provisioner
 from iotxmpp.memory import MemoryServer
 from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
@@ -22,13 +23,12 @@ from iotxmpp.server.child import Child, Start
 from iotxmpp.server.devices import add_device
 from iotxmpp.xmpp import XmppLink, XmppProvisioner
 
+STOPS_WITHIN = 5.0
+"""Seconds that a device has to end when it is asked to; then it is killed."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
-    """A device's process that is over, and its last words."""
+_END_SEEN_WITHIN = 0.5  # a connection's end is seen before the end of its process
 
-    device: str
-    words: str
+_UNREMARKABLE = re.compile(r"[\d-]+ [\d:,]+ (INFO|DEBUG) ")
 
 
 class Stage(Protocol):
@@ -53,8 +53,17 @@ class Stage(Protocol):
         """An open link for the controller; None for one of its own."""
         ...
 
-    def ended(self) -> list[Ended]:
-        """The devices whose processes are over."""
+    @property
+    def stubborn(self) -> list[str]:
+        """Once it has stopped: the devices that did not end when asked, and were killed."""
+        ...
+
+    async def server_ended(self) -> str:
+        """How the server's process ended; empty while it runs."""
+        ...
+
+    async def ended(self) -> dict[str, str]:
+        """The devices whose processes are over: how each ended, and its last words."""
         ...
 
     async def __aenter__(self) -> Self:
@@ -86,6 +95,7 @@ class ServerStage:
         self._folder = Path()
         self._server: ServerProcess | None = None
         self._processes: dict[str, Child] = {}
+        self._stubborn: list[str] = []
 
     @property
     def controller(self) -> Account:
@@ -108,27 +118,40 @@ class ServerStage:
         """The controller connects by itself."""
         return None
 
-    def ended(self) -> list[Ended]:
-        """The devices whose processes are over."""
-        return [
-            Ended(device=name, words=_last_words(self._folder / f"{name}.log"))
+    @property
+    def stubborn(self) -> list[str]:
+        """The devices that had to be killed."""
+        return self._stubborn
+
+    async def server_ended(self) -> str:
+        """How the server's process ended; empty while it runs."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_SEEN_WITHIN):
+                return how_it_ended(await self._running().wait())
+        return ""
+
+    async def ended(self) -> dict[str, str]:
+        """The devices whose processes are over: how each ended, and its last words."""
+        return {
+            name: f"{how_it_ended(await process.wait())}: {last_words(self._folder / f'{name}.log')}"
             for name, process in self._processes.items()
             if process.ended
-        ]
+        }
 
     async def __aenter__(self) -> Self:
         """Starts the server, adds the devices, starts their processes."""
         async with AsyncExitStack() as stack:
-            self._folder = _folder(stack, "iotxmpp-demo-")
-            spec = ServerSpec(kind=self._kind, directory=_folder(stack, "iotxmpp-demo-server-"))
+            folder = stack.enter_context(demo_folder())
+            self._folder = _private(folder)
+            spec = ServerSpec(kind=self._kind, directory=folder / "server")
             self._server = server = await stack.enter_async_context(ServerProcess(spec))
+            stack.push_async_callback(self._stop_devices)
             async with XmppLink(server.admin) as link:
                 for role in CAST:
                     file = await _add(
                         role, XmppProvisioner(link), server.admin, server.controller.jid, self._folder
                     )
-                    self._processes[role.device] = process = self._start(role, file)
-                    stack.push_async_callback(_stop, process)
+                    self._processes[role.device] = self._start(role, file)
             self._stack = stack.pop_all()
         return self
 
@@ -136,9 +159,13 @@ class ServerStage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stops the devices, then the server."""
-        for process in self._processes.values():
-            process.terminate()
         await self._stack.aclose()
+
+    async def _stop_devices(self) -> None:
+        """Stops them side by side."""
+        names, processes = list(self._processes), self._processes.values()
+        in_time = await asyncio.gather(*map(stop, processes))
+        self._stubborn = [name for name, ended in zip(names, in_time, strict=True) if not ended]
 
     def _start(self, role: Role, file: Path) -> Child:
         return Child(
@@ -185,14 +212,23 @@ class MemoryStage:
         """An open link to the server in memory."""
         return self._link
 
-    def ended(self) -> list[Ended]:
+    @property
+    def stubborn(self) -> list[str]:
         """Nothing here is a process."""
         return []
+
+    async def server_ended(self) -> str:
+        """Nothing here is a process."""
+        return ""
+
+    async def ended(self) -> dict[str, str]:
+        """Nothing here is a process."""
+        return {}
 
     async def __aenter__(self) -> Self:
         """Adds and starts the devices."""
         async with AsyncExitStack() as stack:
-            self._folder = _folder(stack, "iotxmpp-demo-")
+            self._folder = _private(stack.enter_context(demo_folder()))
             await self._server.create_account(
                 self._controller.jid, self._controller.password.get_secret_value()
             )
@@ -212,17 +248,34 @@ class MemoryStage:
         await self._stack.aclose()
 
 
-def _folder(stack: AsyncExitStack, prefix: str) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def _private(folder: Path) -> Path:
+    """A folder in it that no other user may enter."""
+    private = folder / "files"
+    private.mkdir(mode=0o700)
+    return private
 
 
-async def _stop(process: Child) -> None:
+async def stop(process: Child, *, within: float = STOPS_WITHIN) -> bool:
+    """Asks a process to end, and kills it if it has not in time; says whether it has."""
     process.terminate()
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await process.wait()
+                return True
+    finally:
+        process.kill()
     await process.wait()
+    return False
 
 
-def _last_words(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it said nothing"
+def how_it_ended(code: int) -> str:
+    """An exit code for people, or the signal's name."""
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+
+def last_words(log: Path) -> str:
+    """The last line that a device's process logged as a warning or worse, or printed."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    told = [line for line in lines if line.strip() and not _UNREMARKABLE.match(line)]
+    return told[-1].strip() if told else "it logged no warning"

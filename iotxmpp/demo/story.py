@@ -12,6 +12,8 @@ from iotxmpp.readings import Reading
 
 DISCOVER_EVERY = 1.0
 ONLINE_WITHIN = 60.0
+SILENT_FOR = 10.0
+"""Seconds of silence that are a fault, for a device that reports often."""
 
 
 @dataclass(kw_only=True)
@@ -38,18 +40,18 @@ class Story:
     Attributes:
         devices: By id.
         rejected: How many readings, descriptions and statuses failed validation.
-        ended: Devices whose processes ended before the demo, with their last words.
+        interrupted: What had ended or gone silent before the demo's end, a sentence each.
     """
 
     devices: dict[str, DeviceStory] = field(
         default_factory=lambda: {role.device: DeviceStory(role=role) for role in CAST}
     )
     rejected: int = 0
-    ended: list[str] = field(default_factory=list)
+    interrupted: list[str] = field(default_factory=list)
 
     def faults(self) -> list[str]:
         """What went wrong, a sentence each; empty if all went well."""
-        faults = list(self.ended)
+        faults = list(self.interrupted)
         for name, device in self.devices.items():
             if not device.readings:
                 faults.append(f"{name}: no reading came")
@@ -88,15 +90,36 @@ class Play:
         calls = [asyncio.create_task(self._call(device)) for device in self.story.devices.values()]
         try:
             await _wait(stop, calls, seconds)
+            self.story.interrupted = await self._interrupted()
         finally:
             for call in calls:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
 
     async def end(self) -> None:
-        """Once the controller has ended: which devices ended too early, and what was rejected."""
-        self.story.ended = [f"{each.device}: its process ended: {each.words}" for each in self._stage.ended()]
+        """Once the controller has ended: what was rejected."""
         self.story.rejected = await asyncio.to_thread(_count_rejected, self._store)
+
+    async def _interrupted(self) -> list[str]:
+        """While all should still run: what does not."""
+        server, ended = await self._stage.server_ended(), await self._stage.ended()
+        faults = [f"{name}: its process ended: {how}" for name, how in ended.items()]
+        if server:  # then nobody is online
+            return [f"the server ended: {server}", *faults]
+        left = [role for role in CAST if role.device not in ended]
+        return faults + [fault for role in left if (fault := self._absence(role))]
+
+    def _absence(self, role: Role) -> str:
+        """Why a device does not count as there; empty if it does."""
+        device = self.controller.devices.get(role.device)
+        if device is None or not device.online:
+            return f"{role.device}: not online"
+        silence = device.silence
+        if silence is None:
+            return f"{role.device}: never heard"
+        if silence <= max(SILENT_FOR, 3 * role.every):
+            return ""
+        return f"{role.device}: silent for {silence:.0f} s"
 
     async def _count(self, reading: Reading, device: Device) -> None:
         del reading

@@ -2,7 +2,7 @@
 
 from iotxmpp.account import Account
 from iotxmpp.addresses import NodeAddress, bare_jid
-from iotxmpp.errors import InvalidError
+from iotxmpp.errors import ConflictError, InvalidError
 from iotxmpp.link import Cancel, NodePolicy
 from iotxmpp.memory.hub import Hub
 from iotxmpp.memory.link import MemoryLink
@@ -38,9 +38,16 @@ class MemoryServer:
 
     # The provisioner.
 
-    async def create_account(self, jid: str, password: str) -> None:
-        """Creates an account, or sets its password."""
-        self._hub.passwords[bare_jid(jid)] = password
+    async def create_account(self, jid: str, password: str, *, renew: bool = False) -> None:
+        """Creates an account; one that exists gets the password where it is to be renewed.
+
+        Raises:
+            ConflictError: It exists, and is not to be renewed.
+        """
+        account = bare_jid(jid)
+        if account in self._hub.passwords and not renew:
+            raise ConflictError("conflict", f"the account {account} exists")
+        self._hub.passwords[account] = password
 
     async def delete_account(self, jid: str) -> None:
         """Deletes an account; its links go down and stay down. One that is not there is no error."""

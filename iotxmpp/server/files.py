@@ -53,9 +53,11 @@ def prepare(layout: Layout, owner: Owner | None) -> None:
     """
     directory = layout.directory
     try:
+        if owner is not None:
+            _check_reachable(directory, owner)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_ours(layout)
-        if owner is not None:
+        if owner is not None:  # again, with the folders above it that were just made
             _check_reachable(directory, owner)
         _own(directory, owner, stat.S_IXGRP)
         for part in (layout.etc, layout.var):
@@ -87,8 +89,9 @@ def _own(folder: Path, owner: Owner | None, rights: int) -> None:
 
 
 def _check_reachable(directory: Path, owner: Owner) -> None:
+    """Looks at the folders above it that exist."""
     for folder in reversed(directory.resolve().parents):
-        if not _may_pass(folder.stat(), owner):
+        if folder.exists() and not _may_pass(folder.stat(), owner):
             raise ServerDirectoryError(
                 f"the server runs as the user {owner.name}, who may not pass {folder}; choose a directory "
                 f"elsewhere, such as below /var/lib or /tmp, or run: chmod o+x {folder}"

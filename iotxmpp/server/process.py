@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from iotxmpp.account import Account
+from iotxmpp.errors import ConfigError
 from iotxmpp.server import accounts, ejabberd, files, programs, prosody, settings
 from iotxmpp.server.child import Child, Start
 from iotxmpp.server.errors import ServerDirectoryError, ServerMissingError, ServerStartError
@@ -133,13 +134,14 @@ class ServerProcess:
             ServerDirectoryError: Its directory cannot be used.
             PortTakenError: Something else listens on its port.
             ServerStartError: It failed for another reason.
-            ConfigError: An account file in the directory is broken.
+            ConfigError: An account file in the directory is broken, or the extra `server` is not installed.
         """
         if self.running:
             raise ServerStartError(f"{self._spec.kind} in {self._layout.directory} is running already")
         found = programs.find(self._spec.kind)
         if found is None:
             raise ServerMissingError(programs.install_hint(self._spec.kind))
+        _check_extra()
         owner = files.server_owner(self._spec.kind)
         files.prepare(self._layout, owner)
         with ExitStack() as held:
@@ -256,13 +258,16 @@ def _environment(layout: Layout) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH") or os.defpath, "HOME": str(layout.var), "LANG": "C.UTF-8"}
 
 
-def _ensure_certificate(layout: Layout, domain: str, owner: Owner | None) -> None:
+def _check_extra() -> None:
     try:
-        from iotxmpp.server.certificate import Certificates, renewed  # noqa: PLC0415  # an extra's dependency
+        import iotxmpp.server.certificate  # noqa: F401, PLC0415  # an extra's dependency
     except ModuleNotFoundError as error:
-        raise ServerMissingError(
-            f"{error.name} is not installed; run: pip install 'iotxmpp[server]'"
-        ) from error
+        raise ConfigError(f"{error.name} is not installed; run: pip install 'iotxmpp[server]'") from error
+
+
+def _ensure_certificate(layout: Layout, domain: str, owner: Owner | None) -> None:
+    from iotxmpp.server.certificate import Certificates, renewed  # noqa: PLC0415  # an extra's dependency
+
     paths = (layout.ca, layout.ca_key, layout.certificate, layout.key)
     try:
         texts = [path.read_bytes() for path in paths if path.exists()]

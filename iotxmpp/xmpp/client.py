@@ -85,6 +85,15 @@ class StrictClient(ClientXMPP):
         self.refusal = self.refusal or error
         self.abort()
 
+    async def flush(self, within: float) -> None:
+        """Waits until all that was sent is on the wire.
+
+        A stanza that slixmpp's filters are at is in its queue no more; closing would overtake it.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self.waiting_queue.join()
+
     async def hang_up(self) -> None:
         """Ends the connection, or the attempt at one, and waits until nothing of it runs on."""
         attempt = self._current_connection_attempt

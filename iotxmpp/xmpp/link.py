@@ -128,6 +128,7 @@ class XmppLink:
         self._set_state(LinkState(up=False, reason="closed"))
         if self._client is not None and was_up:
             self._presences.leave()
+            await self._client.flush(_CLOSE_TIMEOUT)
             await self._client.disconnect(wait=_CLOSE_TIMEOUT)
         await self._discard()
 
@@ -274,6 +275,7 @@ class XmppLink:
                 await asyncio.sleep(delay)
                 try:
                     await self._connect()
+                    log.warning("%s: link up again", self._account.jid)  # as loud as its loss
                 except ConnectError as error:
                     log.warning("%s: %s", self._account.jid, error)
                     self._set_state(LinkState(up=False, reason=str(error)))

@@ -25,15 +25,27 @@ class XmppProvisioner:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def create_account(self, jid: str, password: str) -> None:
-        """XEP-0133 section 4.1; an account that exists gets the password (section 4.3 of some servers)."""
+    async def check_administrator(self) -> None:
+        """Starts XEP-0133's `add-user` and cancels it, to learn whether the link's account may.
+
+        Raises:
+            ForbiddenError: It is no administrator's.
+        """
+        server = domain(self._link.jid)
+        stage = await self._start(server, "add-user")
+        await self._link.call(server, _command("add-user", "cancel", sessionid=stage.get("sessionid", "")))
+
+    async def create_account(self, jid: str, password: str, *, renew: bool = False) -> None:
+        """XEP-0133 section 4.1; an account to be renewed gets the password by `change-user-password`."""
         jid = bare_jid(jid)
         values = {"accountjid": jid, "password": password, "password-verify": password}
         try:
             await self._administer(jid, "add-user", values)
         except StanzaError as error:
-            if not isinstance(error, ConflictError) and "exist" not in error.text.lower():
+            if not _says_that_it_exists(error):
                 raise
+            if not renew:
+                raise ConflictError("conflict", f"the account {jid} exists") from error
             await self._administer(jid, "change-user-password", {"accountjid": jid, "password": password})
 
     async def delete_account(self, jid: str) -> None:
@@ -136,14 +148,9 @@ class XmppProvisioner:
 
     async def _administer(self, jid: str, command: str, values: Mapping[str, str | list[str]]) -> None:
         """Runs one of XEP-0133's commands: start it, fill in its form."""
-        name = f"{ADMIN}#{command}"
         server = domain(jid)
-        start = Element(f"{{{COMMANDS}}}command", {"node": name, "action": "execute"})
-        stage = await self._link.call(server, start)
-        if stage is None or stage.get("status") != "executing":
-            raise IotxmppError(f"{server} does not offer {command} as XEP-0133 has it")
-        session = {"sessionid": stage.get("sessionid", "")}
-        finish = Element(f"{{{COMMANDS}}}command", {"node": name, "action": "complete", **session})
+        stage = await self._start(server, command)
+        finish = _command(command, "complete", sessionid=stage.get("sessionid", ""))
         finish.append(submit(ADMIN, values))
         done = await self._link.call(server, finish)
         note = done.find(f"{{{COMMANDS}}}note") if done is not None else None
@@ -155,6 +162,22 @@ class XmppProvisioner:
                 if condition == "item-not-found"
                 else StanzaError(condition, text)
             )
+
+    async def _start(self, server: str, command: str) -> Element:
+        """The first stage of one of XEP-0133's commands."""
+        stage = await self._link.call(server, _command(command, "execute"))
+        if stage is None or stage.get("status") != "executing":
+            raise IotxmppError(f"{server} does not offer {command} as XEP-0133 has it")
+        return stage
+
+
+def _command(command: str, action: str, **more: str) -> Element:
+    return Element(f"{{{COMMANDS}}}command", {"node": f"{ADMIN}#{command}", "action": action, **more})
+
+
+def _says_that_it_exists(error: StanzaError) -> bool:
+    """By `conflict` from ejabberd, by the words of a note from Prosody."""
+    return isinstance(error, ConflictError) or "already exists" in error.text.lower()
 
 
 def _owner(action: str, node: NodeAddress) -> tuple[Element, Element]:

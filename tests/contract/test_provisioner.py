@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from iotxmpp.account import Account
 from iotxmpp.addresses import bare_jid
-from iotxmpp.errors import CredentialsError, ForbiddenError
+from iotxmpp.errors import ConflictError, CredentialsError, ForbiddenError
 from iotxmpp.link import Item, Presence
 from tests.contract.world import NO_SUCH_NODE, ON_ONE_LOOP, Collected, World, payload, policy, text_of
 
@@ -17,16 +17,27 @@ def with_password(account: Account, password: str) -> Account:
     return account.model_copy(update={"password": SecretStr(password)})
 
 
-async def test_creating_an_account_again_keeps_it(world: World) -> None:
+async def test_creating_an_account_again_is_refused_and_changes_nothing(world: World) -> None:
     account = await world.backend.account("device")
-    await world.backend.provisioner.create_account(account.jid, account.password.get_secret_value())
+    with pytest.raises(ConflictError, match=f"the account {account.jid} exists"):
+        await world.backend.provisioner.create_account(account.jid, "another-5e77")
     async with world.backend.link(account) as link:
         assert link.state.up
 
 
-async def test_creating_an_account_again_sets_its_password(world: World) -> None:
+async def test_an_account_that_is_absent_can_be_renewed(world: World) -> None:
     account = await world.backend.account("device")
-    await world.backend.provisioner.create_account(account.jid, "another-5e77")
+    await world.backend.provisioner.delete_account(account.jid)
+    await world.backend.provisioner.create_account(
+        account.jid, account.password.get_secret_value(), renew=True
+    )
+    async with world.backend.link(account) as link:
+        assert link.state.up
+
+
+async def test_renewing_an_account_sets_its_password(world: World) -> None:
+    account = await world.backend.account("device")
+    await world.backend.provisioner.create_account(account.jid, "another-5e77", renew=True)
     with pytest.raises(CredentialsError):
         await world.backend.link(account).__aenter__()
     async with world.backend.link(with_password(account, "another-5e77")) as link:

@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from iotxmpp.demo.cast import CAST
+from iotxmpp.demo.folder import sweep
 from iotxmpp.server.settings import free_port
 from tests.live.site import processes_about, until
 from tests.live.terminal import Ended, Started, Terminal
@@ -136,22 +137,25 @@ def _read(terminal: int) -> Iterator[bytes]:
 
 @asynccontextmanager
 async def playing(terminal: Terminal, server: str = "prosody") -> AsyncIterator[Started]:
-    """A demo whose commands have all been answered."""
+    """A demo whose devices have all been heard, and whose commands have all been answered."""
     port = free_port()
     async with terminal.started("demo", "--server", server, "--metrics-port", port) as demo:
-        answered = partial(_answered, port)
-        await until(lambda: answered() == len(CAST), "an answer to every command", seconds=STARTS_WITHIN)
+        await until(partial(_is_told, port), "readings and answers of every device", seconds=STARTS_WITHIN)
         yield demo
 
 
-def _answered(port: int) -> int:
+def _is_told(port: int) -> bool:
+    """Whether a reading of every device has come, and an answer to every command."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+            metrics = answer.read().decode()
     except OSError:  # not there yet
-        return 0
-    pattern = re.compile(r'iotxmpp_command_seconds_count\{command="[^"]+",outcome="ok"\} (\d+)')
-    return sum(int(found[1]) for line in lines if (found := pattern.match(line)))
+        return False
+    heard = re.findall(r'^iotxmpp_readings_total\{device="([^"]+)"\} [1-9]', metrics, re.MULTILINE)
+    answers = re.findall(
+        r'^iotxmpp_command_seconds_count\{command="[^"]+",outcome="ok"\} (\d+)', metrics, re.MULTILINE
+    )
+    return len(heard) == len(CAST) == sum(map(int, answers))
 
 
 async def test_ctrl_c_ends_the_demo(terminal: Terminal) -> None:
@@ -169,9 +173,61 @@ async def test_a_device_that_dies_fails_the_demo(terminal: Terminal) -> None:
         ended = await demo.end(signal.SIGTERM)
     assert ended.code == 1
     assert SUMMARY.search(ended.out) is not None
-    assert ended.err.startswith("iotxmpp: the demo failed: greenhouse: its process ended: ")
-    for role in CAST:
-        assert f"{role.device}: its process ended" not in ended.err or role.device == "greenhouse"
+    assert ended.err == (
+        "iotxmpp: the demo failed: greenhouse: its process ended: SIGKILL: it logged no warning\n"
+    )
+    assert terminal.left_behind == []
+
+
+async def test_a_device_that_hangs_is_killed_and_fails_the_demo(terminal: Terminal) -> None:
+    async with playing(terminal) as demo:
+        os.kill(process_of(terminal, "greenhouse"), signal.SIGSTOP)
+        ended = await demo.end(signal.SIGTERM)
+    assert ended.code == 1
+    assert SUMMARY.search(ended.out) is not None
+    assert ended.err == ("iotxmpp: the demo failed: greenhouse: did not end within 5 s, and was killed\n")
+    assert terminal.left_behind == []
+
+
+@pytest.mark.parametrize("kind", ["prosody", "ejabberd"])
+async def test_a_server_that_dies_fails_the_demo(terminal: Terminal, kind: str) -> None:
+    async with playing(terminal, kind) as demo:
+        for pid in server_processes(terminal, demo):
+            with suppress(ProcessLookupError):  # ended with the one before
+                os.kill(pid, signal.SIGKILL)
+        await until(lambda: not server_processes(terminal, demo), "its end")
+        ended = await demo.end(signal.SIGTERM)
+    assert ended.code == 1
+    assert SUMMARY.search(ended.out) is not None
+    logged, _, said = ended.err.rpartition("iotxmpp: the demo failed: ")
+    assert said == "the server ended: SIGKILL\n"
+    assert all(" WARNING " in line for line in logged.splitlines())
+    assert terminal.left_behind == []
+
+
+async def test_the_demo_on_a_console_that_is_narrow_and_knows_ascii_only(terminal: Terminal) -> None:
+    poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    narrow, plain = await asyncio.gather(
+        terminal.run("demo", "--server", "memory", "--seconds", "3", COLUMNS="30"),
+        terminal.run("demo", "--server", "memory", "--seconds", "3", **poor),
+    )
+    assert (narrow.code, narrow.err) == (0, "")
+    assert (plain.code, plain.err) == (0, "")
+    assert plain.out.isascii()
+    assert plain.out.count("-> {") == len(CAST)
+
+
+async def test_a_demo_without_room_for_its_output_ends_with_one_line(terminal: Terminal) -> None:
+    with Path("/dev/full").open("wb") as full:  # noqa: ASYNC230  # a device, opened at once
+        demo = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "iotxmpp", "demo", "--server", "memory", "--seconds", "3"),
+            env=terminal.environment,
+            cwd=terminal.home,
+            stdout=full,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, err = await demo.communicate()
+    assert (demo.returncode, err) == (1, b"iotxmpp: standard output: No space left on device\n")
     assert terminal.left_behind == []
 
 
@@ -190,6 +246,9 @@ async def test_a_demo_that_is_killed_takes_its_processes_along(terminal: Termina
         assert len(processes_about(str(terminal.home))) == 1 + 1 + len(CAST)
         demo.process.kill()
         await until(lambda: not processes_about(str(terminal.home)), "the end of all")
+    assert terminal.left_behind != []
+    sweep(terminal.home / "tmp")  # as the next demo does
+    assert terminal.left_behind == []
 
 
 async def test_a_picture_without_a_folder_is_refused_at_once(terminal: Terminal) -> None:
@@ -202,6 +261,12 @@ def processes_of(terminal: Terminal, device: str) -> list[int]:
     """The processes of a device's agent."""
     found = processes_about(str(terminal.home)).items()
     return [pid for pid, command in found if command.rstrip().endswith(f"/{device}.toml")]
+
+
+def server_processes(terminal: Terminal, demo: Started) -> list[int]:
+    """The processes of its server."""
+    found = processes_about(str(terminal.home)).items()
+    return [pid for pid, command in found if pid != demo.process.pid and " agent run " not in command]
 
 
 def process_of(terminal: Terminal, device: str) -> int:

@@ -76,12 +76,14 @@ class Village:
         self._folder = folder
 
     async def build(self) -> None:
-        await self._provisioner.create_account(HOUSE, self.house.password.get_secret_value())
+        await self._provisioner.create_account(HOUSE, self.house.password.get_secret_value(), renew=True)
         self.house.save(self._folder / "house.toml")
 
     async def device(self, name: str) -> Account:
         """Adds a device, as `iotxmpp device add` does."""
-        account = await add_device(self._provisioner, self._admin, device_id(name), controllers=(HOUSE,))
+        account = await add_device(
+            self._provisioner, self._admin, device_id(name), controllers=(HOUSE,), renew=True
+        )
         account.save(self._folder / f"{name}.toml")
         return account
 

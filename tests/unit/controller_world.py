@@ -107,8 +107,8 @@ class World:
     ) -> None:
         nodes = DeviceNodes(service=self.server.service, device=device_id(name))
         jid = publisher or f"{name}@localhost"
-        await self.server.create_account(f"{name}@localhost", "secret")
-        await self.server.create_account(jid, "secret")
+        await self.server.create_account(f"{name}@localhost", "secret", renew=True)
+        await self.server.create_account(jid, "secret", renew=True)
         await self.server.create_node(nodes.about, NodePolicy(publisher=jid, readers=readers, keep=1))
         await self.server.create_node(nodes.readings, NodePolicy(publisher=jid, readers=readers, keep=0))
 
@@ -126,7 +126,7 @@ class World:
             yield played
 
     async def controller(self, **options: Any) -> Controller:  # noqa: ANN401  # the controller's own
-        await self.server.create_account(HOUSE, "secret")
+        await self.server.create_account(HOUSE, "secret", renew=True)
         options = {"store": "sqlite://", "discover_every": 0.05, **options}
         link = await self._links.enter_async_context(self.server.link(account(HOUSE)))
         return Controller(account(HOUSE), link=link, **options)

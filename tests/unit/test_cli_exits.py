@@ -1,12 +1,14 @@
 """Exit codes: each error's own, and how the program ends with it."""
 
+import errno
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from iotxmpp import errors
-from iotxmpp.cli import entry
+from iotxmpp.cli import entry, watch
 from iotxmpp.cli.exits import Exit, exit_code
 
 CODES: dict[str, Exit] = {
@@ -112,3 +114,58 @@ def test_an_agent_runs_without_loading_the_command_line(
     assert ended.value.code == Exit.USAGE
     assert f"iotxmpp: agent file {tmp_path / 'agent.toml'}: " in capsys.readouterr().err
     assert "iotxmpp.cli.app" not in sys.modules
+
+
+def test_output_without_room_ends_the_program_with_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "iotxmpp", "--version"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert ended.returncode == Exit.FAILED
+    assert ended.stderr == b"iotxmpp: standard output: No space left on device\n"
+
+
+def test_what_waits_in_the_buffer_is_written_before_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full:
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    discarded: list[bool] = []
+    monkeypatch.setattr(entry, "_run", lambda _arguments: None)
+    monkeypatch.setattr("iotxmpp.cli.output.discard_output", lambda: discarded.append(True))
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == Exit.FAILED
+    assert discarded == [True]
+    assert capsys.readouterr().err == "iotxmpp: standard output: No space left on device\n"
+
+
+def test_an_error_that_is_not_of_the_output_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_arguments: list[str]) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(entry, "_run", fail)
+    with pytest.raises(TimeoutError):
+        entry.main()
+
+
+def test_watch_ends_well_when_nobody_reads_it_any_more_and_with_an_error_when_nobody_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    errors: list[OSError] = [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.ENOSPC, "full")]
+    discarded: list[bool] = []
+
+    async def fail(*_given: object, **_more: object) -> None:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(watch, "_watch", fail)
+    monkeypatch.setattr(watch, "chosen_account", lambda *_given: None)
+    monkeypatch.setattr(watch, "discard_output", lambda: discarded.append(True))
+    watch.watch()
+    assert discarded == [True]
+    with pytest.raises(OSError, match="full"):
+        watch.watch()
+    assert discarded == [True]

@@ -1,13 +1,16 @@
-"""Which account a command acts for."""
+"""Which account a command acts for, and for how long."""
 
 from pathlib import Path
 
 import pytest
+import typer
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from iotxmpp.account import ACCOUNT_VARIABLE, Account
 from iotxmpp.cli import options
-from iotxmpp.cli.options import chosen_account, server_directory
+from iotxmpp.cli.app import app
+from iotxmpp.cli.options import checked_seconds, chosen_account, server_directory
 from iotxmpp.errors import ConfigError
 
 
@@ -75,3 +78,21 @@ def test_where_the_local_server_lives(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("os.geteuid", lambda: user)
     assert server_directory() == Path(expected)
+
+
+@pytest.mark.parametrize("seconds", [None, 0.001, 7.0, 1e9])
+def test_a_time_that_can_pass_is_taken(seconds: float | None) -> None:
+    assert checked_seconds(seconds) == seconds
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_time_that_cannot_pass_is_refused(seconds: float) -> None:
+    with pytest.raises(typer.BadParameter, match=f"{seconds:g} is not a positive"):
+        checked_seconds(seconds)
+
+
+@pytest.mark.parametrize("command", ["watch", "demo"])
+def test_every_command_with_an_end_checks_it(command: str) -> None:
+    ended = CliRunner().invoke(app, [command, "--seconds", "inf"])
+    assert ended.exit_code == 2
+    assert "inf is not a positive" in " ".join(ended.output.split())

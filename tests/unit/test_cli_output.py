@@ -1,10 +1,12 @@
 """How data is shown: to people, and to scripts."""
 
 import json
+import sys
+from io import BytesIO, TextIOWrapper
 
 import pytest
 
-from iotxmpp.cli.output import print_json, print_table, show_age, show_value
+from iotxmpp.cli.output import print_json, print_table, replace_unspeakable_letters, show_age, show_value
 from iotxmpp.readings import Value
 
 
@@ -64,3 +66,16 @@ def test_a_table_takes_text_as_text(
     out = capsys.readouterr().out
     assert "[red]attic[/red]" in out
     assert "missing" in out
+
+
+def test_output_without_our_letters_gets_json_as_it_was_and_marks_for_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, encoding="ascii", errors="surrogateescape"))
+    replace_unspeakable_letters()
+    print_json({"unit": "°C"})
+    print("21.5 °C", flush=True)  # noqa: T201  # what it does is the question
+    lines = written.getvalue().decode("ascii").splitlines()
+    assert json.loads(lines[0]) == {"unit": "°C"}
+    assert lines[1] == "21.5 ?C"

@@ -385,7 +385,7 @@ async def test_outside_of_its_run_it_says_so(world: World) -> None:
 
 
 async def test_a_wrong_password_leaves_nothing_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    await world.server.create_account(HOUSE, "other")
+    await world.server.create_account(HOUSE, "other", renew=True)
     monkeypatch.setattr("iotxmpp.controller.controller._open_link", world.server.link)
     controller = Controller(HOUSE, password="wrong", store="sqlite://", metrics_port=0)
     with pytest.raises(CredentialsError):

@@ -212,7 +212,7 @@ async def test_a_closed_link_does_not_come_back(server: MemoryServer) -> None:
 
 
 async def test_a_new_password_keeps_a_dropped_link_down(server: MemoryServer, device: MemoryLink) -> None:
-    await server.create_account(DEVICE.jid, "another")
+    await server.create_account(DEVICE.jid, "another", renew=True)
     server.drop(DEVICE.jid, back_after=None)
     server.restore(DEVICE.jid)
     assert not device.state.up

@@ -47,6 +47,14 @@ def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
+def test_a_directory_that_its_user_could_not_reach_is_not_made(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(ServerDirectoryError, match="stranger, who may not pass"):
+        prepare(Layout(closed / "below" / "server"), Owner(name="stranger", uid=64999, gid=64999))
+    assert list(closed.iterdir()) == []
+
+
 def test_a_file_is_no_directory(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("")

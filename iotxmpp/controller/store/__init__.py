@@ -6,7 +6,7 @@ try:
     import sqlalchemy as _sqlalchemy  # noqa: F401  # only to say what is missing
 except ImportError as error:
     raise ConfigError(
-        f"the controller needs SQLAlchemy ({error}); run: pip install iotxmpp[controller]"
+        f"the controller needs SQLAlchemy ({error}); run: pip install 'iotxmpp[controller]'"
     ) from error
 
 from iotxmpp.controller.store.batch import Arrival, Batch, Event, Record, StateChange, Taken

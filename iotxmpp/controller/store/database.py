@@ -124,7 +124,7 @@ def _postgresql_engine(url: sa.URL, where: str) -> sa.Engine:
             url.update_query_dict({**_POSTGRESQL, **url.query}), pool_pre_ping=True, pool_size=3
         )
     except ImportError as error:
-        raise ConfigError(f"store {where}: {error}; run: pip install iotxmpp[postgres]") from error
+        raise ConfigError(f"store {where}: {error}; run: pip install 'iotxmpp[postgres]'") from error
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
