@@ -69,15 +69,12 @@ class Presences:
             self._unsent = False
 
     async def start_session(self) -> None:
-        """On a new session: say that we are here, then learn whom we follow.
-
-        The answer comes after the presence has taken effect: from now on, items are delivered to us.
-        """
-        self._unsent = True
-        self.say()
+        """On a new session: learn whom we follow, then say that we are here."""
         answer = await self._call("", Element(f"{{{ROSTER}}}query"), kind="get", timeout=REQUEST_TIMEOUT)
         self._followed = set()
         self._learn(answer)
+        self._unsent = True
+        self.say()
 
     def leave(self) -> None:
         """Says unavailable, unless our newest presence has said so in its own words."""
