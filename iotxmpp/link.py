@@ -169,6 +169,8 @@ class Link(Protocol):
 
         Subscribing again is harmless. The subscription outlives the link; cancelling ends only the handler.
         After each new session it is asked for again, so that a server that lost it learns of it.
+        In a new session, items surely come from the first answered request on: before it, our presence may
+        not have taken effect.
         """
         ...
 
