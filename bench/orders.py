@@ -1,4 +1,4 @@
-"""How the bench talks with a device's process: who it is on the first line in, then a line for each reading.
+"""How the bench talks with a process: who it is on the first line in, then a line for each order.
 
 Nothing of iotxmpp is imported here: the raw end of the bench uses it too.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Orders:
-    """The device's side: its standard input and output."""
+    """The process's side: its standard input and output."""
 
     def __init__(self, lines: asyncio.StreamReader) -> None:
         self._lines = lines
@@ -34,7 +34,7 @@ class Orders:
         """Says that the device is online, as this JID."""
         print(jid, flush=True)
 
-    async def __aiter__(self) -> AsyncIterator[None]:
-        """A turn for each reading that is asked for, until the bench ends."""
-        while await self._lines.readline():
-            yield
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Each order, such as a line for a reading that is asked for, until the bench ends."""
+        while line := await self._lines.readline():
+            yield line

@@ -102,7 +102,7 @@ def _latencies(series: Sequence[Series]) -> str:
         for each in series
     ]
     head = ("", "p50", "p90", "p99", "p50 of each repetition", "ratio to the raw IQ", "goal")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _facts(facts: Sequence[Fact]) -> str:
@@ -110,7 +110,7 @@ def _facts(facts: Sequence[Fact]) -> str:
         (fact.name, f"{_rounded(fact)} {fact.unit}", _goal(fact.value, fact.goal, fact.unit))
         for fact in facts
     ]
-    return _table(("", "measured", "goal"), rows)
+    return table(("", "measured", "goal"), rows)
 
 
 def _rounded(fact: Fact) -> str:
@@ -123,7 +123,8 @@ def _goal(value: float, goal: float | None, unit: str) -> str:
     return f"{goal:g} {unit}: {'met' if value <= goal else 'missed'}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown: text, numbers, and text in the last column."""
     numbers = ["---"] + ["---:"] * (len(head) - 2) + ["---"]
     lines = [head, numbers, *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,6 +1,5 @@
 """The profiles that come along: kinds of devices as TOML, one file a kind, and what loads them."""
 
-import difflib
 from importlib import resources
 from os import PathLike
 from pathlib import Path
@@ -27,6 +26,8 @@ def load(name: str) -> Profile:
     """
     known = names()
     if name not in known:
+        import difflib  # noqa: PLC0415  # only whoever made a mistake pays for it
+
         close = difflib.get_close_matches(name, known)
         hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(known)}"
         raise ConfigError(f"profile {name!r}: not among those that come along: {hint}")

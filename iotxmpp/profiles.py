@@ -3,13 +3,12 @@
 A profile describes a kind. The address, the pins and the room of one device are that device's own settings.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from iotxmpp.about import Channel, CommandAbout
 from iotxmpp.errors import ArgumentsError, ConfigError, UnknownCommandError
@@ -20,6 +19,13 @@ _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,62}")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 _SHOWN_FAULTS = 5
+
+
+def _slug(text: str) -> str:
+    # Not by pydantic's `pattern`: that brings another engine for regular expressions, 0.3 MB of an agent.
+    if not _ID.fullmatch(text):
+        raise ValueError(f"{text!r}: use a-z, 0-9 and -, starting with a letter or a digit, at most 63")
+    return text
 
 
 class DriverChoice(BaseModel):
@@ -50,7 +56,7 @@ class Profile(Part):
     """
 
     form: Literal[1] = Field(alias="schema")
-    id: str = Field(pattern=f"^{_ID.pattern}$")
+    id: Annotated[str, AfterValidator(_slug)]
     version: str
     title: str = ""
     description: str = ""
@@ -181,6 +187,8 @@ def _keys(path: tuple[int | str, ...]) -> list[str]:
 
 
 def _guess(name: str, known: Mapping[str, object] | list[str]) -> str:
+    import difflib  # noqa: PLC0415  # only whoever made a mistake pays for it
+
     close = difflib.get_close_matches(name, list(known), n=1)
     return f": did you mean {close[0]}?" if close else f"; known: {_list(known)}"
 

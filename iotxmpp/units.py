@@ -1,6 +1,5 @@
 """SenML's units: RFC 8428 section 12.1, RFC 8798, and what their registry has taken in since."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -271,6 +270,8 @@ def shown_unit(unit: str | None) -> str:
 
 
 def _suggestion(text: str) -> str:
+    import difflib  # noqa: PLC0415  # only whoever made a mistake pays for it
+
     plain = text.strip().translate(_PLAIN)
     lower = plain.lower()
     by_lower = {symbol.lower(): symbol for symbol in UNITS if symbol not in _AMBIGUOUS}

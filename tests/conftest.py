@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.servers", "tests.postgres"]
+
+# A busy machine is no fault; nor is a first run, in which Hypothesis makes its tables of characters.
+settings.register_profile("iotxmpp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("iotxmpp")
 
 
 @pytest.fixture(scope="session", autouse=True)

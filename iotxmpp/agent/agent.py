@@ -178,7 +178,7 @@ class Agent(Declarations):
         Raises:
             ConfigError: The account's password is not to be found.
             ConnectError: The first attempt to connect failed; its subclass says how.
-            StoreError: The outbox's file is of another version, or another program's.
+            StoreError: The outbox's file is another agent's, another program's, or of another version.
         """
         await self._open(wait=False)
         return self
@@ -199,7 +199,7 @@ class Agent(Declarations):
         Raises:
             ConfigError: The account's password is not to be found.
             ConnectError: The first attempt to connect failed for good.
-            StoreError: The outbox's file is of another version, or another program's.
+            StoreError: The outbox's file is another agent's, another program's, or of another version.
         """
         await self._open(wait=wait)
         try:

@@ -125,7 +125,7 @@ class Running:
 
         Raises:
             ConnectError: The link could not be opened.
-            StoreError: The outbox's file is of another version, or another program's.
+            StoreError: The outbox's file is another agent's, another program's, or of another version.
         """
         if not self.plan.controllers:
             _LOGGER.warning(
@@ -244,10 +244,13 @@ class Running:
                 async with asyncio.timeout(DRAIN):
                     await self._publisher.drained()
         if self.keeper.held and self.plan.collector:
-            where = (
-                "they wait on disk" if self.keeper.state == "disk" else "they are lost if they did not arrive"
+            safe = self.keeper.state == "disk"
+            _LOGGER.log(
+                logging.INFO if safe else logging.WARNING,
+                "%d readings are not acknowledged; %s",
+                self.keeper.held,
+                "they wait on disk" if safe else "they are lost if they did not arrive",
             )
-            _LOGGER.warning("%d readings are not acknowledged; %s", self.keeper.held, where)
 
     async def _end(self) -> None:
         for cancel in self._registrations:

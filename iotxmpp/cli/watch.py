@@ -1,6 +1,7 @@
 """`iotxmpp watch`: live readings and presence."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -37,6 +38,7 @@ async def _watch(ours: Account, wanted: frozenset[str], seconds: float | None, *
     from iotxmpp.cli.signals import interruptible
 
     controller = Controller(ours, collects=False)
+    logging.getLogger("iotxmpp.controller.liveness").setLevel(logging.ERROR)  # its changes are printed
     closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @contextmanager

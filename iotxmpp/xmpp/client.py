@@ -16,6 +16,7 @@ from slixmpp.stanza import Iq, Message, Presence
 from iotxmpp.account import Account
 from iotxmpp.errors import ConnectError, HostError, SecurityError
 from iotxmpp.xmpp.guard import StreamGuard, StreamRefusedError
+from iotxmpp.xmpp.lean import let_it_ask_dns
 from iotxmpp.xmpp.sasl import MECHANISMS
 from iotxmpp.xmpp.trust import tls_context, tls_error, tls_ways
 from iotxmpp.xmpp.vetting import STREAM, TLS, objection
@@ -51,6 +52,8 @@ class StrictClient(ClientXMPP):
 
     def __init__(self, account: Account, *, resource: str | None) -> None:
         jid = f"{account.jid}/{resource}" if resource else account.jid
+        if account.host is None:
+            let_it_ask_dns()
         # Given at once: slixmpp would load the system's certificates into another one first.
         super().__init__(jid, account.password.get_secret_value(), ssl_context=tls_context(account))
         self.refusal: ConnectError | None = None

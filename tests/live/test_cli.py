@@ -165,8 +165,8 @@ async def run_watch_and_call(terminal: Terminal, device: Path, house: str) -> No
         terminal.started("watch", "-a", house, "--json") as watch,
     ):
         await watch.says('"presence": "online"')
-        answer = await terminal.good("call", "greenhouse-1", "reset", "-a", house, "--json")
-        assert json.loads(answer) == {"simulated": True}
+        answer = await terminal.run("call", "greenhouse-1", "reset", "-a", house, "--json")
+        assert (answer.code, json.loads(answer.out), answer.err) == (0, {"simulated": True}, "")
         await watch.says('"pressure"')
         watched, ended = await watch.end(signal.SIGINT), await agent.end(signal.SIGTERM)
     assert (watched.code, watched.err) == (0, "")
@@ -174,6 +174,7 @@ async def run_watch_and_call(terminal: Terminal, device: Path, house: str) -> No
     # It tells what happens, and nothing worse.
     assert all(" INFO " in line for line in ended.err.splitlines())
     rows = documents(watched.out)
+    assert "readings are not acknowledged; they wait on disk" in ended.err
     assert {row["device"] for row in rows} == {"greenhouse-1"}
     assert {"device": "greenhouse-1", "presence": "online", "text": "online, 3 sensors"} in rows
     readings = {row["channel"]: row for row in rows if "channel" in row}
@@ -271,19 +272,45 @@ async def test_a_server_that_cannot_be_used(home: Site, terminal: Terminal) -> N
 
 
 async def test_every_command_tells_that_it_cannot_log_in(home: Site, terminal: Terminal) -> None:
-    device = await home.device("greenhouse", home.server.controller)
-    wrong, untrusted = changed(device, password=SecretStr("wrong")), changed(device, ca=None)
+    devices = [await home.device(name, home.server.controller) for name in ("greenhouse", "hall")]
+    wrong, untrusted = changed(devices[0], password=SecretStr("wrong")), changed(devices[1], ca=None)
     files = [saved(wrong, terminal.home, "wrong"), saved(untrusted, terminal.home, "untrusted")]
     agents = [agent_file(terminal.home, file.name, name=f"{file.stem}-agent") for file in files]
     ended = await asyncio.gather(
         *(terminal.run("agent", "run", agent) for agent in agents),
-        *(terminal.run("call", name_of(device), "reset", "-a", file) for file in files),
+        *(terminal.run("call", name_of(devices[0]), "reset", "-a", file) for file in files),
         terminal.run("watch", "-a", files[0]),
         terminal.run("controller", "run", "-a", files[1], "--metrics-port", 0),
     )
     assert [each.code for each in ended] == [4, 5, 4, 5, 4, 5]
     for each in ended:
         assert one_line(each).startswith("iotxmpp: ")
+
+
+async def test_one_agent_at_a_time_uses_an_outbox(terminal: Terminal) -> None:
+    state = str(terminal.home / "state")
+    files = []
+    for name in ("hall", "attic"):
+        saved(changed(ELSEWHERE, jid=f"{name}@localhost"), terminal.home, name)
+        files.append(agent_file(terminal.home, f"{name}.toml", name=f"{name}-agent"))
+    hall, attic = files
+    async with (
+        terminal.started("agent", "run", hall, IOTXMPP_STATE=state) as first,
+        terminal.started("agent", "run", attic, IOTXMPP_STATE=state) as other,
+    ):
+        for agent in (first, other):
+            await agent.says("trying again in", on="err")
+        second = await terminal.run("agent", "run", hall, IOTXMPP_STATE=state)
+        path = Path(state) / "hall@localhost" / "outbox.db"
+        says = f"iotxmpp: outbox {path}: another agent uses it; end that one, or give each its own"
+        assert (second.code, one_line(second)) == (1, says)
+        for agent in (first, other):
+            ended = await agent.end(signal.SIGTERM)
+            assert (ended.code, "in memory" in ended.err) == (0, False)
+    third = terminal.started("agent", "run", hall, IOTXMPP_STATE=state)
+    async with third as agent:
+        await agent.says("trying again in", on="err")
+        assert (await agent.end(signal.SIGTERM)).code == 0
 
 
 async def test_an_agent_waits_for_a_server_that_is_not_there(terminal: Terminal) -> None:
@@ -540,14 +567,36 @@ async def test_watch_shows_the_devices_that_are_asked_for_and_ends_in_time(
             await agent.publish("level", 1.25)
         await everything.says(f"{name_of(other)}  level 1.25 m\n")
         rows = documents((await some.end()).out)
-        assert [(row["device"], row.get("channel"), row.get("value")) for row in rows] == [
-            (name_of(wanted), None, None),
-            (name_of(wanted), "door", True),
-            (name_of(wanted), "level", 1.25),
+        assert {row.pop("device") for row in rows} == {name_of(wanted)}
+        assert [row for row in rows if "presence" in row] == [
+            {"presence": "online", "text": "online, 2 sensors"}
         ]
+        assert [(row["was"], row["state"], row["why"]) for row in rows if "state" in row] == [
+            ("unknown", "online", "presence")
+        ]
+        readings = [row for row in rows if "channel" in row]
+        assert [(row["channel"], row["value"]) for row in readings] == [("door", True), ("level", 1.25)]
+        assert (len(rows), rows[2:]) == (4, readings)
+        assert f"{name_of(other)}  unknown -> online: presence\n" in everything.out
         assert f"{name_of(wanted)}  door on\n" in everything.out
         ended = await everything.end(signal.SIGINT)
         assert (ended.code, ended.err) == (0, "")
+
+
+async def test_watch_tells_a_change_of_state_once(home: Site, terminal: Terminal) -> None:
+    house = await home.account("house")
+    device = saved(await home.device("greenhouse", house), terminal.home, "greenhouse")
+    file = agent_file(terminal.home, device.name)
+    file.write_text(file.read_text().replace("every = 0.1", "every = 60\nheartbeat = 0.5"))
+    async with (
+        terminal.started("agent", "run", file) as agent,
+        terminal.started("watch", "-a", saved(house, terminal.home, "house")) as watch,
+    ):
+        await watch.says("unknown -> online: presence\n")
+        agent.process.send_signal(signal.SIGSTOP)
+        await watch.says("online -> stale: silent for ")
+        ended = await watch.end(signal.SIGINT)
+        assert (ended.code, ended.err, ended.out.count("-> stale")) == (0, "", 1)
 
 
 async def test_watch_ends_when_nobody_reads_it_any_more(home: Site, terminal: Terminal) -> None:

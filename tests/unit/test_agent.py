@@ -153,8 +153,8 @@ async def test_what_is_left_is_sent_at_the_end(house: House) -> None:
     agent.channel("level", type="int")
     async with agent:
         await until(lambda: bool(house.abouts))
-        for level in range(1200):
-            await agent.publish("level", level)
+        await asyncio.gather(*(agent.publish("level", level) for level in range(1200)))
+        assert len(house.readings) < 1200
     await until(lambda: len(house.readings) == 1200)
     assert house.values("level") == list(range(1200))
 
@@ -317,15 +317,24 @@ async def test_heartbeats_keep_the_promise_beside_changes(house: House) -> None:
     assert house.seen_at[2] - house.seen_at[1] < 1.15
 
 
+@pytest.mark.parametrize(
+    ("outbox", "level", "where"),
+    [
+        (None, logging.INFO, "they wait on disk"),
+        ("memory", logging.WARNING, "they are lost if they did not arrive"),
+    ],
+)
 async def test_what_could_not_be_sent_is_said_at_the_end(
-    house: House, caplog: pytest.LogCaptureFixture
+    house: House, caplog: pytest.LogCaptureFixture, outbox: str | None, level: int, where: str
 ) -> None:
-    agent = house.agent()
+    caplog.set_level(logging.INFO, "iotxmpp")
+    agent = house.agent(outbox=outbox)
     agent.channel("level", type="int")
     async with agent:
         house.server.drop("greenhouse@example.org", back_after=None)
         await agent.publish("level", 1)
-    assert "1 readings are not acknowledged; they wait on disk" in caplog.text
+    told = [(each.levelno, each.message) for each in caplog.records if "acknowledged" in each.message]
+    assert told == [(level, f"1 readings are not acknowledged; {where}")]
 
 
 async def test_the_end_is_announced(house: House) -> None:

@@ -1,11 +1,12 @@
 """Cutting packs, and the keeper: numbers, commits together, and goes on without its disk."""
 
 import asyncio
+import errno
 import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,7 @@ from iotxmpp.agent.outbox.keeper import Keeper
 from iotxmpp.agent.outbox.packs import MOST_BYTES, MOST_READINGS, Pack, Timeless, cut
 from iotxmpp.agent.outbox.rows import FIRST, LAST, Epoch, Row, place_of, seq_of
 from iotxmpp.agent.outbox.safe import SafeOutbox
+from iotxmpp.agent.outbox.schema import FileLock
 from iotxmpp.agent.outbox.settings import Limits, OutboxSettings, outbox_settings
 from iotxmpp.agent.outbox.store import DiskOutbox
 from iotxmpp.agent.presence import Problems
@@ -420,16 +422,40 @@ async def test_a_directory_that_cannot_be_made_means_memory(tmp_path: Path) -> N
 
 
 async def test_two_agents_do_not_share_a_file(tmp_path: Path) -> None:
-    problems = Problems()
-    async with (
-        opened(tmp_path / "outbox.db") as first,
-        opened(tmp_path / "outbox.db", epoch="e2", problems=problems) as second,
-    ):
+    path = tmp_path / "outbox.db"
+    async with opened(path) as first:
+        with pytest.raises(StoreError, match=r"outbox\.db: another agent uses it; end that one, or give"):
+            async with opened(path, epoch="e2"):
+                pass
         await first.keep(one())
-        await second.keep(one())
-        assert (first.state, second.state) == ("disk", "memory")
-        assert "another agent uses it" in problems.texts()[0]
-        assert len(await numbers(first)) == 1
+        assert (first.state, await numbers(first)) == ("disk", [1])
+    async with opened(path, epoch="e2") as second:
+        assert (second.state, second.held) == ("disk", 1)
+
+
+def has_taken(path: Path, locks: list[FileLock]) -> bool:
+    """Tries to take the lock of an outbox, as another agent does."""
+    with suppress(BlockingIOError):
+        locks.append(FileLock(path))
+    return bool(locks)
+
+
+async def test_an_agent_whose_file_another_took_meanwhile_goes_on_in_memory(
+    tmp_path: Path, disk: Disk
+) -> None:
+    path, problems = tmp_path / "outbox.db", Problems()
+    async with opened(path, problems=problems) as keeper:
+        await keeper.keep(one())
+        disk.fault = OSError(errno.EIO, "Input/output error")
+        await keeper.keep(one())
+        other: list[FileLock] = []
+        await until(lambda: has_taken(path, other))
+        disk.fault = None
+        await until(lambda: "another agent uses it" in " ".join(problems.texts()))
+        assert keeper.state == "memory"
+        other.pop().release()
+        await until(lambda: keeper.state == "disk" and not problems.texts())
+        assert await numbers(keeper) == [1, 2]
 
 
 async def test_a_file_that_is_none_is_moved_aside_at_the_start(tmp_path: Path) -> None:
@@ -566,6 +592,11 @@ async def test_the_time_of_a_boot_that_never_had_one_cannot_be_told(tmp_path: Pa
 # Settings.
 
 
+def default_files() -> list[Path | None]:
+    accounts = ("g@example.org", "gateway@example.org", "g@example.com")
+    return [outbox_settings(None).file(jid, DeviceId("g")) for jid in accounts]
+
+
 def test_an_outbox_is_a_path_memory_or_whole_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -574,13 +605,18 @@ def test_an_outbox_is_a_path_memory_or_whole_settings(
     assert outbox_settings("here/x.db").file("g@example.org", device) == Path("here/x.db").absolute()
     whole = OutboxSettings(path=tmp_path / "x.db", bytes=10_000)
     assert outbox_settings(whole) is whole
-    monkeypatch.setenv("IOTXMPP_STATE", str(tmp_path))
-    assert outbox_settings(None).file("g@example.org", device) == tmp_path / "outbox.db"
-    assert outbox_settings(None).file("gateway@example.org", device) == tmp_path / "g" / "outbox.db"
-    monkeypatch.delenv("IOTXMPP_STATE")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
-    expected = tmp_path / "xdg" / "iotxmpp" / "g@example.org" / "outbox.db"
-    assert outbox_settings(None).file("g@example.org", device) == expected
+    assert default_files() == [
+        tmp_path / "xdg" / "iotxmpp" / "g@example.org" / "outbox.db",
+        tmp_path / "xdg" / "iotxmpp" / "gateway@example.org" / "g" / "outbox.db",
+        tmp_path / "xdg" / "iotxmpp" / "g@example.com" / "outbox.db",
+    ]
+    monkeypatch.setenv("IOTXMPP_STATE", str(tmp_path))  # which several devices may share
+    assert default_files() == [
+        tmp_path / "g@example.org" / "outbox.db",
+        tmp_path / "gateway@example.org" / "g" / "outbox.db",
+        tmp_path / "g@example.com" / "outbox.db",
+    ]
     with pytest.raises(InvalidError, match="outbox"):
         outbox_settings(5)  # type: ignore[arg-type]
 

@@ -112,9 +112,14 @@ def test_the_file_is_found_by_the_agents_file(outbox: Path, tmp_path: Path) -> N
 def test_the_file_is_found_by_the_account(
     outbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent_file(tmp_path)
-    monkeypatch.setenv("IOTXMPP_STATE", str(tmp_path))
-    assert run_json("list", "--account", str(tmp_path / "account.toml"))["file"] == str(outbox)
+    agent = load_agent(agent_file(tmp_path))
+    monkeypatch.setenv("IOTXMPP_STATE", str(tmp_path / "state"))
+    expected = tmp_path / "state" / "greenhouse@example.org" / "outbox.db"
+    assert agent.outbox_path == expected
+    expected.parent.mkdir(parents=True)
+    outbox.rename(expected)
+    told = run_json("list", "--account", str(tmp_path / "account.toml"))
+    assert (told["file"], len(told["dead"])) == (str(expected), 3)
 
 
 def test_the_agents_file_sets_the_outbox_up(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The live table of a fleet."""
 
+import time
 from io import StringIO
 
 from pydantic import SecretStr
@@ -8,6 +9,7 @@ from rich.console import Console
 from iotxmpp.about import About, Channel
 from iotxmpp.account import Account
 from iotxmpp.addresses import device_id
+from iotxmpp.agent.presence import Why
 from iotxmpp.cli.table import fleet_table
 from iotxmpp.controller import Device
 from iotxmpp.link import Presence
@@ -20,6 +22,7 @@ def device(name: str, **values: Value) -> Device:
     link = MemoryServer().link(Account(jid="house@localhost", password=SecretStr("secret")))
     made = Device(device_id(name), f"{name}@localhost", link=link)
     made.sessions.link_up(resumed=False)
+    made.pulse.link_up(resumed=False)
     made.describe(
         About(device=name, profile="bme280 1.0.0", channels=dict.fromkeys(values, Channel(type="str")))
     )
@@ -44,34 +47,51 @@ def shown(*devices: Device, last: dict[str, str] | None = None) -> dict[str, str
     return rows
 
 
-def seen(name: str, *problems: str, available: bool = True) -> tuple[Presence, DeviceStatus]:
-    status = DeviceStatus(heartbeat=30, uptime=1, version="1", problems=problems)
-    return Presence(sender=f"{name}@localhost/1", available=available), status
+def says(device: Device, *problems: str, why: Why = "heartbeat", sleeping: float | None = None) -> None:
+    """Presence with a status comes from the device, or with `stop` its goodbye."""
+    status = DeviceStatus(heartbeat=30, uptime=1, version="1", why=why, problems=problems, sleeping=sleeping)
+    come(device, Presence(sender=f"{device.jid}/1", available=why != "stop"), status)
+
+
+def come(device: Device, presence: Presence, status: DeviceStatus | None = None) -> None:
+    device.sessions.see(presence, status)
+    device.saw_presence(presence)
 
 
 def test_a_device_with_its_readings() -> None:
     attic = device("attic", temperature=21.5, door=True)
-    attic.sessions.see(*seen("attic"))
+    says(attic)
     row = shown(attic)["attic"]
     assert "bme280" in row
     assert "1.0.0" not in row
-    assert "online" in row
+    assert "│ online │" in " ".join(row.split())
     assert "temperature 21.5" in row
     assert "door on" in row
     assert "0 s" in row
 
 
 def test_the_presence_of_each() -> None:
-    online, offline, unknown, ill = (device(name) for name in ("online1", "gone", "new", "ill"))
-    online.sessions.see(*seen("online1"))
-    offline.sessions.see(*seen("gone", available=False))
-    ill.sessions.see(*seen("ill", "the valve is stuck", "no sensor"))
-    rows = shown(online, offline, unknown, ill)
-    assert list(rows) == ["gone", "ill", "new", "online1"]
-    assert "offline" in rows["gone"]
-    assert "unknown" in rows["new"]
-    assert "online (2 problems)" in rows["ill"]
-    assert "problem" not in rows["online1"]
+    well, gone, new, ill, cut, asleep, silent = (
+        device(name) for name in ("well", "gone", "new", "ill", "cut", "asleep", "silent")
+    )
+    for each in (well, gone, cut, silent):
+        says(each)
+    says(gone, why="stop")
+    says(ill, "the valve is stuck", "no sensor")
+    says(asleep, why="sleep", sleeping=600)
+    come(cut, Presence(sender=f"{cut.jid}/1", available=False))
+    silent.pulse.liveness.tick(time.monotonic() + 40)
+    rows = shown(well, gone, new, ill, cut, asleep, silent)
+    assert {name: row.split("│")[3].strip() for name, row in rows.items()} == {
+        "asleep": "sleeping",
+        "cut": "lost",
+        "gone": "offline",
+        "ill": "online (2 problems)",
+        "new": "unknown",
+        "silent": "stale",
+        "well": "online",
+    }
+    assert list(rows) == sorted(rows)
 
 
 def test_many_channels_are_cut() -> None:

@@ -100,11 +100,37 @@ def test_an_agent_asks_for_little(metadata: Message) -> None:
 
 @pytest.mark.parametrize(
     ("extra", "project"),
-    [("controller", "prometheus-client"), ("controller", "sqlalchemy"), ("server", "cryptography")],
+    [
+        ("controller", "prometheus-client"),
+        ("controller", "sqlalchemy"),
+        ("plot", "plotext"),
+        ("png", "matplotlib"),
+        ("postgres", "psycopg"),
+        ("server", "cryptography"),
+    ],
 )
 def test_an_extra_brings_what_its_room_needs(metadata: Message, extra: str, project: str) -> None:
+    assert project in _brought_by(metadata, extra)
+
+
+def test_all_extras_come_together_but_the_heavy_one(metadata: Message) -> None:
+    names = set(metadata.get_all("Provides-Extra") or [])
+    assert {"all", "png"} <= names
+    others = {project for name in names - {"all", "png"} for project in _brought_by(metadata, name)}
+    assert _brought_by(metadata, "all") == others
+    assert not others & _brought_by(metadata, "png")
+
+
+def test_the_lock_holds_what_every_extra_brings(metadata: Message) -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    locked = {line.partition("==")[0].partition("[")[0] for line in lock.splitlines() if "==" in line}
+    names = metadata.get_all("Provides-Extra") or []
+    assert {project for name in names for project in _brought_by(metadata, name)} <= locked
+
+
+def _brought_by(metadata: Message, extra: str) -> set[str]:
     needs = metadata.get_all("Requires-Dist") or []
-    assert project in {_project(need) for need in needs if f"extra == '{extra}'" in need}
+    return {_project(need) for need in needs if f"extra == '{extra}'" in need}
 
 
 def _project(need: str) -> str:

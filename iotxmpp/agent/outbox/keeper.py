@@ -4,12 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
-from weakref import WeakSet
 
 from iotxmpp import crashpoints
 from iotxmpp.agent.clock import Clock, Moment
-from iotxmpp.agent.outbox.batch import Allowance, Batch
+from iotxmpp.agent.outbox.batch import Batch, Rounds
 from iotxmpp.agent.outbox.protocol import Span
 from iotxmpp.agent.outbox.rows import DeadLetter, Epoch, Loss, Row, Stock, epoch_of, place_of, seq_of, size_of
 from iotxmpp.agent.outbox.safe import SafeOutbox, State
@@ -61,8 +59,7 @@ class Keeper:
         self._due_timer: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
         self._last_write = float("-inf")
-        self._released: WeakSet[asyncio.Task[Any]] = WeakSet()
-        self._singles = Allowance()
+        self._rounds = Rounds()
         self._acked: dict[int, int] = {}
         self._trim_at: float | None = None
         self._look_at = 0.0
@@ -193,11 +190,11 @@ class Keeper:
             OutboxFullError: There is no room, and the policy is to keep what is there.
         """
         task = asyncio.current_task()
-        alone = len(self._released) == 1 and task in self._released
-        single = not urgent and alone and self._singles.spend()
-        done = self.take(values, at, urgent=urgent or single)
+        done = self.take(values, at, urgent=urgent)
         if task is not None:
             self._batch.waiting.add(task)
+            if self._rounds.complete(task, len(self._batch.rows)):
+                self._due.set()
         await asyncio.shield(done)
 
     def acknowledge(self, upto: Mapping[str, int]) -> bool:
@@ -316,7 +313,7 @@ class Keeper:
             crashpoints.at("committed")
             self._committed = max(self._committed, batch.rows[-1].place)
             self._last_write = asyncio.get_running_loop().time()
-            self._released = batch.waiting
+            self._rounds.begin(batch.waiting)
         if not batch.done.done():
             batch.done.set_result(None)
         self.changed.set()

@@ -49,6 +49,7 @@ class Bounds:
         self._connection = connection
         self._limits = limits
         self._last_mark = float("-inf")
+        self._oldest_mark = float("-inf")  # no mark that is kept is older
 
     def make_room(self, held: int, needed: int, rows: Sequence[Row], now: float | None) -> Cut:
         """Drops what is too old, and what stands in the way of new readings.
@@ -114,10 +115,13 @@ class Bounds:
         return dropped
 
     def _expire(self, now: float) -> list[_Candidate]:
-        kept_by_then = self._connection.execute(
-            "SELECT max(place) FROM marks WHERE time < ?", (now - self._limits.age,)
-        ).fetchone()[0]
+        if self._oldest_mark >= now - self._limits.age:
+            return []
+        oldest, kept_by_then = self._connection.execute(
+            "SELECT min(time), max(place) FILTER (WHERE time < ?) FROM marks", (now - self._limits.age,)
+        ).fetchone()
         if kept_by_then is None:
+            self._oldest_mark = now if oldest is None else oldest
             return []
         old = self._candidates(before=kept_by_then)
         if len(old) < _MOST:
@@ -129,6 +133,7 @@ class Bounds:
         if 0 <= now - self._last_mark < self._limits.age / MARK_EVERY:
             return
         self._last_mark = now
+        self._oldest_mark = min(self._oldest_mark, now)
         self._connection.execute("INSERT OR REPLACE INTO marks (place, time) VALUES (?, ?)", (place, now))
 
     def _candidates(

@@ -128,7 +128,8 @@ class SafeOutbox:
             boot: The run of the system that it belongs to.
 
         Raises:
-            StoreError: The file is of another version, or another program's; nothing was changed.
+            StoreError: The file is another agent's, another program's, or of another version; nothing was
+                changed.
         """
         number = SPARE_EPOCHS + secrets.randbelow(SPARE_EPOCHS)
         if self._path is None:
@@ -138,6 +139,7 @@ class SafeOutbox:
             try:
                 number = await self._open_file() or number
             except BaseException:
+                self._memory.close()
                 self._thread.stop()
                 raise
         self.current = Epoch(id=number, name=name, boot=boot)
@@ -268,9 +270,10 @@ class SafeOutbox:
             self._disk = await self._thread.call(DiskOutbox, self._path, self._limits)
         except StoreError:
             raise
-        except BlockingIOError:
-            self._put_off(OSError("another agent uses it; give each its own"))
-            return None
+        except BlockingIOError as error:
+            raise StoreError(
+                f"outbox {self._path}: another agent uses it; end that one, or give each its own"
+            ) from error
         except (sqlite3.Error, OSError) as error:
             if not is_corrupt(error):
                 self._put_off(error)
@@ -367,7 +370,8 @@ class SafeOutbox:
     def _put_off(self, error: Exception) -> None:
         delay = self._backoff.next_delay()
         self._mend_at = time.monotonic() + delay
-        self._problems.report("outbox", f"readings are kept in memory: outbox {self._path}: {error}")
+        text = str(error) if isinstance(error, StoreError) else f"outbox {self._path}: {error}"
+        self._problems.report("outbox", f"readings are kept in memory: {text}")
 
     def _know(self, rows: Sequence[Row], trims: Iterable[Span]) -> None:
         """Follows what places are held of each epoch."""

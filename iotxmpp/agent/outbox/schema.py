@@ -116,7 +116,7 @@ def _check_version(path: Path) -> None:
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA cache_size = -1024")
+    connection.execute("PRAGMA cache_size = -256")  # KiB; readings come and go at the two ends of a table
     connection.execute("PRAGMA temp_store = MEMORY")
     if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
         connection.executescript(f"BEGIN IMMEDIATE;{_TABLES}COMMIT;")

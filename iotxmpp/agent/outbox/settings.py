@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from iotxmpp.addresses import DeviceId, local_part
+from iotxmpp.addresses import DeviceId, bare_jid, local_part
 from iotxmpp.errors import InvalidError
 from iotxmpp.validation import explain
 
@@ -99,13 +99,11 @@ def outbox_settings(given: "OutboxSettings | Path | str | None") -> OutboxSettin
 def state_directory(jid: str, device: DeviceId) -> Path:
     """Where a device's agent keeps what must survive it.
 
-    `$IOTXMPP_STATE`, else `$XDG_STATE_HOME/iotxmpp/<bare jid>`, else `~/.local/state/iotxmpp/<bare jid>`; and
-    in it a directory by the device's id, where that is not the account's name.
+    `<bare jid>` in `$IOTXMPP_STATE`, else in `$XDG_STATE_HOME/iotxmpp`, else in `~/.local/state/iotxmpp`; and
+    in it a directory by the device's id, where that is not the account's name. So devices of one machine
+    share nothing.
     """
     given = os.environ.get(STATE_VARIABLE)
-    if given:
-        directory = Path(given)
-    else:
-        home = os.environ.get("XDG_STATE_HOME")
-        directory = (Path(home) if home else Path.home() / ".local" / "state") / "iotxmpp" / jid
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    directory = (Path(given) if given else Path(home) / "iotxmpp") / bare_jid(jid)
     return (directory if device == local_part(jid) else directory / device).absolute()

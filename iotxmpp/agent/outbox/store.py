@@ -102,8 +102,9 @@ class SqlOutbox:
         now: float | None = None,
     ) -> None:
         """Keeps readings, and makes room for them."""
-        with self._transaction():
-            for first, last in trims:
+        with self._transaction(refresh=False):
+            spans = list(trims)
+            for first, last in spans:
                 self._trim(first, last)
             cut = self._bounds.make_room(self.stock.bytes, sum(size_of(row.value) for row in rows), rows, now)
             self._changed(held=-cut.rows, size=-cut.bytes, dropped=cut.rows)
@@ -113,6 +114,11 @@ class SqlOutbox:
             if places:
                 self._connection.executemany("DELETE FROM dead WHERE place = ?", places)
                 self._count_dead()
+            if spans or cut.rows:
+                self._refresh()
+            elif rows:
+                oldest = self.stock.oldest or rows[0]
+                self.stock = replace(self.stock, oldest=min(oldest, rows[0], key=lambda row: row.place))
 
     def absorb(self, rows: Sequence[Row], losses: Sequence[Loss], letters: Sequence[DeadLetter]) -> None:
         """Keeps what was kept elsewhere."""
@@ -132,7 +138,7 @@ class SqlOutbox:
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM readings WHERE place BETWEEN ? AND ? ORDER BY place LIMIT ?",  # noqa: S608  # fixed text
             (first, last, most),
-        )
+        ).fetchall()
         return [self._row(*row) for row in rows]
 
     def losses(self, after: int, most: int) -> list[Loss]:
@@ -183,11 +189,13 @@ class SqlOutbox:
         self._connection.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, *, refresh: bool = True) -> Iterator[None]:
         before = self.stock
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            if refresh:
+                self._refresh()
             self._connection.execute("COMMIT")
         except BaseException:
             self.stock = before
@@ -195,7 +203,6 @@ class SqlOutbox:
                 self._connection.execute("ROLLBACK")
             self._load_channels()
             raise
-        self._refresh()
 
     def _refresh(self) -> None:
         oldest = self.page(0, LAST, 1)
@@ -209,17 +216,19 @@ class SqlOutbox:
         )
 
     def _insert(self, rows: Sequence[Row]) -> None:
-        held = size = 0
-        for row in rows:
-            # After a commit of unknown fate a reading may be there already.
-            cursor = self._connection.execute(
-                "INSERT OR IGNORE INTO readings (place, channel, time, kind, value) VALUES (?, ?, ?, ?, ?)",
-                self._packed(row),
-            )
-            if cursor.rowcount:
-                held += 1
-                size += size_of(row.value)
-        self._changed(held=held, size=size)
+        if not rows:
+            return
+        # After a commit of unknown fate a reading may be there already. One call for all: between two calls
+        # the loop's thread would take its turn.
+        cursor = self._connection.executemany(
+            "INSERT OR IGNORE INTO readings (place, channel, time, kind, value) VALUES (?, ?, ?, ?, ?)",
+            [self._packed(row) for row in rows],
+        )
+        if cursor.rowcount == len(rows):
+            self._changed(held=len(rows), size=sum(size_of(row.value) for row in rows))
+        else:
+            held, size = count_rows(self._connection)
+            self.stock = replace(self.stock, held=held, bytes=size)
 
     def _trim(self, first: int, last: int) -> None:
         self._remove(first, last)
