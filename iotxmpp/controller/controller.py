@@ -153,6 +153,8 @@ class Controller:
     ) -> Device:
         """Waits until a device is known, and online or offline.
 
+        The description of one that has just come may follow a moment later; it precedes the readings.
+
         Args:
             name: Its id.
             online: What it must be; None for either.
