@@ -169,8 +169,7 @@ class Link(Protocol):
 
         Subscribing again is harmless. The subscription outlives the link; cancelling ends only the handler.
         After each new session it is asked for again, so that a server that lost it learns of it.
-        In a new session, items surely come from the first answered request on: before it, our presence may
-        not have taken effect.
+        Once a session is up, each item published from then on is notified.
         """
         ...
 

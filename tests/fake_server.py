@@ -145,8 +145,13 @@ class Peer:
         await self.say("challenge", scram.first(await self.sasl("auth")))
         await self.say("success", scram.last(await self.sasl("response")))
 
-    async def bind(self, *more: str) -> None:
-        """Binds a resource, and answers the query for the roster."""
+    async def bind(self, *more: str, early: str = "") -> None:
+        """Binds a resource, and answers the query for the roster, and the ping that follows the presence.
+
+        Args:
+            more: Further features to offer.
+            early: What to send before that ping is answered.
+        """
         await self.offer(BIND, *more)
         await self.answer("<bind[^>]*>", f"{BIND[:-2]}><jid>device@{DOMAIN}/fake</jid></bind>")
         if STREAM_MANAGEMENT in more:
@@ -154,12 +159,16 @@ class Peer:
             await self.send("<enabled xmlns='urn:xmpp:sm:3' id='1' resume='true'/>")
         await self.answer("<query xmlns=.jabber:iq:roster.[^>]*>", "<query xmlns='jabber:iq:roster'/>")
         await self.until("<presence")
+        await self.send(early)
+        await self.answer("<ping[^>]*>", "")
 
     async def answer(self, wanted: str, payload: str, *, kind: str = "result") -> None:
         """Answers the next request that holds this."""
         request = await self.until(f"<iq[^>]*>{wanted}")
-        found = re.findall(r"<iq[^>]*\sid=[\"']([^\"']*)", request)
-        await self.send(f"<iq type='{kind}' id='{found[-1]}'>{payload}</iq>")
+        opening = request[request.rindex("<iq") :]
+        number, to = (re.search(rf"^<iq[^>]*\s{name}=[\"']([^\"']*)", opening) for name in ("id", "to"))
+        sender = f" from='{to[1]}'" if to else ""
+        await self.send(f"<iq type='{kind}' id='{number[1] if number else ''}'{sender}>{payload}</iq>")
 
     def close(self) -> None:
         """Ends the connection."""

@@ -187,6 +187,8 @@ class Controller:
     ) -> Device:
         """Waits until a device is known, and online or known not to be.
 
+        The description of one that has just come may follow a moment later; it precedes the readings.
+
         Args:
             name: Its id.
             online: Whether it must be online, or known not to be; None for either.

@@ -23,6 +23,8 @@ class Inbox:
         self._paused = False
         self._queue: asyncio.Queue[Job] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
+        self._released = asyncio.Event()
+        self._released.set()
 
     @property
     def paused(self) -> bool:
@@ -41,23 +43,36 @@ class Inbox:
             self._task = None
         self._queue = asyncio.Queue()
         self._paused = False
+        self._released.set()
 
     def put(self, handler: Callable[[Any], Awaitable[None]], what: Any) -> None:
         """Adds a job; past the bound, the socket is told to wait."""
         self._queue.put_nowait((handler, what))
+        if self._released.is_set():
+            self._wait_if_full()
+
+    def _wait_if_full(self) -> None:
         if not self._paused and self._queue.qsize() >= self._full:
             log.warning("handlers are %d items behind; reading waits for them", self._full)
             self._paused = True
             self._pause()
 
-    def reopened(self) -> None:
-        """A new socket is read from; it must wait as the old one did."""
+    def hold(self) -> None:
+        """A session begins: what arrives waits until it is up, and the socket is read on."""
+        self._released.clear()
+
+    def release(self) -> None:
+        """Hands out again; a new socket must wait as the old one did."""
+        self._released.set()
         if self._paused:
             self._pause()
+        else:
+            self._wait_if_full()
 
     async def _hand_out(self) -> None:
         while True:
             handler, what = await self._queue.get()
+            await self._released.wait()
             try:
                 await handler(what)
             except Exception:

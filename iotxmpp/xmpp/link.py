@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 from xml.etree.ElementTree import Element
@@ -241,17 +242,20 @@ class XmppLink:
         resumed = await Attempt(client, self._account).run()
         try:
             if not resumed:
+                self._inbox.hold()
+                self._services.hold()
                 await self._begin_session(client)
         except (IotxmppError, TimeoutError) as error:
             await client.hang_up()
             raise HostError(f"the session with {client.boundjid.host} did not start: {error}") from error
         if self._down.is_set():
             raise HostError(f"the session with {client.boundjid.host} was cut at once")
-        self._inbox.reopened()
         self._up_since = time.monotonic()
         log.info("%s: link up%s", client.boundjid.full, ", session resumed" if resumed else "")
         self._presences.say()
         self._set_state(LinkState(up=True, resumed=resumed))
+        self._inbox.release()
+        self._services.release()
         if not resumed and self._pubsub.subscribed:
             self._spawn(self._subscribe_again(), "resubscribe")
 
@@ -262,6 +266,12 @@ class XmppLink:
             await disco.add_feature(feature)
         await caps.update_caps(broadcast=False)
         await self._presences.start_session()
+        await self._ping()  # answered once our presence has taken effect: items now find us
+
+    async def _ping(self) -> None:
+        ping = Element(f"{{{PING}}}ping")
+        with suppress(StanzaError):  # an answer, too
+            await self._send(self._opened().boundjid.host, ping, kind="get", timeout=PING_TIMEOUT)
 
     async def _stay_up(self) -> None:
         while True:
@@ -288,13 +298,12 @@ class XmppLink:
                 continue
             client = self._opened()
             try:
-                ping = Element(f"{{{PING}}}ping")
-                await self._send(client.boundjid.host, ping, kind="get", timeout=PING_TIMEOUT)
+                await self._ping()
             except NoAnswerError:
                 log.warning("%s: the server answers no ping; the link is cut", self._account.jid)
                 client.abort()
-            except (LinkDownError, StanzaError):
-                continue  # gone already, or answered after all
+            except LinkDownError:
+                continue
 
     async def _subscribe_again(self) -> None:
         gate = asyncio.Semaphore(_AT_ONCE)

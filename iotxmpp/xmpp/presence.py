@@ -17,7 +17,7 @@ from iotxmpp.link import REQUEST_TIMEOUT, Cancel, Presence, PresenceHandler
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.inbox import Inbox
 from iotxmpp.xmpp.pubsub import Call
-from iotxmpp.xmpp.registrations import register
+from iotxmpp.xmpp.registrations import register, to_each
 from iotxmpp.xmpp.requests import Matching
 from iotxmpp.xmpp.stanzas import CLIENT, ROSTER
 
@@ -117,9 +117,7 @@ class Presences:
             if kind == "subscribe":
                 self._decide(stanza.xml.get("from", ""))
             elif kind in (None, "unavailable") and "/" in stanza.xml.get("from", ""):
-                presence = _presence(stanza.xml)
-                for handler in list(self._handlers.values()):
-                    self._inbox.put(handler, presence)
+                self._inbox.put(to_each(self._handlers), _presence(stanza.xml))
         except Exception:
             log.exception("a presence could not be read")
 

@@ -1,7 +1,7 @@
 """PubSub (XEP-0060) as a client uses it: publish, subscribe, fetch, list."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator
 from typing import Any, Protocol
 from xml.etree.ElementTree import Element, SubElement
 
@@ -13,7 +13,7 @@ from iotxmpp.errors import StanzaError
 from iotxmpp.link import Cancel, Item, ItemHandler
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.inbox import Inbox
-from iotxmpp.xmpp.registrations import register
+from iotxmpp.xmpp.registrations import register, to_each
 from iotxmpp.xmpp.requests import Matching
 from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_EVENT
 
@@ -108,7 +108,7 @@ class PubSub:
                 if handlers is None:
                     log.debug("an item of %s, which has no handler", item.node)
                 else:
-                    self._inbox.put(_to_each(handlers), item)
+                    self._inbox.put(to_each(handlers), item)
         except Exception:
             log.exception("a notification could not be read")
 
@@ -141,14 +141,3 @@ def _item(node: NodeAddress, element: Element) -> Item:
         if len(payloads) == 1
         else f"the item holds {len(payloads)} payload elements, expected one",
     )
-
-
-def _to_each(handlers: Mapping[object, ItemHandler]) -> Callable[[Item], Awaitable[None]]:
-    async def hand_on(item: Item) -> None:
-        for handler in list(handlers.values()):
-            try:
-                await handler(item)
-            except Exception:
-                log.exception("a handler raised on item %s of %s", item.id, item.node)
-
-    return hand_on

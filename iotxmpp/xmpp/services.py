@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
@@ -34,6 +35,7 @@ class Services:
     def __init__(self) -> None:
         self._handlers: dict[str, RequestHandler] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._early: list[Callable[[], None]] | None = None
 
     def attach(self, client: StrictClient, is_up: Callable[[], bool]) -> None:
         """Serves the requests that reach a client."""
@@ -43,7 +45,23 @@ class Services:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-        client.register_handler(Callback("iotxmpp requests", Matching(_is_request), take))
+        def take_when_up(stanza: Any) -> None:
+            if self._early is None:
+                take(stanza)
+            else:
+                self._early.append(partial(take, stanza))
+
+        client.register_handler(Callback("iotxmpp requests", Matching(_is_request), take_when_up))
+
+    def hold(self) -> None:
+        """A session begins: requests wait until it is up; those of the session before are void."""
+        self._early = []
+
+    def release(self) -> None:
+        """Serves what waited."""
+        early, self._early = self._early or [], None
+        for take in early:
+            take()
 
     def add(self, tag: str, handler: RequestHandler) -> Cancel:
         """Serves payloads of a tag; raises as `Link.serve` promises."""

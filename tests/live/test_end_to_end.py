@@ -609,10 +609,10 @@ async def test_an_agent_without_code_in_a_process_of_its_own(site: Site) -> None
         )
         try:
             handle = await controller.wait_for(name_of(device), timeout=PATIENCE)
+            assert (await readings.count(1))[0].value is False
             assert handle.about is not None
             assert (handle.about.profile, handle.about.site) == ("relay4 1.0.0", "shed")
             assert set(handle.about.channels) == {"pump", "relay/2", "relay/3", "relay/4"}
-            assert (await readings.count(1))[0].value is False
             await handle.call("switch", channel=2, on=True)
             await until(
                 lambda: "relay/2" in handle.readings and handle.readings["relay/2"].value is True,

@@ -23,7 +23,7 @@ from iotxmpp.errors import (
     LinkDownError,
     SecurityError,
 )
-from iotxmpp.link import LinkState, Request
+from iotxmpp.link import LinkState, Presence, Request
 from iotxmpp.server.certificate import renewed
 from iotxmpp.xmpp import XmppLink, negotiation
 from iotxmpp.xmpp import trust as trust_module
@@ -602,6 +602,7 @@ async def test_a_session_is_cut_where_its_stream_goes_wrong(trust: Trust, text: 
         await peer.log_in()
         await peer.bind()
         if server.connections == 1:
+            await states.until(1)
             await peer.send(text)
 
     async with FakeServer(script, context=trust.context) as server:
@@ -707,8 +708,34 @@ async def test_nobody_is_asked_for_what_was_not_needed(trust: Trust) -> None:
             await asyncio.sleep(0.05)
         assert b"disco#info" not in server.received
         after_session = server.received.partition(b"<presence")[2]
-        assert after_session.count(b"<iq") == 1  # the answer to the request
+        assert after_session.count(b"<iq") == 2  # the ping that starts the session, and the answer
         assert b"<message" not in after_session
+
+
+async def test_what_comes_before_the_session_is_up_waits_for_it(trust: Trust) -> None:
+    heard: list[tuple[str, bool]] = []
+    answered = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.bind(early=f"<presence from='device-1@{DOMAIN}/x'/>{INJECTED}")
+        await peer.until("<iq[^>]*id=.9.[^>]*>")
+        answered.set()
+
+    async with FakeServer(script, context=trust.context) as server:
+        link = XmppLink(server.account(ca=trust.ca))
+
+        async def serve(request: Request) -> None:
+            heard.append((request.sender, link.state.up))
+
+        async def see(presence: Presence) -> None:
+            heard.append((presence.sender, link.state.up))
+
+        link.serve(COMMAND, serve)
+        link.on_presence(see)
+        async with link, asyncio.timeout(SOON):
+            await answered.wait()
+    assert sorted(heard) == [(f"device-1@{DOMAIN}/x", True), (f"house@{DOMAIN}/home", True)]
 
 
 async def test_an_answer_from_someone_else_is_none(trust: Trust) -> None:

@@ -105,14 +105,26 @@ async def test_the_socket_waits_from_full_to_half(inbox: Inbox, socket: Socket) 
 
 
 async def test_a_new_socket_waits_as_the_old_one_did(inbox: Inbox, socket: Socket) -> None:
-    inbox.reopened()
+    inbox.release()
     assert socket.told == []
     gate = Gate()
     gate.open.clear()
     for number in range(FULL):
         inbox.put(gate, number)
-    inbox.reopened()
+    inbox.release()
     assert socket.told == ["pause", "pause"]
+
+
+async def test_what_is_held_waits_and_the_socket_is_read_on(inbox: Inbox, socket: Socket) -> None:
+    gate = Gate()
+    inbox.hold()
+    for number in range(FULL + 1):
+        inbox.put(gate, number)
+    await asyncio.sleep(0.01)
+    assert (gate.got, socket.told) == ([], [])
+    inbox.release()
+    await gate.until(FULL + 1)
+    assert socket.told == ["pause", "resume"]
 
 
 async def test_stopping_drops_what_waits(socket: Socket) -> None:
