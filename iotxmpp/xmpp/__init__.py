@@ -1,7 +1,23 @@
-"""The port over slixmpp, for real servers. No other room imports slixmpp."""
+"""The port over slixmpp, for real servers. No other room imports slixmpp.
+
+`XmppProvisioner` is loaded when it is first used: a device has no use for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from iotxmpp.xmpp import lean  # noqa: F401  # first: it loads slixmpp
 from iotxmpp.xmpp.link import XmppLink
-from iotxmpp.xmpp.provisioner import XmppProvisioner
+
+if TYPE_CHECKING:
+    from iotxmpp.xmpp.provisioner import XmppProvisioner
 
 __all__ = ["XmppLink", "XmppProvisioner"]
+
+
+if not TYPE_CHECKING:  # type checkers see the name above, and report any other
+
+    def __getattr__(name: str) -> object:
+        if name == "XmppProvisioner":
+            return import_module("iotxmpp.xmpp.provisioner").XmppProvisioner
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
