@@ -13,7 +13,7 @@ help:
 	@echo "make unit    the tests that need no server"
 	@echo "make chaos   20 devices, a million readings, 100 kills of each kind, on both servers; CHAOS=... for options"
 	@echo "make liveness  seconds until the right state after each fault, and ten minutes of packet loss"
-	@echo "make bench   latencies, side by side with a raw slixmpp round trip"
+	@echo "make bench   latencies, side by side with a raw slixmpp round trip; delivery with the outbox on and off"
 	@echo "make lock    renew requirements.lock"
 
 .venv/ready: pyproject.toml requirements.lock .ci/setup-python
@@ -46,6 +46,7 @@ liveness: servers
 
 bench: servers
 	@$(PY) bench/latency.py
+	@$(PY) bench/delivery.py
 
 lock:
 	@.ci/lock

@@ -1,8 +1,7 @@
-"""What delivery costs: readings a second from `publish` into the controller's store, with the outbox on and off,
-and the bytes that each writes to disk for a reading.
+"""What delivery costs: readings a second from `publish` into the store, the outbox on and off; and bytes.
 
-`python bench/delivery.py` starts a private Prosody on the loopback interface, prints the section `Delivery` and
-writes it into `docs/performance.md`.
+`python bench/delivery.py` starts a private Prosody on the loopback interface, prints the section `Delivery`,
+and writes it into `docs/performance.md`.
 """
 
 import argparse
@@ -10,175 +9,125 @@ import asyncio
 import json
 import tempfile
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 
 from accounts import Accounts, make_accounts
 from delivery_ends import End, StoreWatch, end
+from delivery_report import Results, Rounds, markdown
 from disk import file_system, written
-from machine import load, machine
+from machine import load
 from page import PAGE, put_section
-from report import table
 
+from iotxmpp.agent.outbox.batch import ENOUGH, SINGLES, SINGLES_A_SECOND
 from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
 
 HEADING = "Delivery"
 WARM_UP = 500
 RATE = 100
+FEW = {1: 1_000, 10: 10_000, 50: 40_000}
+"""Readings of a round by its number of tasks."""
+
 MODES = ("on", "off")
-
-TEXT = """\
-`python bench/delivery.py` writes this section. Over Prosody on the loopback interface, with the agent and the
-controller in processes of their own; the controller stores in SQLite; all files are on {file_system}. Machine:
-{machine}; its load before the run was {load}.
-
-A round is a new agent that publishes {readings} readings from {tasks} tasks, each of which waits for one
-`await agent.publish(…)` before the next. Its time runs from the first call until the last reading is committed
-in the controller's store, which is looked at from outside; then the readings there are counted. The outbox is
-on (its file) and off (`outbox="memory"`, the same in every other way) in turn, the first of the two by turns,
-after {warm_up} readings that are not timed.
-
-"""
-
-BYTES = """\
-
-Then an agent publishes {rate} readings a second for {seconds:g} s, and ends. The bytes are `write_bytes` of
-`/proc/<pid>/io`, from the warm-up to after the end, so that trimming and the last checkpoint are counted.
-
-"""
-
-
-@dataclass(kw_only=True)
-class Results:
-    """What one run of the bench measured.
-
-    Attributes:
-        rates: Readings a second of each round, by mode.
-        bytes: Bytes written for a reading, by process.
-    """
-
-    rates: dict[str, list[float]] = field(default_factory=lambda: {mode: [] for mode in MODES})
-    bytes: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def ratios(self) -> list[float]:
-        """What is left of the throughput with the outbox on, by round."""
-        return [on / off for on, off in zip(self.rates["on"], self.rates["off"], strict=True)]
 
 
 def main() -> None:
     """Measures, prints and writes."""
     options = _options()
-    section = asyncio.run(_measure(options))
+    section = markdown(asyncio.run(_measure(options)))
     print(section)
     put_section(options.output, HEADING, section)
 
 
-async def _measure(options: argparse.Namespace) -> str:
-    before, results = load(), Results()
+async def _measure(options: argparse.Namespace) -> Results:
     async with AsyncExitStack() as stack:
         # Two folders: the server's own may be another user's.
         home, folder = (
-            Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="iotxmpp-bench-", dir=options.folder))
-            )
-            for _ in range(2)
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iotxmpp-bench-", dir=parent)))
+            for parent in (None, options.folder)
+        )
+        results = Results(
+            file_system=file_system(folder),
+            load=load(),
+            rounds=Rounds(tasks=options.tasks, readings=options.readings),
+            few=[Rounds(tasks=each, readings=min(FEW[each], options.readings)) for each in options.few],
+            warm_up=WARM_UP,
+            rate=RATE,
+            seconds=options.seconds,
+            limits={"enough": ENOUGH, "singles": SINGLES, "singles_a_second": SINGLES_A_SECOND},
         )
         spec = ServerSpec(kind=ServerKind.PROSODY, directory=home)
         server = await stack.enter_async_context(ServerProcess(spec))
         accounts = await make_accounts(server)
-        await _throughput(server, accounts, folder / "rounds", options, results)
-        await _written(server, accounts, folder / "steady", options, results)
-        return _section(options, results, before, file_system(folder))
+        await _throughput(server, accounts, folder / "rounds", results.rounds, options.rounds)
+        for each in results.few:
+            await _throughput(server, accounts, folder / f"few-{each.tasks}", each, options.few_rounds)
+        results.bytes = await _written(server, accounts, folder / "steady", options.seconds)
+        return results
 
 
 async def _throughput(
-    server: ServerProcess, accounts: Accounts, folder: Path, options: argparse.Namespace, results: Results
+    server: ServerProcess, accounts: Accounts, folder: Path, rounds: Rounds, count: int
 ) -> None:
     path = folder / "controller.db"
     watch = StoreWatch(path)
     async with end("delivery_controller.py", server.controller, store=f"sqlite:///{path}"):
-        for number in range(options.rounds):
+        for number in range(count):
             for mode in MODES if number % 2 == 0 else reversed(MODES):
                 outbox = str(folder / f"{number}.db") if mode == "on" else "memory"
                 async with end("delivery_device.py", accounts.agent, outbox=outbox) as device:
-                    run = len(watch.runs())
-                    await _publish(device, watch, run, WARM_UP, tasks=options.tasks)
-                    total = WARM_UP + options.readings
-                    device.order({"readings": options.readings, "tasks": options.tasks, "last": True})
-                    committed = await watch.committed(total, run=run)
-                    begun = await _begun(device, mode)
-                    results.rates[mode].append(options.readings / (committed - begun))
-                    await device.answer()
+                    rate = await _round(device, watch, rounds, "disk" if mode == "on" else "memory")
+                (rounds.on if mode == "on" else rounds.off).append(rate)
+
+
+async def _round(device: End, watch: StoreWatch, rounds: Rounds, kept: str) -> float:
+    """Readings a second of one round."""
+    run = len(watch.runs())
+    await _warm_up(device, watch, run, kept)
+    device.order({"readings": rounds.readings, "tasks": rounds.tasks, "last": True})
+    committed = await watch.committed(WARM_UP + rounds.readings, run=run)
+    begun = await _begun(device, kept)
+    await device.answer()
+    return rounds.readings / (committed - begun)
 
 
 async def _written(
-    server: ServerProcess, accounts: Accounts, folder: Path, options: argparse.Namespace, results: Results
-) -> None:
+    server: ServerProcess, accounts: Accounts, folder: Path, seconds: float
+) -> dict[str, float]:
+    """Bytes written for each reading, by process, while readings come steadily."""
     path = folder / "controller.db"
-    watch = StoreWatch(path)
-    readings = round(RATE * options.seconds)
+    watch, readings = StoreWatch(path), round(RATE * seconds)
     async with (
         end("delivery_controller.py", server.controller, store=f"sqlite:///{path}") as controller,
         end("delivery_device.py", accounts.agent, outbox=str(folder / "outbox.db")) as device,
     ):
-        await _publish(device, watch, 0, WARM_UP, tasks=options.tasks)
+        await _warm_up(device, watch, 0, "disk")
         ends = {"the agent": device, "the controller": controller}
         before = {name: written(each.pid) for name, each in ends.items()}
         device.order({"readings": readings, "rate": RATE, "last": True})
         await watch.committed(WARM_UP + readings, run=0)
-        await _begun(device, "on")
+        await _begun(device, "disk")
         await device.answer()
         controller.order({})
         await controller.answer()
-        results.bytes = {name: (written(each.pid) - before[name]) / readings for name, each in ends.items()}
+        return {name: (written(each.pid) - before[name]) / readings for name, each in ends.items()}
 
 
-async def _publish(device: End, watch: StoreWatch, run: int, readings: int, *, tasks: int) -> None:
-    device.order({"readings": readings, "tasks": tasks})
-    await watch.committed(readings, run=run)
-    await device.answer()
+async def _warm_up(device: End, watch: StoreWatch, run: int, kept: str) -> None:
+    device.order({"readings": WARM_UP, "tasks": WARM_UP})
+    await watch.committed(WARM_UP, run=run)
+    await _begun(device, kept)
 
 
-async def _begun(device: End, mode: str) -> float:
-    """When the device began, once it holds nothing any more."""
+async def _begun(device: End, kept: str) -> float:
+    """When the device began; it answers when nothing waits any more.
+
+    Raises:
+        RuntimeError: It kept its readings elsewhere, or dropped some.
+    """
     answer = json.loads(await device.answer())
-    expected = "disk" if mode == "on" else "memory"
-    if (answer["outbox"], answer["dropped"]) != (expected, 0):
-        raise RuntimeError(f"no fair round: {answer}, expected {expected}")
+    if (answer["outbox"], answer["dropped"]) != (kept, 0):
+        raise RuntimeError(f"no fair round: {answer}, expected {kept}")
     return float(answer["begun"])
-
-
-def _section(options: argparse.Namespace, results: Results, load_before: str, file_system: str) -> str:
-    text = TEXT.format(
-        file_system=file_system,
-        machine=machine(),
-        load=load_before,
-        readings=f"{options.readings:,}",
-        tasks=options.tasks,
-        warm_up=WARM_UP,
-    )
-    on, off, ratios = results.rates["on"], results.rates["off"], results.ratios
-    rounds = [
-        (f"round {number}", f"{on[number - 1]:,.0f}", f"{off[number - 1]:,.0f}", f"{ratio:.2f}", "")
-        for number, ratio in enumerate(ratios, 1)
-    ]
-    sums = [
-        (name, f"{of(on):,.0f}", f"{of(off):,.0f}", f"{of(ratios):.2f}", goal)
-        for name, of, goal in (
-            ("least", min, ""),
-            ("median", median, f"0.5: {'met' if median(ratios) >= 0.5 else 'missed'}"),
-            ("greatest", max, ""),
-        )
-    ]
-    text += table(("", "readings/s, outbox on", "outbox off", "ratio", "goal"), [*rounds, *sums])
-    text += BYTES.format(rate=RATE, seconds=options.seconds)
-    rows = [
-        (name, f"{count:,.0f}", f"600: {'met' if count < 600 else 'missed'}" if name == "the agent" else "")
-        for name, count in results.bytes.items()
-    ]
-    return text + table(("", "bytes written per reading", "goal"), rows)
 
 
 def _options() -> argparse.Namespace:
@@ -186,10 +135,14 @@ def _options() -> argparse.Namespace:
         description="Measure delivery; write its section of docs/performance.md."
     )
     parser.add_argument("--rounds", type=int, default=6, help="rounds of each mode")
-    parser.add_argument("--readings", type=int, default=20_000, help="readings of a round")
+    parser.add_argument("--readings", type=int, default=40_000, help="readings of a round at most")
     parser.add_argument("--tasks", type=int, default=200, help="tasks that publish")
+    parser.add_argument(
+        "--few", type=int, nargs="*", choices=FEW, default=list(FEW), help="fewer tasks, measured besides"
+    )
+    parser.add_argument("--few-rounds", type=int, default=3, help="rounds of each mode with fewer tasks")
     parser.add_argument("--seconds", type=float, default=60, help="how long readings come steadily")
-    parser.add_argument("--folder", default=None, help="where all files go; on the disk to be measured")
+    parser.add_argument("--folder", type=Path, default=None, help="a folder on the disk to be measured")
     parser.add_argument("--output", type=Path, default=PAGE, help="the page to write into")
     return parser.parse_args()
 

@@ -48,7 +48,7 @@ async def main() -> None:
                 await publish_steadily(agent, order["readings"], rate=order["rate"])
             else:
                 await publish(agent, order["readings"], tasks=order["tasks"])
-            while agent.status.buffered:
+            while agent.status.buffered:  # noqa: ASYNC110  # nothing tells that the last ack came
                 await asyncio.sleep(POLL)
             status = agent.status
             print(

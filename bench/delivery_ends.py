@@ -91,7 +91,7 @@ class StoreWatch:
             RuntimeError: They are not all there, though all numbers are settled.
         """
         async with asyncio.timeout(PATIENCE):
-            while len(runs := self.runs()) <= run or runs[run][1] < readings:
+            while len(runs := self.runs()) <= run or runs[run][1] < readings:  # noqa: ASYNC110  # a file tells nobody
                 await asyncio.sleep(_POLL)
         now = time.monotonic()
         if self.count(runs[run][0]) != readings:

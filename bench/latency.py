@@ -15,12 +15,12 @@ import footprint
 from accounts import Accounts, make_accounts
 from ends import Once, iotxmpp_ends, raw_ends
 from machine import load
+from page import PAGE, section
 from report import Results, markdown
 from samples import Series
 
 from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PAUSE = 0.002
 _WARM_UP = 0.1
 
@@ -39,7 +39,8 @@ def main() -> None:
     asyncio.run(_measure(options.server or [str(kind) for kind in ServerKind], results))
     page = markdown(results)
     print(page)
-    options.output.write_text(page, encoding="utf-8")
+    delivery = section(options.output, "Delivery")
+    options.output.write_text("\n".join(filter(None, (page, delivery))), encoding="utf-8")
 
 
 async def _measure(servers: Sequence[str], results: Results) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 BENCH = Path(__file__).parents[2] / "bench" / "latency.py"
+DELIVERY = BENCH.with_name("delivery.py")
 SHORT = ("--repetitions", "2", "--rounds", "3", "--seconds", "0.2", "--runs", "1")
 SERVERS = ("prosody", "ejabberd")
 FLOOR = "raw slixmpp: IQ round trip"
@@ -72,6 +73,39 @@ def test_the_page_says_what_it_ran_on(page: str) -> None:
     assert f"CPython {sys.version.split()[0]}" in page
     assert "slixmpp 1." in page
     assert "2 repetitions of 3 rounds" in page
+
+
+def test_delivery_is_measured_with_the_outbox_on_and_off(tmp_path: Path) -> None:
+    written = tmp_path / "performance.md"
+    written.write_text("# Performance\n\n## Delivery\n\nold\n\n## Footprint\n\nkept\n", encoding="utf-8")
+    short = ("--rounds", "2", "--few", "10", "--few-rounds", "1", "--readings", "200", "--seconds", "0.5")
+    done = subprocess.run(
+        [sys.executable, str(DELIVERY), *short, "--folder", str(tmp_path), "--output", str(written)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    page = written.read_text(encoding="utf-8")
+    assert page == f"# Performance\n\n## Delivery\n\n{done.stdout.strip()}\n\n## Footprint\n\nkept\n"
+    rounds = table_below(page, "A round is")
+    assert list(rounds) == ["round 1", "round 2", "least", "median", "greatest"]
+    few = table_below(page, "With fewer tasks")
+    assert list(few) == ["10 tasks, 200 readings"]
+    for cells in (*rounds.values(), *few.values()):
+        on, off, ratio = (float(cell.replace(",", "")) for cell in cells[:3])
+        assert on > 0
+        assert off > 0
+        assert ratio >= 0
+    for name in ("round 1", "round 2"):
+        on, off, ratio = (float(cell.replace(",", "")) for cell in rounds[name][:3])
+        assert ratio == pytest.approx(on / off, rel=0.05, abs=0.01)
+    assert rounds["median"][3].partition(":")[0] == "0.5"
+    written_bytes = table_below(page, "Last, an agent")
+    assert list(written_bytes) == ["the agent", "the controller"]
+    assert all(float(cells[0].replace(",", "")) >= 0 for cells in written_bytes.values())
 
 
 def table_below(page: str, heading: str) -> dict[str, list[str]]:

@@ -315,6 +315,52 @@ async def test_no_loop_of_single_readings_wears_the_disk_out(
         assert 0.8 < asyncio.get_running_loop().time() - started < 1.8
 
 
+async def write_and_wait(keeper: Keeper, *, tasks: int, times: int, pause: float = 0.0) -> float:
+    """Tasks that each wait for one reading before the next; the seconds that this takes."""
+
+    async def some() -> None:
+        for value in range(times):
+            await keeper.keep(one(value))
+            if pause:
+                await asyncio.sleep(pause)
+
+    started = asyncio.get_running_loop().time()
+    await asyncio.gather(*(some() for _ in range(tasks)))
+    return asyncio.get_running_loop().time() - started
+
+
+@pytest.mark.parametrize("tasks", [2, batch_module.ENOUGH])
+async def test_tasks_do_not_wait_for_more_once_all_are_back(tmp_path: Path, disk: Disk, tasks: int) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        assert await write_and_wait(keeper, tasks=tasks, times=10) < 2.0
+    assert disk.commits == [tasks] * 10
+
+
+@pytest.mark.parametrize(
+    ("tasks", "pause"),
+    [(batch_module.ENOUGH - 1, 0.0), (batch_module.ENOUGH - 1, 0.03)],
+    ids=["without a pause", "with pauses"],
+)
+async def test_no_few_tasks_wear_the_disk_out(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch, tasks: int, pause: float
+) -> None:
+    monkeypatch.setattr(batch_module, "SINGLES", 100 if pause else 0)
+    monkeypatch.setattr(batch_module, "SINGLES_A_SECOND", 0.0)
+    async with opened(tmp_path / "outbox.db") as keeper:
+        assert await write_and_wait(keeper, tasks=tasks, times=3, pause=pause) > 0.8
+    assert disk.commits == [tasks] * 3
+
+
+async def test_enough_tasks_need_no_allowance(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_module, "SINGLES", 0)
+    monkeypatch.setattr(batch_module, "SINGLES_A_SECOND", 0.0)
+    async with opened(tmp_path / "outbox.db") as keeper:
+        assert await write_and_wait(keeper, tasks=batch_module.ENOUGH, times=10) < 2.0
+    assert disk.commits == [batch_module.ENOUGH] * 10
+
+
 async def test_readings_that_nobody_waits_for_are_committed_twice_a_second(
     tmp_path: Path, disk: Disk
 ) -> None:

@@ -130,6 +130,25 @@ def test_the_same_row_twice_is_kept_once(make: Make) -> None:
     assert outbox.stock.held == 5
 
 
+def test_what_is_partly_there_already_is_counted_once(make: Make) -> None:
+    outbox = make()
+    outbox.write([*rows(1, 2), row(3, value="text")])
+    outbox.write([row(2), row(3, value="text"), row(4, value="text"), row(5)])
+    assert numbers(outbox) == [1, 2, 3, 4, 5]
+    assert (outbox.stock.held, outbox.stock.bytes) == (5, 3 * size_of(1.0) + 2 * size_of("text"))
+
+
+def test_the_oldest_is_known_whatever_comes_and_goes(make: Make) -> None:
+    outbox = make()
+    oldest = [outbox.stock.oldest]
+    for first, trimmed in ((1, 0), (6, 0), (11, 7), (16, 20), (21, 0)):
+        outbox.write(rows(first, first + 4))
+        if trimmed:
+            outbox.write(trims=[(place_of(1, 0), place_of(1, trimmed))])
+        oldest.append(outbox.stock.oldest)
+    assert oldest == [None, row(1), row(1), row(8), None, row(21)]
+
+
 def test_a_failed_call_changes_nothing(make: Make) -> None:
     outbox = make(bytes=4096)
     outbox.write(rows(1, 100))
@@ -233,6 +252,14 @@ def test_nothing_ages_without_a_clock_or_by_an_hours_jump(make: Make) -> None:
 
 
 # Losses and dead letters.
+
+
+def test_a_clock_that_was_set_back_does_not_keep_readings_for_longer(make: Make) -> None:
+    outbox = make(age=7 * DAY)
+    outbox.write(rows(1, 10), now=NOW + 3 * DAY)
+    outbox.write(rows(11, 20), now=NOW)
+    outbox.write(rows(21, 30), now=NOW + 8 * DAY)
+    assert numbers(outbox) == list(range(11, 31))
 
 
 def test_losses_beside_each_other_are_joined_under_a_new_id(make: Make) -> None:
