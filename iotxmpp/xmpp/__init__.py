@@ -3,7 +3,6 @@
 `XmppProvisioner` is loaded when it is first used: a device has no use for it.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from iotxmpp.xmpp import lean  # noqa: F401  # first: it loads slixmpp
@@ -19,5 +18,7 @@ if not TYPE_CHECKING:  # type checkers see the name above, and report any other
 
     def __getattr__(name: str) -> object:
         if name == "XmppProvisioner":
-            return import_module("iotxmpp.xmpp.provisioner").XmppProvisioner
+            from iotxmpp.xmpp.provisioner import XmppProvisioner  # noqa: PLC0415  # as said above
+
+            return XmppProvisioner
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
