@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from iotxmpp.account import Account
+from iotxmpp.addresses import DeviceId, device_id
 from iotxmpp.cli.options import AccountOption, JsonOption, checked_seconds, chosen_account
 from iotxmpp.cli.output import discard_output, print_json, show_value
+from iotxmpp.errors import UnknownDeviceError
 from iotxmpp.link import Presence
 from iotxmpp.readings import Reading
+from iotxmpp.xmltext import printable
 
 
 def watch(
@@ -24,18 +27,18 @@ def watch(
     as_json: JsonOption = False,
 ) -> None:
     """Print each reading and each change of presence as it comes, a line each."""
-    ours, wanted = chosen_account(account, "controller"), frozenset(devices or ())
+    ours, wanted = chosen_account(account, "controller"), frozenset(map(device_id, devices or ()))
     try:
         asyncio.run(_watch(ours, wanted, seconds, as_json=as_json))
     except BrokenPipeError:  # nobody reads any more
         discard_output()
 
 
-async def _watch(ours: Account, wanted: frozenset[str], seconds: float | None, *, as_json: bool) -> None:
+async def _watch(ours: Account, wanted: frozenset[DeviceId], seconds: float | None, *, as_json: bool) -> None:
     from iotxmpp import Controller, Device
     from iotxmpp.cli.signals import interruptible
 
-    controller = Controller(ours, store="sqlite://")
+    controller, came = Controller(ours, store="sqlite://"), set[str]()
     closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @contextmanager
@@ -48,20 +51,36 @@ async def _watch(ours: Account, wanted: frozenset[str], seconds: float | None, *
 
     @controller.on_reading
     async def reading_came(reading: Reading, device: Device) -> None:
+        came.add(device.id)
         if not wanted or device.id in wanted:
             with ending():
                 _print_reading(device.id, reading, as_json=as_json)
 
     @controller.on_presence
     async def presence_came(device: Device, presence: Presence) -> None:
+        came.add(device.id)
         if not wanted or device.id in wanted:
             with ending():
                 _print_presence(device.id, device.state, presence.text, as_json=as_json)
 
     async with interruptible(), controller:
-        with suppress(TimeoutError):
+        for name in sorted(wanted - controller.devices.keys()):
+            typer.echo(f"no device {name} is known yet; waiting for it", err=True)
+        try:
             async with asyncio.timeout(seconds):
                 await closed
+        except TimeoutError:
+            _check_came(wanted - came - controller.devices.keys())
+
+
+def _check_came(missing: frozenset[str]) -> None:
+    """Raises UnknownDeviceError for devices that were named and never came."""
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise UnknownDeviceError(
+            f"no device {names} came in time: check the name with `iotxmpp device list`,"
+            " and that this account may read it"
+        )
 
 
 def _print_reading(device: str, reading: Reading, *, as_json: bool) -> None:
@@ -77,7 +96,9 @@ def _print_reading(device: str, reading: Reading, *, as_json: bool) -> None:
         )
     else:
         at = datetime.fromtimestamp(reading.time).astimezone()
-        typer.echo(f"{at:%H:%M:%S}  {device}  {reading.channel} {show_value(reading.value, reading.unit)}")
+        typer.echo(
+            f"{at:%H:%M:%S}  {device}  {printable(reading.channel)} {show_value(reading.value, reading.unit)}"
+        )
 
 
 def _print_presence(device: str, state: str, text: str, *, as_json: bool) -> None:
@@ -85,4 +106,4 @@ def _print_presence(device: str, state: str, text: str, *, as_json: bool) -> Non
         print_json({"device": device, "presence": state, "text": text})
     else:
         now = datetime.now().astimezone()
-        typer.echo(f"{now:%H:%M:%S}  {device}  {state}: {text or 'no text'}")
+        typer.echo(f"{now:%H:%M:%S}  {device}  {state}: {printable(text) or 'no text'}")
