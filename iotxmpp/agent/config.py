@@ -28,6 +28,8 @@ class AgentFile(BaseModel):
         heartbeat: The promised longest silence, in seconds.
         site: Where the device stands.
         every: Seconds between samples of every channel; what the profile says unless given.
+        at_least: Seconds after which an unchanged value of a channel with `on_change` is published all the
+            same; what the profile says unless given.
         driver: The driver's own settings; `kind` chooses another driver than the profile's.
         rename: Other names for some channels.
     """
@@ -40,6 +42,7 @@ class AgentFile(BaseModel):
     heartbeat: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     site: str = ""
     every: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    at_least: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     driver: dict[str, Any] = Field(default_factory=dict)
     rename: dict[str, str] = Field(default_factory=dict)
 
@@ -71,7 +74,7 @@ def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
         make_driver = partial(create_driver, profile, settings, kind=kind)
         make_driver()  # a wrong setting shows now, not at the first sample
         agent = Agent(account, device=file.device, heartbeat=file.heartbeat, site=file.site, link=link)
-        equip(agent, profile, make_driver, every=file.every, rename=file.rename)
+        equip(agent, profile, make_driver, every=file.every, at_least=file.at_least, rename=file.rename)
     except InvalidError as error:
         raise ConfigError(f"agent file {path}: {error}") from error
     return agent

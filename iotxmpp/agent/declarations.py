@@ -6,7 +6,7 @@ from typing import Any, TypeVar, overload
 
 from iotxmpp.about import Channel, ValueType
 from iotxmpp.agent.channels import check_channel
-from iotxmpp.agent.sensors import Bounds, Channels, Rhythm, Sensor, make_sensor
+from iotxmpp.agent.sensors import AT_LEAST, Bounds, Channels, Rhythm, Sensor, make_sensor
 from iotxmpp.agent.serving import Command
 from iotxmpp.commands import CommandSpec
 from iotxmpp.errors import InvalidError
@@ -35,7 +35,7 @@ class Declarations:
         range: Bounds | Mapping[str, Bounds] | None = None,  # noqa: A002  # the channel's own word
         on_change: bool = False,
         delta: float = 0.0,
-        at_least: float = 600.0,
+        at_least: float = AT_LEAST,
         description: str = "",
     ) -> Callable[[F], F]:
         """Declares a function that reads one channel, or several at one time.
@@ -58,7 +58,8 @@ class Declarations:
             range: The least and the greatest possible value; a dict by name where they differ.
             on_change: Publishes only samples that changed.
             delta: With `on_change`, the change of a number that counts is greater than this.
-            at_least: With `on_change`, seconds after which an unchanged value is published all the same.
+            at_least: With `on_change`, seconds after which an unchanged value is published all the same, at
+                the nearest sample, so that a controller that comes later sees it.
             description: For people; the first line of the function's docstring unless given.
 
         Raises:
