@@ -7,7 +7,7 @@ SERVER ?= prosody
 .PHONY: help demo test check unit chaos liveness bench lock servers clean
 
 help:
-	@echo "make demo    a private server, four devices and a controller, live in this terminal"
+	@echo "make demo    a private server, five devices and a controller, live in this terminal"
 	@echo "make test    every check and every test, against real Prosody, ejabberd and PostgreSQL"
 	@echo "make check   format, lint and types only"
 	@echo "make unit    the tests that need no server"

@@ -2,7 +2,13 @@
 
 
 class IotxmppError(Exception):
-    """The base of every error of this package."""
+    """The base of every error of this package.
+
+    Attributes:
+        own_lines: Whether line ends in its text are this package's own, and no other side's.
+    """
+
+    own_lines = False
 
 
 class InvalidError(IotxmppError, ValueError):

@@ -100,8 +100,10 @@ class ReadingKind(_Quantity):
         count: How many there are, as NAME/1 to NAME/count; None for one, as NAME.
         quantity: What is measured, such as `temperature`; any word.
         every: Seconds between readings, unless the device's own settings say otherwise.
-        on_change: Whether a changed value is read out at once.
-        delta: The least change that counts, for numbers with `on_change`.
+        on_change: Whether only changed values are published.
+        delta: The change of a number that counts is greater than this, with `on_change`.
+        at_least: Seconds after which an unchanged value is published all the same, with `on_change`, unless
+            the device's own settings say otherwise.
         simulate: How its simulation behaves.
     """
 
@@ -110,12 +112,15 @@ class ReadingKind(_Quantity):
     every: Seconds | None = None
     on_change: bool = False
     delta: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    at_least: Seconds | None = None
     simulate: Simulate = Simulate()
 
     @model_validator(mode="after")
-    def _delta_fits(self) -> Self:
+    def _on_change_fits(self) -> Self:
         if self.delta is not None and (self.type in ("bool", "str") or not self.on_change):
             raise ValueError("delta is for numbers with on_change = true")
+        if self.at_least is not None and not self.on_change:
+            raise ValueError("at_least is for readings with on_change = true")
         return self
 
 

@@ -173,6 +173,15 @@ class Link(Protocol):
         """
         ...
 
+    def on_unclaimed(self, handler: ItemHandler) -> Cancel:
+        """Gives each notified item whose node has no handler to this one.
+
+        Such a node is one that our account is subscribed to, and that this link was not asked to `subscribe`
+        to: somebody else subscribed us, or another link of our account did. Which handler an item is for is
+        settled when its turn comes: what came here of a node is older than all that its own handlers get.
+        """
+        ...
+
     async def nodes(self, service: str, *, timeout: float = REQUEST_TIMEOUT) -> list[NodeAddress]:
         """The nodes of a service that our account is subscribed to (XEP-0060 section 5.6).
 

@@ -1,16 +1,20 @@
-"""Which text may travel in XML.
+"""Which text may travel in XML, and which may reach a terminal.
 
 A character outside XML 1.0's `Char` (production 2) makes a server close the whole stream, and again at every
-retry. So text is checked where it enters.
+retry. So text is checked where it enters. XML can carry much that steers a terminal or forges a line; so
+text of others is escaped where it is shown.
 """
 
 import re
+from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
 from iotxmpp.errors import InvalidError
 
 _NAME = re.compile(r"(?:\{[^{}<>&\"'\s]*\})?[^\W\d][\w.\-]*")
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_WRITTEN = frozenset("\u00a0\u2007\u2009\u200c\u200d\u202f\u3000")
+"""Spaces and joiners that people write with, although Python does not call them printable."""
 
 
 def check_text(text: str, where: str) -> str:
@@ -56,3 +60,26 @@ def clean_text(text: str, longest: int = 200) -> str:
     """Text for people, made fit for XML: characters that cannot travel replaced, and cut to a length."""
     cleaned = _FORBIDDEN.sub("\ufffd", text)
     return cleaned if len(cleaned) <= longest else f"{cleaned[: longest - 1]}…"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def printable(text: str, *, keep: str = "", escape: Callable[[str], str] = _escape) -> str:
+    r"""Text of others, made fit for one line of a log or a terminal.
+
+    Controls (C0, DEL, C1), line separators, bidi controls, lone surrogates and whatever else is not seen are
+    shown as escapes such as `\x9b` and `\u202e`, so that the text can neither forge a line nor
+    steer a terminal.
+
+    Args:
+        text: The text.
+        keep: Characters to leave as they are all the same, such as a newline.
+        escape: Makes the escape of one character; Python's own unless given.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in _WRITTEN or each in keep else escape(each) for each in text
+    )

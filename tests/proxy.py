@@ -22,10 +22,12 @@ class Proxy:
     Args:
         host: The server's host.
         port: The server's port.
+        at: The address to listen at, on loopback; port 0 takes a free one.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, at: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self._target = (host, port)
+        self._at = at
         self._server: asyncio.Server | None = None
         self._refusing = False
         self._weather = _Weather()
@@ -34,7 +36,7 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """The port on 127.0.0.1 to connect to."""
+        """The port to connect to."""
         if self._server is None:
             raise RuntimeError("the proxy is not open")
         port: int = self._server.sockets[0].getsockname()[1]
@@ -46,7 +48,7 @@ class Proxy:
         return len(self._serving)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accepted, *self._at)
         return self
 
     async def __aexit__(

@@ -29,6 +29,8 @@ class AgentFile(BaseModel):
         heartbeat: The promised longest silence, in seconds.
         site: Where the device stands.
         every: Seconds between samples of every channel; what the profile says unless given.
+        at_least: Seconds after which an unchanged value of a channel with `on_change` is published all the
+            same; what the profile says unless given.
         driver: The driver's own settings; `kind` chooses another driver than the profile's.
         rename: Other names for some channels.
         outbox: The outbox's file, relative to this file's directory; `memory` for none; or a table of its
@@ -43,6 +45,7 @@ class AgentFile(BaseModel):
     heartbeat: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     site: str = ""
     every: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    at_least: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     driver: dict[str, Any] = Field(default_factory=dict)
     rename: dict[str, str] = Field(default_factory=dict)
     outbox: str | OutboxSettings | None = None
@@ -82,7 +85,7 @@ def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
             link=link,
             outbox=_outbox(path, file),
         )
-        equip(agent, profile, make_driver, every=file.every, rename=file.rename)
+        equip(agent, profile, make_driver, every=file.every, at_least=file.at_least, rename=file.rename)
     except InvalidError as error:
         raise ConfigError(f"agent file {path}: {error}") from error
     return agent

@@ -8,7 +8,7 @@ from iotxmpp.about import Channel, ValueType
 from iotxmpp.agent.channels import check_channel
 from iotxmpp.agent.outbox.settings import WhenFull
 from iotxmpp.agent.plan import Urgent
-from iotxmpp.agent.sensors import Bounds, Channels, Rhythm, Sensor, make_sensor
+from iotxmpp.agent.sensors import AT_LEAST, Bounds, Channels, Rhythm, Sensor, make_sensor
 from iotxmpp.agent.serving import Command
 from iotxmpp.commands import CommandSpec
 from iotxmpp.errors import InvalidError
@@ -39,7 +39,7 @@ class Declarations:
         range: Bounds | Mapping[str, Bounds] | None = None,  # noqa: A002  # the channel's own word
         on_change: bool = False,
         delta: float = 0.0,
-        at_least: float = 600.0,
+        at_least: float = AT_LEAST,
         description: str = "",
         urgent: Urgent = False,
         when_full: WhenFull | None = None,
@@ -64,7 +64,8 @@ class Declarations:
             range: The least and the greatest possible value; a dict by name where they differ.
             on_change: Publishes only samples that changed.
             delta: With `on_change`, the change of a number that counts is greater than this.
-            at_least: With `on_change`, seconds after which an unchanged value is published all the same.
+            at_least: With `on_change`, seconds after which an unchanged value is published all the same, at
+                the nearest sample, so that a controller that comes later sees it.
             description: For people; the first line of the function's docstring unless given.
             urgent: Its readings are alarms, written to disk and sent at once; or says which values are.
             when_full: What happens to its readings when the outbox is full; as the agent says unless given.

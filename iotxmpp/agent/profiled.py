@@ -10,9 +10,10 @@ from typing import Any, Self
 
 from iotxmpp.agent.agent import Agent
 from iotxmpp.agent.drivers import Driver
-from iotxmpp.agent.sensors import Rhythm, Sensor
+from iotxmpp.agent.sensors import AT_LEAST, Rhythm, Sensor
 from iotxmpp.arguments import CommandSpec
 from iotxmpp.errors import ConfigError
+from iotxmpp.kinds import ReadingKind
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 
@@ -74,12 +75,13 @@ class OpenedDriver:
                 _LOGGER.warning("the driver could not be closed: %s", error)
 
 
-def equip(
+def equip(  # noqa: PLR0913  # what an agent's file can say
     agent: Agent,
     profile: Profile,
     make_driver: Callable[[], Driver],
     *,
     every: float | None = None,
+    at_least: float | None = None,
     rename: Mapping[str, str] | None = None,
 ) -> None:
     """Gives an agent the channels and the commands of a profile, served by a driver.
@@ -89,10 +91,13 @@ def equip(
         profile: The kind of device.
         make_driver: Makes its driver, not yet open.
         every: Seconds between samples of every channel; what the profile says unless given.
+        at_least: Seconds after which an unchanged value of a channel with `on_change` is published all the
+            same; what the profile says unless given.
         rename: Other names for some channels.
 
     Raises:
-        ConfigError: A renamed channel is not in the profile, or two have one name.
+        ConfigError: A renamed channel is not in the profile, two have one name, or `at_least` is given and no
+            channel has `on_change`.
         InvalidError: A channel or a command breaks the rules.
     """
     names = _names(profile, rename or {})
@@ -102,6 +107,8 @@ def equip(
         return {names.get(name, name): value for name, value in (await driver.read()).items()}
 
     kinds = profile.reading_kinds()
+    if at_least is not None and not any(kind.on_change for kind in kinds.values()):
+        raise ConfigError(f"at_least: profile {profile.id} has no channel with on_change = true; remove it")
     agent.profile = f"{profile.id} {profile.version}"
     agent.add_resource(driver)
     if kinds:
@@ -110,16 +117,20 @@ def equip(
                 label=profile.id,
                 function=read,
                 channels={names[name]: channel for name, channel in profile.channels().items()},
-                rhythms={
-                    names[name]: Rhythm(
-                        every=every or kind.every or EVERY, on_change=kind.on_change, delta=kind.delta or 0.0
-                    )
-                    for name, kind in kinds.items()
-                },
+                rhythms={names[name]: _rhythm(kind, every, at_least) for name, kind in kinds.items()},
             )
         )
     for name, about in profile.command_about().items():
         agent.add_command(CommandSpec.from_about(name, about), partial(_command, driver, name))
+
+
+def _rhythm(kind: ReadingKind, every: float | None, at_least: float | None) -> Rhythm:
+    return Rhythm(
+        every=every or kind.every or EVERY,
+        on_change=kind.on_change,
+        delta=kind.delta or 0.0,
+        at_least=at_least or kind.at_least or AT_LEAST,
+    )
 
 
 async def _command(driver: OpenedDriver, name: str, /, **arguments: Value) -> object:

@@ -41,12 +41,12 @@ class Sampler:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            await self._sample()
+            await self._sample(due)
             late = loop.time() - due
             due += self._every * max(1, math.ceil(late / self._every))
             await asyncio.sleep(due - loop.time())
 
-    async def _sample(self) -> None:
+    async def _sample(self, due: float) -> None:
         try:
             values = self._sensor.values(await self._read())
         except InvalidError as error:
@@ -55,7 +55,7 @@ class Sampler:
             text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             self._problems.report(self._key, f"{self._sensor.label}: {text}", cause=error)
         else:
-            self._pass_on(self._good(values))
+            self._pass_on(self._good(values), due)
 
     async def _read(self) -> object:
         reading = asyncio.ensure_future(call(self._sensor.function))
@@ -96,25 +96,25 @@ class Sampler:
         else:
             self._problems.clear(key)
 
-    def _pass_on(self, values: Mapping[str, Value]) -> None:
-        now = asyncio.get_running_loop().time()
-        due = {name: value for name, value in values.items() if self._is_due(name, value, now)}
+    def _pass_on(self, values: Mapping[str, Value], at: float) -> None:
+        wanted = {name: value for name, value in values.items() if self._is_due(name, value, at)}
         try:
-            if due:
-                self._take(due)
+            if wanted:
+                self._take(wanted)
         except (InvalidError, OutboxFullError) as error:
             self._problems.report(self._key, str(error))
             return
         self._problems.clear(self._key)
-        self._published.update({name: (value, now) for name, value in due.items()})
+        self._published.update({name: (value, at) for name, value in wanted.items()})
 
-    def _is_due(self, name: str, value: Value, now: float) -> bool:
+    def _is_due(self, name: str, value: Value, at: float) -> bool:
+        """Whether to publish it, counted by when samples were due: that one came late costs none after it."""
         if name not in self._published:
             return True
-        last, at = self._published[name]
+        last, before = self._published[name]
         rhythm = self._sensor.rhythms[name]
-        # Samples come with a little jitter: half an interval early is meant to be in time.
-        waited = now - at + self._every / 2
+        # An interval that is no multiple of the sampler's ends at the sample that is nearest.
+        waited = at - before + self._every / 2
         if rhythm.on_change:
             return waited >= rhythm.at_least or _changed(rhythm, last, value)
         return waited >= rhythm.every

@@ -10,6 +10,12 @@ from iotxmpp.about import Channel, ValueType
 from iotxmpp.agent.channels import check_channel, value_type
 from iotxmpp.errors import InvalidError
 
+AT_LEAST = 60.0
+"""Seconds after which an unchanged value is published all the same, unless somebody says otherwise.
+
+The server keeps no readings: so long, at most, a controller that has just come waits for them.
+"""
+
 Bounds = tuple[float, float]
 Channels = str | Mapping[str, str | Channel | None]
 """One channel's name; or several, each with its unit or its whole description."""
@@ -23,13 +29,13 @@ class Rhythm:
         every: Seconds between samples.
         on_change: Whether only changed samples are published.
         delta: The change of a number that counts is greater than this.
-        at_least: Seconds after which an unchanged value is published all the same.
+        at_least: With `on_change`, seconds after which an unchanged value is published all the same.
     """
 
     every: float = 30.0
     on_change: bool = False
     delta: float = 0.0
-    at_least: float = 600.0
+    at_least: float = AT_LEAST
 
     def __post_init__(self) -> None:
         for name in ("every", "at_least"):

@@ -36,10 +36,14 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for XMPP.")
+        int,
+        typer.Option(
+            "--verbose", "-v", count=True, metavar="", show_default=False, help="Say more; twice for XMPP."
+        ),
     ] = 0,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, metavar="", help="Show the version."),
     ] = False,
 ) -> None:
     """Device messaging over XMPP PubSub."""

@@ -10,17 +10,20 @@ from pydantic import ValidationError
 
 from iotxmpp.addresses import DeviceNodes, bare_jid, device_id, domain, local_part
 from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
-from iotxmpp.cli.output import print_json
+from iotxmpp.cli.output import shown_json
 from iotxmpp.errors import (
     ArgumentsError,
+    CommandError,
     DeviceAwayError,
     ForbiddenError,
     InvalidError,
+    NotAllowedError,
     NotFoundError,
     UnknownCommandError,
     UnknownDeviceError,
 )
 from iotxmpp.validation import explain
+from iotxmpp.xmltext import printable
 
 if TYPE_CHECKING:
     from iotxmpp.about import About
@@ -43,10 +46,8 @@ def call(
     jid = bare_jid(device) if "@" in device else f"{device_id(device)}@{domain(ours.jid)}"
     given = _split(arguments or [])
     result = asyncio.run(_call(ours, jid, command, given, timeout))
-    if as_json:
-        print_json(result)
-    elif result is not None:
-        typer.echo(result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, indent=2))
+    if as_json or result is not None:
+        typer.echo(_shown(result, as_json=as_json))
 
 
 async def _call(ours: "Account", jid: str, command: str, given: Mapping[str, str], timeout: float) -> object:
@@ -84,10 +85,15 @@ async def _about(link: "Link", service: str, jid: str) -> "About":
     node = DeviceNodes(service=service, device=name).about
     try:
         items = await link.items(node)
-    except (NotFoundError, ForbiddenError) as error:
+    except NotFoundError as error:
         raise UnknownDeviceError(
-            f"no device {name} for {link.jid.partition('/')[0]} at {service} ({error});"
-            " `iotxmpp device list` shows those that are"
+            f"there is no device {name} at {service} ({error}); `iotxmpp device list` shows those that are"
+        ) from error
+    except ForbiddenError as error:
+        raise NotAllowedError(
+            f"there is no device {name} at {service}, or this account may not read it: check the name with"
+            " `iotxmpp device list`, or give the account of the device's controller with --account"
+            f" ({link.jid.partition('/')[0]}: {error})"
         ) from error
     payload = items[-1].payload if items else None
     if payload is None:
@@ -96,6 +102,18 @@ async def _about(link: "Link", service: str, jid: str) -> "About":
         return About.model_validate_json(json_text(payload))
     except ValidationError as error:
         raise InvalidError(explain(error, f"the description of {jid}")) from error
+
+
+def _shown(result: object, *, as_json: bool) -> str:
+    if isinstance(result, str) and not as_json:
+        # Standard output holds nothing else, so there is no line to forge: a report keeps its lines.
+        return printable(result, keep="\n\t")
+    try:
+        return shown_json(result, indent=None if as_json else 2)
+    except (ValueError, RecursionError) as error:  # NaN, or lists in lists in lists
+        raise CommandError(
+            f"the command ran, but its result is no JSON that can be shown: {error}"
+        ) from error
 
 
 def _split(arguments: list[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ import typer
 from iotxmpp.cli.options import checked_seconds
 from iotxmpp.cli.output import speaks_utf
 from iotxmpp.errors import ConfigError, IotxmppError
+from iotxmpp.xmltext import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _REFRESH = 0.5
 _PICTURE_WIDTH = 120
+_WITHOUT_SERVER = "or play without one: iotxmpp demo --server memory"
 _FONT = re.compile(r"[ \t]*@font-face\s*\{[^}]*\}\s*?\n")
 """What would make a picture's reader ask another host for a font."""
 
@@ -48,12 +50,19 @@ def demo(
 def _stage(server: str) -> "Stage":
     from iotxmpp.cli.server import KINDS, chosen_kind
     from iotxmpp.demo.stage import MemoryStage, ServerStage
+    from iotxmpp.server import ServerMissingError, install_hint, installed
 
     if server == "memory":
         return MemoryStage()
     if server and server not in KINDS:
         raise ConfigError(f"server {server!r}: choose {', '.join(KINDS)} or memory")
-    return ServerStage(chosen_kind(server))
+    try:
+        kind = chosen_kind(server)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; {_WITHOUT_SERVER}") from error
+    if not installed(kind):
+        raise ServerMissingError(f"{install_hint(kind)}; {_WITHOUT_SERVER}")
+    return ServerStage(kind)
 
 
 async def _demo(stage: "Stage", seconds: float | None, metrics_port: int, picture: Path | None) -> None:
@@ -168,9 +177,9 @@ def _command(story: "Story", name: str, *, utf: bool) -> str:
     if device is None:
         return ""
     if device.failure:
-        return f"{device.role.call}\nfailed: {device.failure}"
+        return f"{device.role.call}\nfailed: {printable(device.failure)}"
     arrow, dots = ("→", "…") if utf else ("->", "...")
-    return f"{device.role.call}\n{arrow} {dots if device.answer is None else device.answer}"
+    return f"{device.role.call}\n{arrow} {dots if device.answer is None else printable(device.answer)}"
 
 
 def _summarise(console: "Console", story: "Story") -> None:

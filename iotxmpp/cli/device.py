@@ -52,7 +52,9 @@ def add(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Renew the password and controllers of an existing device; overwrite the file."
+            "--force",
+            metavar="",
+            help="Renew the password and controllers of an existing device; overwrite the file.",
         ),
     ] = False,
 ) -> None:

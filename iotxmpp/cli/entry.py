@@ -8,13 +8,17 @@ from typing import NoReturn
 
 from iotxmpp.cli.exits import exit_code
 from iotxmpp.errors import IotxmppError
+from iotxmpp.xmltext import printable
 
 _UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 _VERBOSE = {"-v": 1, "-vv": 2, "--verbose": 1}
 
 
 def main() -> None:
-    """Runs the command line; every expected error is one line on stderr and an exit code."""
+    """Runs the command line; every expected error is one line on stderr and an exit code.
+
+    Only an error whose further lines are our own has more than one.
+    """
     try:
         try:
             _run(sys.argv[1:])
@@ -22,7 +26,8 @@ def main() -> None:
             if sys.stdout is not None:  # it is, where the shell has closed it
                 sys.stdout.flush()
     except IotxmppError as error:
-        print(f"iotxmpp: {error}", file=sys.stderr)  # noqa: T201  # an agent runs without typer
+        text = printable(str(error), keep="\n" if error.own_lines else "")
+        print(f"iotxmpp: {text}", file=sys.stderr)  # noqa: T201  # an agent runs without typer
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -18,7 +18,7 @@ AccountOption = Annotated[
         help=f"Account file to act for; else ${ACCOUNT_VARIABLE}, else that of `iotxmpp server run`.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for scripts.")]
 
 
 def checked_seconds(seconds: float | None) -> float | None:

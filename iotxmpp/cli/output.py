@@ -11,13 +11,25 @@ import typer
 
 from iotxmpp.readings import Value
 from iotxmpp.units import shown_unit
+from iotxmpp.xmltext import printable
 
 
 def print_json(data: object) -> None:
     """One JSON document on one line, at once, so that a pipe sees it."""
+    typer.echo(shown_json(data))
+
+
+def shown_json(data: object, *, indent: int | None = None) -> str:
+    """JSON whose text neither steers a terminal nor holds a letter that standard output cannot write."""
     plain = sys.stdout is None or not speaks_utf(sys.stdout.encoding)
-    text = json.dumps(data, ensure_ascii=plain, allow_nan=False, default=str)
-    typer.echo("".join(map(_escaped, text)) if not text.isprintable() else text)
+    text = json.dumps(data, ensure_ascii=plain, allow_nan=False, default=str, indent=indent)
+    # What is not printable in it stands within strings, but for the line ends between its parts.
+    return printable(text, keep="\n", escape=_json_escape)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def speaks_utf(encoding: str | None) -> bool:
@@ -58,16 +70,16 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> No
     names = list(columns)
     table = Table(*names)
     for row in rows:
-        table.add_row(*(escape(plain_text(str(row.get(name, "")))) for name in names))
+        table.add_row(*(escape(printable(str(row.get(name, "")))) for name in names))
     Console().print(table)
 
 
 def show_value(value: Value, unit: str | None) -> str:
-    """A reading's value for people, such as `21.5 °C`, `on` or `open`."""
+    """A reading's value for people, such as `21.5 °C`, `on` or `open`; one line."""
     if isinstance(value, bool):
         return "on" if value else "off"
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return f"{text} {shown_unit(unit)}" if unit else text
+    return printable(f"{text} {shown_unit(unit)}" if unit else text)
 
 
 def show_age(seconds: float) -> str:

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from iotxmpp.cli.output import show_age, show_value
+from iotxmpp.xmltext import printable
 
 if TYPE_CHECKING:
     from iotxmpp.controller import Device
@@ -32,6 +33,7 @@ def fleet_table(
         title: Stands above.
         caption: Stands below.
         last: What to show of each device in one more column, the last command; None for no such column.
+            Its line ends are kept, so the caller sees to those in what a device says.
     """
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", expand=False)
     for heading in ("device", "kind", "presence", "last readings", "age", *(("command",) if last else ())):
@@ -39,8 +41,8 @@ def fleet_table(
     for name in sorted(devices):
         device = devices[name]
         kind = device.about.profile.partition(" ")[0] if device.about else ""
-        cells = [name, escape(kind), _presence(device), _readings(device), _age(device)]
-        table.add_row(*cells, *([escape(last(name))] if last else []))
+        cells = [name, escape(printable(kind)), _presence(device), _readings(device), _age(device)]
+        table.add_row(*cells, *([escape(printable(last(name), keep="\n"))] if last else []))
     return table
 
 
@@ -54,7 +56,7 @@ def _presence(device: "Device") -> str:
 def _readings(device: "Device") -> str:
     shown = sorted(device.readings.values(), key=lambda reading: reading.channel)[:_MOST_CHANNELS]
     more = len(device.readings) - len(shown)
-    lines = [f"{reading.channel} {show_value(reading.value, reading.unit)}" for reading in shown]
+    lines = [f"{printable(reading.channel)} {show_value(reading.value, reading.unit)}" for reading in shown]
     return escape("\n".join([*lines, f"and {more} more"] if more else lines))
 
 

@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from iotxmpp.account import Account
+from iotxmpp.addresses import DeviceId, device_id
 from iotxmpp.cli.options import AccountOption, JsonOption, checked_seconds, chosen_account
 from iotxmpp.cli.output import discard_output, print_json, show_value
+from iotxmpp.errors import UnknownDeviceError
 from iotxmpp.link import Presence
 from iotxmpp.liveness import Change
 from iotxmpp.readings import Reading
+from iotxmpp.xmltext import printable
 
 
 def watch(
@@ -26,51 +28,61 @@ def watch(
     as_json: JsonOption = False,
 ) -> None:
     """Print each reading, each change of state and of presence as it comes, a line each."""
-    ours, wanted = chosen_account(account, "controller"), frozenset(devices or ())
+    ours, wanted = chosen_account(account, "controller"), frozenset(map(device_id, devices or ()))
     try:
         asyncio.run(_watch(ours, wanted, seconds, as_json=as_json))
     except BrokenPipeError:  # nobody reads any more
         discard_output()
 
 
-async def _watch(ours: Account, wanted: frozenset[str], seconds: float | None, *, as_json: bool) -> None:
+async def _watch(ours: Account, wanted: frozenset[DeviceId], seconds: float | None, *, as_json: bool) -> None:
     from iotxmpp import Controller, Device
     from iotxmpp.cli.signals import interruptible
 
-    controller = Controller(ours, collects=False)
+    controller, came = Controller(ours, collects=False), set[str]()
     logging.getLogger("iotxmpp.controller.liveness").setLevel(logging.ERROR)  # its changes are printed
     closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    @contextmanager
-    def ending() -> Iterator[None]:
+    def show(device: Device, line: Callable[..., None], *what: object) -> None:
+        came.add(device.id)
+        if wanted and device.id not in wanted:
+            return
         try:
-            yield
+            line(device.id, *what, as_json=as_json)
         except OSError as error:  # nobody can read any more
             if not closed.done():
                 closed.set_exception(error)
 
     @controller.on_reading
     async def reading_came(reading: Reading, device: Device) -> None:
-        if not wanted or device.id in wanted:
-            with ending():
-                _print_reading(device.id, reading, as_json=as_json)
+        show(device, _print_reading, reading)
 
     @controller.on_presence
     async def presence_came(device: Device, presence: Presence) -> None:
-        if not wanted or device.id in wanted:
-            with ending():
-                _print_presence(device.id, device.state, presence.text, as_json=as_json)
+        show(device, _print_presence, device.state, presence.text)
 
     @controller.on_liveness
     async def state_changed(device: Device, change: Change) -> None:
-        if not wanted or device.id in wanted:
-            with ending():
-                _print_change(device.id, change, as_json=as_json)
+        show(device, _print_change, change)
 
     async with interruptible(), controller:
-        with suppress(TimeoutError):
+        for name in sorted(wanted - controller.devices.keys()):
+            typer.echo(f"no device {name} is known yet; waiting for it", err=True)
+        try:
             async with asyncio.timeout(seconds):
                 await closed
+        except TimeoutError:
+            _check_came(wanted - came - controller.devices.keys())
+
+
+def _check_came(missing: frozenset[str]) -> None:
+    """Raises UnknownDeviceError for devices that were named and never came."""
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise UnknownDeviceError(
+            f"no device {names} came in time: check the name with `iotxmpp device list`,"
+            " and that this account may read it"
+        )
 
 
 def _print_reading(device: str, reading: Reading, *, as_json: bool) -> None:
@@ -86,7 +98,9 @@ def _print_reading(device: str, reading: Reading, *, as_json: bool) -> None:
         )
     else:
         at = datetime.fromtimestamp(reading.time).astimezone()
-        typer.echo(f"{at:%H:%M:%S}  {device}  {reading.channel} {show_value(reading.value, reading.unit)}")
+        typer.echo(
+            f"{at:%H:%M:%S}  {device}  {printable(reading.channel)} {show_value(reading.value, reading.unit)}"
+        )
 
 
 def _print_presence(device: str, state: str, text: str, *, as_json: bool) -> None:
@@ -94,7 +108,7 @@ def _print_presence(device: str, state: str, text: str, *, as_json: bool) -> Non
         print_json({"device": device, "presence": state, "text": text})
     else:
         now = datetime.now().astimezone()
-        typer.echo(f"{now:%H:%M:%S}  {device}  {state}: {text or 'no text'}")
+        typer.echo(f"{now:%H:%M:%S}  {device}  {state}: {printable(text) or 'no text'}")
 
 
 def _print_change(device: str, change: Change, *, as_json: bool) -> None:
@@ -103,4 +117,4 @@ def _print_change(device: str, change: Change, *, as_json: bool) -> None:
         print_json({"device": device, **told})
     else:
         at = datetime.fromtimestamp(change.at).astimezone()
-        typer.echo(f"{at:%H:%M:%S}  {device}  {change.old} -> {change.new}: {change.why}")
+        typer.echo(f"{at:%H:%M:%S}  {device}  {change.old} -> {change.new}: {printable(change.why)}")

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from iotxmpp.addresses import DeviceId, device_of_node
+from iotxmpp.controller.early import Early
 from iotxmpp.controller.membership import Membership
 from iotxmpp.controller.registry import News, Registry
 from iotxmpp.errors import ForbiddenError, IotxmppError, LinkDownError, NotFoundError
@@ -16,6 +17,9 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 20
 """Devices that are subscribed to side by side; each has one request under way."""
+
+LEAST_GAP = 1.0
+"""Seconds at least from the end of a round to one that a device's item asks for."""
 
 MOST_SKIPPED = 32
 """Rounds that pass at most before what failed for a device is tried again."""
@@ -50,6 +54,7 @@ class Discovery:
         named: The memberships of the devices to join; None for every device whose nodes we may read.
         member: Makes the membership of a device that was found.
         registry: Where devices that are ours go.
+        early: What came of devices that are not joined.
         tell: Told of presences that were waiting for a device.
     """
 
@@ -61,6 +66,7 @@ class Discovery:
         named: Iterable[Membership] | None,
         member: Callable[[DeviceId], Membership],
         registry: Registry,
+        early: Early,
         tell: Callable[[News], Awaitable[None]],
     ) -> None:
         self._link = link
@@ -68,12 +74,15 @@ class Discovery:
         self._named = None if named is None else {each.device.id: each for each in named}
         self._member = member
         self._registry = registry
+        self._early = early
         self._tell = tell
         self._joined: dict[DeviceId, Membership] = {}
         self._failing: dict[DeviceId, _Pause] = {}
         self._unseen: dict[DeviceId, _Pause] = {}
         self._renewed = False
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._ended = 0.0
         self._problem = ""
         for each in (self._named or {}).values():
             registry.add(each.device)
@@ -84,13 +93,22 @@ class Discovery:
         self._failing.clear()
         self._unseen.clear()
         self._wake.set()
+        self._urgent.set()
+
+    def hurry(self, name: DeviceId) -> None:
+        """Something came of a device that is not joined: makes a round soon, and tries this device in it."""
+        self._failing.pop(name, None)
+        self._wake.set()
 
     async def run(self, every: float) -> None:
-        """Makes a round each so many seconds, and at each new session, until cancelled."""
+        """Makes a round each so many seconds, at each new session, and in a hurry, until cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(every):
                     await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._ended + min(LEAST_GAP, every)):
+                    await self._urgent.wait()
             try:
                 await self.round()
             except Exception:
@@ -99,23 +117,31 @@ class Discovery:
     async def round(self) -> None:
         """Joins the devices that are new, and leaves those whose nodes are gone."""
         self._wake.clear()
-        renewed, self._renewed = self._renewed, False
-        wanted = await self._wanted()
-        if wanted is None:
-            self._renewed = self._renewed or renewed
-            return
-        await self._leave([name for name in self._joined if name not in wanted])
-        if renewed:
-            await _side_by_side(self._refresh, list(self._joined.values()))
-        new = [name for name in wanted if name not in self._joined and self._is_due(name)]
-        await _side_by_side(self._join, [self._membership(name) for name in new])
-        await self._follow_unseen()
+        self._urgent.clear()
+        try:
+            await self._round()
+        finally:
+            self._ended = asyncio.get_running_loop().time()
 
     def leave_all(self) -> None:
         """Ends all handlers."""
         for membership in self._joined.values():
             membership.leave()
         self._joined.clear()
+
+    async def _round(self) -> None:
+        renewed, self._renewed = self._renewed, False
+        wanted = await self._wanted()
+        if wanted is None:
+            self._renewed = self._renewed or renewed
+            return
+        self._early.forget_strangers(wanted)
+        await self._leave([name for name in self._joined if name not in wanted])
+        if renewed:
+            await _side_by_side(self._refresh, list(self._joined.values()))
+        new = [name for name in wanted if name not in self._joined and self._is_due(name)]
+        await _side_by_side(self._join, [self._membership(name) for name in new])
+        await self._follow_unseen()
 
     async def _wanted(self) -> list[DeviceId] | None:
         """The devices that should be joined; None while nobody can say."""

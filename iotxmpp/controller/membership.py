@@ -1,9 +1,10 @@
 """One device's membership: what the controller subscribes to for it."""
 
-from functools import partial
+import asyncio
 
 from iotxmpp.addresses import DeviceNodes
 from iotxmpp.controller.device import Device
+from iotxmpp.controller.early import Early
 from iotxmpp.controller.intake import Intake
 from iotxmpp.link import Cancel, Item, Link
 
@@ -11,15 +12,22 @@ from iotxmpp.link import Cancel, Item, Link
 class Membership:
     """The subscriptions of one device.
 
+    What came before the device had joined is taken first, in its order; what comes while that is under way
+    waits for it.
+
     Attributes:
         device: The device.
     """
 
-    def __init__(self, device: Device, *, service: str, link: Link, intake: Intake) -> None:
+    def __init__(self, device: Device, *, service: str, link: Link, intake: Intake, early: Early) -> None:
         self.device = device
         self._nodes = DeviceNodes(service=service, device=device.id)
         self._link = link
         self._intake = intake
+        self._early = early
+        self._listening = False
+        self._in_order = asyncio.Lock()
+        self._fetched: Item | None = None
         self._notified = 0
         self._cancels: list[Cancel] = []
 
@@ -39,8 +47,9 @@ class Membership:
             IotxmppError: They are not ours to read, or the service cannot be asked.
         """
         await self._intake.expect(self.device)
-        handler = partial(self._intake.pack, self.device)
-        self._cancels.append(await self._link.subscribe(self._nodes.readings, handler))
+        self._listening = True
+        self._cancels.append(await self._link.subscribe(self._nodes.readings, self._take_pack))
+        await self._catch_up()
         await self._link.follow(self.device.jid)
         self._intake.listening(self.device)
 
@@ -53,14 +62,40 @@ class Membership:
         before = self._notified
         kept = await self._link.items(self._nodes.about, newest=1)
         # One that was notified meanwhile is at least as new as the answer.
-        if kept and self._notified == before:
+        if not kept or self._notified != before:
+            return
+        if self._early.has_about(self.device.id):  # older than the answer, and with packs of its time
+            self._fetched = kept[-1]
+        else:
             self._intake.about(self.device, kept[-1])
 
     def leave(self) -> None:
         """Ends the handlers; the subscriptions stay with the service."""
+        self._listening = False
+        self._fetched = None
         while self._cancels:
             self._cancels.pop()()
 
     async def _take_about(self, item: Item) -> None:
         self._notified += 1
+        self._fetched = None
+        if self._listening:
+            await self._catch_up()
+        elif self._early.hold(self.device.id, item):  # behind the packs that are held already
+            return
         self._intake.about(self.device, item)
+
+    async def _take_pack(self, item: Item) -> None:
+        await self._catch_up()
+        await self._intake.pack(self.device, item)
+
+    async def _catch_up(self) -> None:
+        async with self._in_order:
+            for item in self._early.take(self.device.id):
+                if item.node == self._nodes.about:
+                    self._intake.about(self.device, item)
+                else:
+                    await self._intake.pack(self.device, item)
+            fetched, self._fetched = self._fetched, None
+            if fetched is not None:
+                self._intake.about(self.device, fetched)

@@ -116,6 +116,11 @@ class Metrics:
         self._lost = Counter(
             "iotxmpp_rejections_lost", "Rejections that the store did not take.", registry=own
         )
+        self._early_lost = Counter(
+            "iotxmpp_early_items_lost",
+            "Items of devices that had not joined, which could not be held until they had.",
+            registry=own,
+        )
         self._shown: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
 
     def link_up(self, *, up: bool) -> None:
@@ -197,6 +202,10 @@ class Metrics:
     def lost(self, count: int) -> None:
         """So many rejections could not be kept."""
         self._lost.inc(count)
+
+    def early_lost(self, count: int) -> None:
+        """So many items came before their device had joined, and could not be held."""
+        self._early_lost.inc(count)
 
     def described(self, device: str, channels: dict[str, str | None]) -> None:
         """A device described itself: values of other channels, or in other units, are shown no more."""

@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from iotxmpp.xmltext import printable
+
 Code = Literal[
     "form",
     "forged-publisher",
@@ -79,11 +81,11 @@ class Origin:
         """A rejection of what came from here, its texts bounded and safe to print."""
         return Rejection(
             device=self.device,
-            node=printable(self.node, MAX_NAME),
-            item=printable(self.item, MAX_NAME),
-            publisher=None if self.publisher is None else printable(self.publisher, MAX_NAME),
+            node=_line(self.node, MAX_NAME),
+            item=_line(self.item, MAX_NAME),
+            publisher=None if self.publisher is None else _line(self.publisher, MAX_NAME),
             code=code,
-            error=printable(str(error), MAX_ERROR),
+            error=_line(str(error), MAX_ERROR),
             payload=bounded(payload, MAX_PAYLOAD),
             time=time.time(),
         )
@@ -97,10 +99,7 @@ def bounded(text: str, most: int) -> str:
     return data[: most - len(_CUT.encode())].decode("utf-8", "ignore") + _CUT
 
 
-def printable(text: str, most: int) -> str:
-    """One line of printable text: a device's text can neither forge a log line nor steer a terminal."""
-    line = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text[:most]
-    )
+def _line(text: str, most: int) -> str:
+    """One line of printable text, cut to at most so many bytes."""
+    line = printable(text[:most])
     return bounded(line if len(text) <= most else line + _CUT, most)

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from iotxmpp.account import Account
-from iotxmpp.addresses import DeviceId, domain
+from iotxmpp.addresses import DeviceId, device_of_node, domain
 from iotxmpp.controller.acks import Acks
 from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.discovery import Discovery
 from iotxmpp.controller.dispatch import Dispatcher
+from iotxmpp.controller.early import Early
 from iotxmpp.controller.intake import Intake, Rejections
 from iotxmpp.controller.jobs import Sink
 from iotxmpp.controller.liveness import Monitor
@@ -19,10 +20,12 @@ from iotxmpp.controller.membership import Membership
 from iotxmpp.controller.metrics import Metrics
 from iotxmpp.controller.registry import News, Registry
 from iotxmpp.controller.store import StateChange
-from iotxmpp.link import Link, LinkState, Presence
+from iotxmpp.link import Item, Link, LinkState, Presence
 from iotxmpp.liveness import Change
 
 log = logging.getLogger(__name__)
+
+_HEARD = ("readings", "about")
 
 SETTLE = 5.0
 """Seconds after which the server has told the presence of everybody who is there."""
@@ -77,6 +80,7 @@ class Session:
             keep=self._keep_change,
         )
         self.registry = Registry(metrics, self._rejections.take, self._monitor)
+        self._early = Early(metrics.early_lost)
         self._settling: asyncio.Task[None] | None = None
 
     async def open(self, stack: AsyncExitStack) -> None:
@@ -84,6 +88,7 @@ class Session:
         link = self._link
         self._dispatcher = Dispatcher(*self._handlers, self._metrics, self._rejections.take)
         stack.push_async_callback(self._dispatcher.close)
+        stack.callback(self._early.close)
         self._monitor.open()
         stack.push_async_callback(self._monitor.close)
         # What was taken in is committed and with the handlers before these end.
@@ -98,9 +103,11 @@ class Session:
             named=None if self._named is None else [self._member(*each) for each in self._named.items()],
             member=self._member_found,
             registry=self.registry,
+            early=self._early,
             tell=self._tell,
         )
         stack.callback(self._discovery.leave_all)
+        stack.callback(link.on_unclaimed(self._take_early))
         stack.callback(link.on_presence(self._take_presence))
         stack.callback(link.on_state(self._link_changed))
         self._link_changed(link.state)
@@ -113,10 +120,28 @@ class Session:
     def _member(self, name: DeviceId, jid: str) -> Membership:
         on_command = self._metrics.command
         device = Device(name, jid, link=self._link, on_command=on_command)
-        return Membership(device, service=self._account.service, link=self._link, intake=self._intake)
+        return Membership(
+            device,
+            service=self._account.service,
+            link=self._link,
+            intake=self._intake,
+            early=self._early,
+        )
 
     def _member_found(self, name: DeviceId) -> Membership:
         return self._member(name, f"{name}@{domain(self._account.jid)}")
+
+    async def _take_early(self, item: Item) -> None:
+        """Takes an item of a node that no device's membership covers."""
+        found = device_of_node(item.node.node) if item.node.service == self._account.service else None
+        ours = found is not None and (self._named is None or found[0] in self._named)
+        if found is None or not ours or found[1] not in _HEARD:
+            log.debug("an item of %s, which is no node of a device of ours", item.node)
+            return
+        if not self._early.hold(found[0], item):
+            self._early.lose(found[0], 1, "too many wait already")
+        if self._early.asks(found[0]):
+            self._discovery.hurry(found[0])
 
     async def _take_presence(self, presence: Presence) -> None:
         change = self.registry.take(presence)

@@ -13,6 +13,7 @@ from typing import Protocol, Self
 from pydantic import SecretStr
 
 from iotxmpp.account import Account
+from iotxmpp.addresses import DeviceId
 from iotxmpp.agent.config import load_agent
 from iotxmpp.demo.cast import CAST, Role
 from iotxmpp.demo.folder import demo_folder
@@ -67,7 +68,11 @@ class Stage(Protocol):
         ...
 
     async def __aenter__(self) -> Self:
-        """Starts the server and the devices."""
+        """Starts the server, and adds the devices."""
+        ...
+
+    async def start_devices(self) -> None:
+        """Starts the devices; the server keeps no readings for a controller that comes after them."""
         ...
 
     async def __aexit__(
@@ -94,6 +99,7 @@ class ServerStage:
         self._stack = AsyncExitStack()
         self._folder = Path()
         self._server: ServerProcess | None = None
+        self._files: dict[DeviceId, Path] = {}
         self._processes: dict[str, Child] = {}
         self._stubborn: list[str] = []
 
@@ -139,7 +145,7 @@ class ServerStage:
         }
 
     async def __aenter__(self) -> Self:
-        """Starts the server, adds the devices, starts their processes."""
+        """Starts the server, and adds the devices."""
         async with AsyncExitStack() as stack:
             folder = stack.enter_context(demo_folder())
             self._folder = _private(folder)
@@ -148,12 +154,16 @@ class ServerStage:
             stack.push_async_callback(self._stop_devices)
             async with XmppLink(server.admin) as link:
                 for role in CAST:
-                    file = await _add(
+                    self._files[role.device] = await _add(
                         role, XmppProvisioner(link), server.admin, server.controller.jid, self._folder
                     )
-                    self._processes[role.device] = self._start(role, file)
             self._stack = stack.pop_all()
         return self
+
+    async def start_devices(self) -> None:
+        """Starts a process a device."""
+        for device, file in self._files.items():
+            self._processes[device] = self._start(device, file)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -167,13 +177,13 @@ class ServerStage:
         in_time = await asyncio.gather(*map(stop, processes))
         self._stubborn = [name for name, ended in zip(names, in_time, strict=True) if not ended]
 
-    def _start(self, role: Role, file: Path) -> Child:
+    def _start(self, device: DeviceId, file: Path) -> Child:
         return Child(
             Start(
                 command=(sys.executable, "-m", "iotxmpp", "-v", "agent", "run", str(file)),
                 env=dict(os.environ),
                 folder=self._folder,
-                console=self._folder / f"{role.device}.log",
+                console=self._folder / f"{device}.log",
             )
         )
 
@@ -191,6 +201,7 @@ class MemoryStage:
         self._folder = Path()
         self._server = MemoryServer()
         self._controller = Account(jid="controller@localhost", password=SecretStr("in memory"))
+        self._files: dict[DeviceId, Path] = {}
         self._link: Link | None = None
 
     @property
@@ -226,20 +237,26 @@ class MemoryStage:
         return {}
 
     async def __aenter__(self) -> Self:
-        """Adds and starts the devices."""
+        """Adds the devices."""
         async with AsyncExitStack() as stack:
             self._folder = _private(stack.enter_context(demo_folder()))
             await self._server.create_account(
                 self._controller.jid, self._controller.password.get_secret_value()
             )
             for role in CAST:
-                file = await _add(role, self._server, self._controller, self._controller.jid, self._folder)
-                account = Account.load(self._folder / f"{role.device}.account.toml")
-                link = await stack.enter_async_context(self._server.link(account))
-                await stack.enter_async_context(load_agent(file, link=link))
+                self._files[role.device] = await _add(
+                    role, self._server, self._controller, self._controller.jid, self._folder
+                )
             self._link = await stack.enter_async_context(self._server.link(self._controller))
             self._stack = stack.pop_all()
         return self
+
+    async def start_devices(self) -> None:
+        """Starts an agent a device."""
+        for device, file in self._files.items():
+            account = Account.load(self._folder / f"{device}.account.toml")
+            link = await self._stack.enter_async_context(self._server.link(account))
+            await self._stack.enter_async_context(load_agent(file, link=link))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from iotxmpp.controller import Controller, Device, Store
@@ -75,6 +76,7 @@ class Play:
     def __init__(self, stage: Stage, *, metrics_port: int) -> None:
         self.story = Story()
         self._stage = stage
+        self._heard = {name: asyncio.Event() for name in self.story.devices}
         self._store = f"sqlite:///{stage.folder / 'controller.db'}"
         self.controller = Controller(
             stage.controller,
@@ -86,15 +88,19 @@ class Play:
         self.controller.on_reading(self._count)
 
     async def act(self, stop: asyncio.Event, seconds: float | None) -> None:
-        """Calls the commands while the controller runs, until the event is set or the seconds are over."""
-        calls = [asyncio.create_task(self._call(device)) for device in self.story.devices.values()]
+        """Once the controller runs: starts the devices and calls their commands.
+
+        Goes on until the event is set, or the seconds are over.
+        """
+        await self._stage.start_devices()
+        parts = [asyncio.create_task(self._play(device)) for device in self.story.devices.values()]
         try:
-            await _wait(stop, calls, seconds)
+            await _wait(stop, parts, seconds)
             self.story.interrupted = await self._interrupted()
         finally:
-            for call in calls:
-                call.cancel()
-            await asyncio.gather(*calls, return_exceptions=True)
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
 
     async def end(self) -> None:
         """Once the controller has ended: what was rejected."""
@@ -124,6 +130,14 @@ class Play:
     async def _count(self, reading: Reading, device: Device) -> None:
         del reading
         self.story.devices[device.id].readings += 1
+        self._heard[device.id].set()
+
+    async def _play(self, device: DeviceStory) -> None:
+        """Calls the device's command, and waits for its first reading."""
+        await self._call(device)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SILENT_FOR):
+                await self._heard[device.role.device].wait()
 
     async def _call(self, device: DeviceStory) -> None:
         role = device.role
@@ -135,12 +149,12 @@ class Play:
             device.failure = str(error)
 
 
-async def _wait(stop: asyncio.Event, calls: list[asyncio.Task[None]], seconds: float | None) -> None:
-    """Waits for the event, or so many seconds; a demo with a time does not end before its calls did."""
+async def _wait(stop: asyncio.Event, parts: list[asyncio.Task[None]], seconds: float | None) -> None:
+    """Waits for the event, or so many seconds; a demo with a time does not end before its parts did."""
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({stopping}, timeout=seconds)
-        while not stopping.done() and (left := [call for call in calls if not call.done()]):
+        while not stopping.done() and (left := [part for part in parts if not part.done()]):
             await asyncio.wait({stopping, *left}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()

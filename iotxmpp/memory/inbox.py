@@ -47,6 +47,7 @@ class Inbox:
         self._open = True
         self._waiting: asyncio.Queue[Item | Presence] = asyncio.Queue()
         self._items: dict[NodeAddress, Handlers[Item]] = {}
+        self._unclaimed: Handlers[Item] = Handlers()
         self._presences: Handlers[Presence] = Handlers()
 
     @property
@@ -57,6 +58,10 @@ class Inbox:
     def on_item(self, node: NodeAddress, handler: ItemHandler) -> Cancel:
         """Registers a handler of a node's items."""
         return self._items.setdefault(node, Handlers()).register(handler)
+
+    def on_unclaimed(self, handler: ItemHandler) -> Cancel:
+        """Registers a handler of the items of nodes that have none."""
+        return self._unclaimed.register(handler)
 
     def on_presence(self, handler: PresenceHandler) -> Cancel:
         """Registers a handler of presences."""
@@ -77,5 +82,6 @@ class Inbox:
             event = await self._waiting.get()
             if isinstance(event, Presence):
                 await self._presences.run(event, f"the presence of {event.sender}")
-            elif event.node in self._items:
-                await self._items[event.node].run(event, f"item {event.id} of {event.node}")
+            else:
+                handlers = self._items.get(event.node) or self._unclaimed
+                await handlers.run(event, f"item {event.id} of {event.node}")

@@ -149,6 +149,10 @@ class MemoryLink:
             raise
         return cancel
 
+    def on_unclaimed(self, handler: ItemHandler) -> Cancel:
+        """Gives each notified item whose node has no handler to this one."""
+        return self._inbox.on_unclaimed(handler)
+
     async def nodes(self, service: str, *, timeout: float = REQUEST_TIMEOUT) -> list[NodeAddress]:
         """The nodes of a service that our account is subscribed to."""
 

@@ -6,6 +6,8 @@ from iotxmpp.errors import IotxmppError
 class ServerStartError(IotxmppError):
     """The server did not start; the text says what failed, with the last lines of its log."""
 
+    own_lines = True
+
 
 class ServerMissingError(ServerStartError):
     """The server's program is not installed; the text says how to install it."""

@@ -1,6 +1,7 @@
 """A private server from start to stop."""
 
 import asyncio
+import logging
 import os
 import ssl
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from iotxmpp.server.layout import Layout, Recipe, Settings
 from iotxmpp.server.probe import problem
 from iotxmpp.server.programs import Programs
 from iotxmpp.server.spec import ServerKind, ServerSpec
+
+log = logging.getLogger(__name__)
 
 _TURN = 0.05
 _LOCK_TIMEOUT = 10.0
@@ -195,8 +198,12 @@ class ServerProcess:
     async def _lock(self, held: ExitStack) -> int:
         """Locks the directory; a server whose parent was killed a moment ago gets time to leave it."""
         deadline = asyncio.get_running_loop().time() + _LOCK_TIMEOUT
+        told = False
         while (lock := held.enter_context(files.locked(self._layout))) is None:
             held.close()
+            if not told:
+                told = True
+                log.warning("waiting for the server in %s to end", self._layout.directory)
             if asyncio.get_running_loop().time() > deadline:
                 raise ServerDirectoryError(
                     f"a server is running in {self._layout.directory}; stop it, or choose another directory"

@@ -18,7 +18,7 @@ from iotxmpp.errors import ConnectError, HostError, SecurityError
 from iotxmpp.xmpp.guard import StreamGuard, StreamRefusedError
 from iotxmpp.xmpp.lean import let_it_ask_dns
 from iotxmpp.xmpp.sasl import MECHANISMS
-from iotxmpp.xmpp.trust import tls_context, tls_error, tls_ways
+from iotxmpp.xmpp.trust import default_port, tls_context, tls_error, tls_ways
 from iotxmpp.xmpp.vetting import STREAM, TLS, objection
 
 log = logging.getLogger("iotxmpp.xmpp")
@@ -62,6 +62,7 @@ class StrictClient(ClientXMPP):
         self._steps: set[asyncio.Future[Any]] = set()
         self.enable_plaintext = False
         self.enable_direct_tls, self.enable_starttls = tls_ways(account)
+        self.default_port = default_port(account)  # where DNS names none
         self.auto_authorize = None
         self.auto_subscribe = False
         self.plugin["feature_mechanisms"].use_mechs = set(MECHANISMS)

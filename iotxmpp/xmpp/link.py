@@ -160,6 +160,10 @@ class XmppLink:
         self._require_up()
         return await self._pubsub.subscribe(node, handler, subscriber=self._account.jid, timeout=timeout)
 
+    def on_unclaimed(self, handler: ItemHandler) -> Cancel:
+        """Gives each notified item whose node has no handler to this one."""
+        return self._pubsub.on_unclaimed(handler)
+
     async def nodes(self, service: str, *, timeout: float = REQUEST_TIMEOUT) -> list[NodeAddress]:
         """The nodes that our account is subscribed to (XEP-0060 section 5.6)."""
         self._require_up()

@@ -6,12 +6,22 @@ import ssl
 from typing import Any
 
 from iotxmpp.account import Account
+from iotxmpp.addresses import domain
 from iotxmpp.errors import ConnectError, CredentialsError, HostError, SecurityError
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.trust import default_port, tls_error
 
 ATTEMPT_TIMEOUT = 30.0
 """Seconds for one whole attempt."""
+
+_HOST_UNKNOWN = "host-unknown"
+"""RFC 6120 section 4.9.3.6."""
+
+_NO_TLS = "WRONG_VERSION_NUMBER"
+"""What OpenSSL says where the other side speaks no TLS."""
+
+_NAME_UNKNOWN = "UNRECOGNIZED_NAME"
+"""How OpenSSL tells the alert of RFC 6066 section 3."""
 
 
 class Attempt:
@@ -96,7 +106,9 @@ class Attempt:
         if self._client.refusal is not None:
             self._fail(self._client.refusal)
         elif isinstance(reason, ssl.SSLError):
-            self._fail(tls_error(self._where(), reason))
+            self._fail(self._tls_error(reason))
+        elif self._client.stream_error == _HOST_UNKNOWN:
+            self._fail(self._domain_error(_HOST_UNKNOWN))
         else:
             why = self._client.stream_error or reason or "no reason given"
             self._fail(HostError(f"{self._where()} ended the connection: {why}"))
@@ -104,15 +116,36 @@ class Attempt:
     def _host_error(self) -> ConnectError:
         for error in self._unreachable:
             if isinstance(error, ssl.SSLCertVerificationError):
-                return tls_error(self._where(), error)
+                return self._tls_error(error)
         error = self._unreachable[-1] if self._unreachable else "no address"
         if isinstance(error, str | socket.gaierror):
             return HostError(
                 f"unknown host {self._where()}: check the name, or give host and port in the account file"
             )
         if isinstance(error, ssl.SSLError):
-            return tls_error(self._where(), error)
-        return HostError(f"cannot reach {self._where()}: {error}")
+            return self._tls_error(error)
+        why = str(error) or type(error).__name__
+        return HostError(
+            f"cannot reach {self._where()}: {why}: is the server running there? Check host and port"
+        )
+
+    def _tls_error(self, error: ssl.SSLError) -> ConnectError:
+        if error.reason == _NO_TLS:
+            return SecurityError(
+                f"{self._where()} does not begin with TLS ({error.reason}): if it is a STARTTLS port, write"
+                ' tls = "starttls" in the account file'
+            )
+        if (error.reason or "").endswith(_NAME_UNKNOWN):
+            return self._domain_error(error.reason)
+        return tls_error(self._where(), error)
+
+    def _domain_error(self, reason: str) -> HostError:
+        """What to do where the server does not know our domain."""
+        jid = self._account.jid
+        return HostError(
+            f"{self._where()} does not serve the domain {domain(jid)} ({reason}): check the domain of"
+            f" the JID {jid}, and the host"
+        )
 
     def _where(self) -> str:
         if self._account.host is None:

@@ -37,6 +37,7 @@ class PubSub:
         self._call = call
         self._inbox = inbox
         self._handlers: dict[NodeAddress, dict[object, ItemHandler]] = {}
+        self._unclaimed: dict[object, ItemHandler] = {}
 
     def attach(self, client: StrictClient) -> None:
         """Hears the notifications that reach a client."""
@@ -86,6 +87,10 @@ class PubSub:
             raise
         return cancel
 
+    def on_unclaimed(self, handler: ItemHandler) -> Cancel:
+        """Gives the items of nodes without a handler to this one."""
+        return register(self._unclaimed, handler)
+
     async def ask(self, node: NodeAddress, *, subscriber: str, timeout: float) -> None:
         """Asks the service for the subscription."""
         pubsub = Element(f"{{{PUBSUB}}}pubsub")
@@ -104,13 +109,15 @@ class PubSub:
     def _notified(self, message: Any) -> None:
         try:
             for item in _notified_items(message.xml):
-                handlers = self._handlers.get(item.node)
-                if handlers is None:
-                    log.debug("an item of %s, which has no handler", item.node)
-                else:
-                    self._inbox.put(to_each(handlers), item)
+                self._inbox.put(self._hand_on, item)
         except Exception:
             log.exception("a notification could not be read")
+
+    async def _hand_on(self, item: Item) -> None:
+        handlers = self._handlers.get(item.node) or self._unclaimed
+        if not handlers:
+            log.debug("an item of %s, which has no handler", item.node)
+        await to_each(handlers)(item)
 
 
 def _is_notification(stanza: Any) -> bool:

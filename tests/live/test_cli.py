@@ -258,7 +258,8 @@ async def test_a_server_that_cannot_be_used(home: Site, terminal: Terminal) -> N
         "nobody": (changed(good, jid="nobody@localhost"), 4, "wrong password, or no such account"),
         "host": (changed(good, host="no-such-host.invalid"), 3, "unknown host no-such-host.invalid"),
         "domain": (changed(good, host=None, port=None, jid="admin@no-such-host.invalid"), 3, "unknown host"),
-        "port": (changed(good, port=1), 3, "cannot reach 127.0.0.1:1"),
+        "port": (changed(good, port=1), 3, "is the server running there? Check host and port"),
+        "direct": (changed(good, tls="direct"), 5, 'write tls = "starttls" in the account file'),
         "system": (changed(good, ca=None), 5, "is not trusted"),
         "ca": (changed(good, ca=other_authority), 5, "is not trusted"),
     }
@@ -269,6 +270,16 @@ async def test_a_server_that_cannot_be_used(home: Site, terminal: Terminal) -> N
         assert one_line(each).startswith("iotxmpp: ")
         assert says in each.err
         assert "mistaken" not in each.err
+
+
+async def test_a_server_of_another_domain(home: Site, terminal: Terminal) -> None:
+    account = saved(changed(home.server.admin, jid="admin@example.org"), terminal.home, "foreign")
+    ended = await terminal.run("device", "list", "-a", account)
+    assert (ended.code, ended.out) == (3, "")
+    says = (
+        "does not serve the domain example.org (host-unknown): check the domain of the JID admin@example.org"
+    )
+    assert says in ended.err.splitlines()[-1]
 
 
 async def test_every_command_tells_that_it_cannot_log_in(home: Site, terminal: Terminal) -> None:
@@ -520,7 +531,8 @@ async def test_call(home: Site, terminal: Terminal) -> None:
         (name, "water", "20"): (2, "argument '20': write it as key=value, such as seconds=20"),
         (name, "water", "seconds=1", "seconds=2"): (2, "argument 'seconds' is given twice"),
         (name, "fly"): (6, f"{name} has no command 'fly'; it has: dawdle, facts, jam, water"),
-        ("nothing", "water"): (6, "no device nothing"),
+        # Prosody does not say whether there is such a node.
+        ("nothing", "water"): (7, "there is no device nothing at pubsub.localhost, or this account may not"),
         (name_of(never), "water"): (8, f"{never.jid} has never been online; the command was not sent"),
         (name, "jam"): (1, "RuntimeError: the valve is stuck"),
         (name, "dawdle", "--timeout", "0.5"): (9, "no answer from"),
@@ -531,8 +543,11 @@ async def test_call(home: Site, terminal: Terminal) -> None:
             terminal.run("call", name, "water", "-a", stranger),
         )
     refused = ended.pop()
-    assert refused.code == 6
-    assert f"no device {name} for stranger" in refused.err
+    assert refused.code == 7
+    assert (
+        f"there is no device {name} at pubsub.localhost, or this account may not read it: check"
+        in one_line(refused)
+    )
     for (code, says), each in zip(expected.values(), ended, strict=True):
         assert each.code == code, each
         if code == 0:
@@ -542,7 +557,66 @@ async def test_call(home: Site, terminal: Terminal) -> None:
             assert says in each.err
 
 
+async def test_what_a_device_says_neither_steers_the_terminal_nor_adds_a_line(
+    home: Site, terminal: Terminal
+) -> None:
+    house = await home.account("house")
+    device = await home.device("hostile", house)
+    account, name, agent = saved(house, terminal.home, "house"), name_of(device), Agent(device)
+    agent.channel("door", type="str")
+
+    @agent.command
+    def title() -> str:
+        return "x\x1b]0;owned\x07\x9b\u202e"
+
+    @agent.command
+    def titles() -> list[str]:
+        return ["x\x1b]0;owned\x07\x9b\u202e\n"]
+
+    @agent.command
+    def jam() -> None:
+        raise RuntimeError("stuck\x9b31m\niotxmpp: all is well\u202e")
+
+    async with agent, terminal.started("watch", name, "-a", account) as watch:
+        await watch.says(f"{name}  online: ")
+        await agent.publish("door", "open\n10:00:00  attic  online: forged\x9b31m\u202e")
+        await agent.publish("door", "shut")
+        await watch.says("door shut\n")
+        watched = await watch.end(signal.SIGINT)
+        ended = await asyncio.gather(
+            *(terminal.run("call", name, command, "-a", account) for command in ("title", "titles", "jam"))
+        )
+    _, forging, shut = watched.out.splitlines()
+    assert forging.endswith(rf"  {name}  door open\n10:00:00  attic  online: forged\x9b31m\u202e")
+    assert shut.endswith(f"  {name}  door shut")
+    text, listed, jammed = ended
+    assert text.out == "x\\x1b]0;owned\\x07\\x9b\\u202e\n"
+    assert listed.out == '[\n  "x\\u001b]0;owned\\u0007\\u009b\\u202e\\n"\n]\n'
+    assert r"RuntimeError: stuck\x9b31m\niotxmpp: all is well\u202e" in one_line(jammed)
+
+
 # Watch and controller.
+
+
+async def test_watch_tells_of_a_device_that_nobody_knows(home: Site, terminal: Terminal) -> None:
+    house = await home.account("house")
+    device = await home.device("here", house)
+    account, here = saved(house, terminal.home, "house"), name_of(device)
+    soon, wrong = await asyncio.gather(
+        terminal.run("watch", "nosuch", here, "-a", account, "--seconds", "0.5"),
+        terminal.run("watch", "No Such", "-a", account),
+    )
+    assert (soon.code, soon.out) == (6, "")
+    waiting, never = soon.err.splitlines()
+    assert waiting == "no device nosuch is known yet; waiting for it"
+    assert never.startswith(
+        "iotxmpp: no device nosuch came in time: check the name with `iotxmpp device list`"
+    )
+    assert wrong.code == 2
+    assert "device id 'No Such': use 1 to 63" in one_line(wrong)
+    async with terminal.started("watch", "nosuch", "-a", account) as endless:
+        await endless.says("no device nosuch is known yet; waiting for it\n", on="err")
+        assert (await endless.end(signal.SIGINT)).code == 0
 
 
 async def test_watch_shows_the_devices_that_are_asked_for_and_ends_in_time(
@@ -765,6 +839,16 @@ async def test_a_server_that_ends_by_itself_is_told(terminal: Terminal) -> None:
     assert ended.code == 1
     assert "prosody ended by itself; its log is" in ended.err
     assert terminal.left_behind == []
+
+
+async def test_a_second_server_in_a_directory_says_that_it_waits(terminal: Terminal) -> None:
+    words = ("server", "run", "--kind", "prosody", "--directory", terminal.home / "server")
+    async with terminal.started(*words) as first, terminal.started(*words, "--json") as second:
+        await first.says("Next: ")
+        await second.says(f"waiting for the server in {terminal.home / 'server'} to end\n", on="err")
+        assert (await first.end(signal.SIGTERM)).code == 0
+        await second.says("\n")
+        assert (await second.end(signal.SIGTERM)).code == 0
 
 
 async def test_a_server_directory_that_holds_other_things(terminal: Terminal) -> None:

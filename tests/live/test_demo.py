@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import device_profiles
 from iotxmpp.demo.cast import CAST
 from iotxmpp.demo.folder import sweep
 from iotxmpp.server.settings import free_port
@@ -94,7 +95,9 @@ def test_the_demo_shows_every_device_with_its_readings_and_its_command(
         assert role.call in rows[role.device]
     assert out.count("→ ") == len(CAST)
     assert "→ …" not in out
-    assert {"°C", "hPa", "moisture", "relay/1", "load"} <= set(re.split(r"[\s│]+", out))
+    channels = {name for role in CAST for name in device_profiles.load(role.profile).channels()}
+    assert {"open", "relay/4", "light"} < channels
+    assert {"°C", "hPa", *channels} - {"cpu-temperature"} <= set(re.split(r"[\s│]+", out))
     assert "metrics for Prometheus: http://127.0.0.1:" in out
     assert f"iotxmpp demo: {'a server in memory' if kind == 'memory' else kind}" in out
 

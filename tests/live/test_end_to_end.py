@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from slixmpp import JID, ClientXMPP
 
 from iotxmpp import Agent, Controller, Device, Reading, __version__
-from iotxmpp.about import Channel
+from iotxmpp.about import About, Channel
 from iotxmpp.account import Account
 from iotxmpp.commands import CALL_NAMESPACE, COMMANDS_NAMESPACE
 from iotxmpp.controller.calls import call_command
@@ -34,10 +34,12 @@ from iotxmpp.errors import (
     UnknownDeviceError,
 )
 from iotxmpp.link import LinkState, Presence
+from iotxmpp.payloads import json_element
 from iotxmpp.status import NAMESPACE as STATUS_NAMESPACE
 from iotxmpp.xmpp import XmppLink
 from tests.contract.world import Collected
-from tests.live.site import PATIENCE, Site, name_of, until
+from tests.live.site import PATIENCE, Site, name_of, nodes_of, until
+from tests.unit.controller_world import temperature
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -250,6 +252,43 @@ async def test_a_device_that_is_added_while_the_controller_runs_is_found(site: S
             name, reading = (await readings.count(1))[0]
             assert (name, reading.value) == (found.id, 1)
             assert await found.call("water") == "watered for 10 s"
+
+
+async def test_a_device_that_publishes_as_soon_as_it_is_added_loses_nothing(site: Site) -> None:
+    account = await site.account("house")
+    controller, seen = site.controller(account, discover_every=3600), Collected[int]()
+
+    @controller.on_reading
+    async def take(reading: Reading) -> None:
+        assert reading.seq is not None
+        seen.add(reading.seq)
+
+    async with controller:
+        device = await site.device("late", account)
+        nodes, name = nodes_of(device), name_of(device)
+        about = About(device=name, channels={"temperature": Channel(type="float", unit="Cel", range=(0, 50))})
+        link = await site.link(device)
+        await link.publish(nodes.about, json_element(about.model_dump_json()), item_id="current")
+        sent = 0
+
+        async def publish(count: int) -> None:
+            nonlocal sent
+            for _ in range(count):
+                sent += 1
+                pack = temperature(name, 20 if sent % 2 else 200)
+                await link.publish(nodes.readings, pack, item_id=f"e.{sent}")
+
+        await publish(20)
+        async with asyncio.timeout(PATIENCE):
+            while name not in controller.devices:
+                await publish(1)
+                await asyncio.sleep(0.02)
+        await publish(20 + (sent + 1) % 2)  # the last is a good one
+        await seen.until(lambda number: number == sent)
+        rejections = await controller.rejections(limit=1000)
+    assert seen.all == list(range(1, sent + 1, 2))
+    assert [each.item for each in rejections] == [f"e.{number}" for number in range(2, sent + 1, 2)]
+    assert {each.code for each in rejections} == {"range"}
 
 
 async def test_a_controller_sees_no_device_of_another(site: Site) -> None:

@@ -543,6 +543,42 @@ async def test_a_port_where_nobody_listens(trust: Trust, tls: str) -> None:
     error = await refused(XmppLink(account))
     assert type(error) is HostError
     assert "cannot reach 127.0.0.1" in str(error)
+    assert str(error).endswith("is the server running there? Check host and port")
+
+
+async def test_direct_tls_to_a_port_for_starttls(trust: Trust) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(HEADER)  # a server that hears no XML may say so
+        await peer.until_gone()
+
+    async with FakeServer(script) as server:
+        account = server.account(ca=trust.ca).model_copy(update={"tls": "direct"})
+        error = await refused(XmppLink(account))
+    assert type(error) is SecurityError
+    assert 'if it is a STARTTLS port, write tls = "starttls" in the account file' in str(error)
+
+
+async def test_a_server_of_another_domain(trust: Trust) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.until("<stream:stream[^>]*>")
+        unknown = "<host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+        await peer.send(f"{HEADER}<stream:error>{unknown}</stream:error>")
+
+    error = await outcome(FakeServer(script), trust)
+    assert type(error) is HostError
+    assert f"does not serve the domain {DOMAIN} (host-unknown): check the domain of the JID" in str(error)
+
+
+async def test_a_server_of_another_domain_with_direct_tls(trust: Trust) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(b"\x15\x03\x03\x00\x02\x02\x70")  # the fatal alert unrecognized_name
+        await peer.until_gone()
+
+    async with FakeServer(script) as server:
+        account = server.account(ca=trust.ca).model_copy(update={"tls": "direct"})
+        error = await refused(XmppLink(account))
+    assert type(error) is HostError
+    assert f"does not serve the domain {DOMAIN} (" in str(error)
 
 
 async def test_authorities_that_cannot_be_read(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """The README's scripts, run exactly as they are printed."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from pydantic import SecretStr
 from iotxmpp.addresses import device_id
 from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
 from iotxmpp.server.devices import add_device
+from iotxmpp.server.settings import free_port
 from iotxmpp.xmpp import XmppLink, XmppProvisioner
 from tests.servers import finish, server_directory
 
@@ -24,6 +28,13 @@ HOUSE = "house@example.org"
 
 def scripts() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def fleet() -> list[str]:
+    """The command lines for who runs a fleet."""
+    found = re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (block,) = (block for block in found if "iotxmpp server run" in block)
+    return [str(line) for line in block.splitlines()]
 
 
 @pytest.fixture
@@ -57,9 +68,13 @@ def start(script: str, account: Path, folder: Path) -> subprocess.Popen[str]:
 
 
 def await_file(path: Path) -> None:
+    await_that(path.exists, f"{path.name} was not made")
+
+
+def await_that(condition: Callable[[], bool], otherwise: str) -> None:
     deadline = time.monotonic() + 20
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} was not made"
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
         time.sleep(0.05)
 
 
@@ -84,3 +99,63 @@ def test_the_agent_and_the_controller_work_as_printed(example_org: ServerProcess
         for process in (agent, controller):
             process.communicate()
     assert codes == [0, 0]
+
+
+SAYS = {"controller run": "controlling as", "agent run": "online", "watch": '"presence": "online"'}
+"""What each command that runs on says as soon as it does."""
+
+
+@contextmanager
+def running(line: str, says: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    """A line of a terminal of its own, ended with Ctrl+C."""
+    log = folder / f"{line.split()[1]}.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {line}"], env=environment, cwd=folder, stdout=said, stderr=said
+        )
+    try:
+        await_that(lambda: says in log.read_text(), f"{line}: did not say {says}")
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(timeout=20)
+    assert code == 0, log.read_text()
+
+
+def test_the_fleet_works_as_printed_from_its_first_reading_on(
+    example_org: ServerProcess, tmp_path: Path
+) -> None:
+    """On a server that runs already, which the commands are told of by their environment."""
+    server, *lines = fleet()
+    assert server.startswith("iotxmpp server run ")
+    port = free_port()
+    general = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    general |= {"IOTXMPP_STATE": str(tmp_path), "HOME": str(tmp_path)}
+    admin = {**general, "IOTXMPP_ACCOUNT": str(example_org.admin_file)}
+    house = {**general, "IOTXMPP_ACCOUNT": str(example_org.controller_file)}
+    printed = {}
+    with ExitStack() as stack:
+        for line in (line.replace("9464", str(port)) for line in lines):
+            words = " ".join(line.split()[1:3])
+            says = next((text for start, text in SAYS.items() if words.startswith(start)), None)
+            if says is not None:
+                stack.enter_context(running(line, says, tmp_path, house))
+                continue
+            printed[words] = subprocess.run(
+                ["/bin/sh", "-c", line],
+                env=admin if words == "device add" else house,
+                cwd=tmp_path,
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=20,
+            ).stdout
+        first = 'iotxmpp_readings_total{device="greenhouse-1"} 3.0'  # the next ones come after 30 s
+        await_that(lambda: first in metrics(port), "the first readings did not come")
+    assert json.loads(printed["call greenhouse-1"]) == {"simulated": True}
+    assert "greenhouse-1" not in printed["controller rejected"]
+
+
+def metrics(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return str(answer.read(), "utf-8")

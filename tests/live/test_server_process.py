@@ -407,11 +407,12 @@ async def test_a_taken_port_is_named(kind: ServerKind, directory: Path) -> None:
 
 
 async def test_two_servers_do_not_share_a_directory(
-    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("iotxmpp.server.process._LOCK_TIMEOUT", 0.1)
     with pytest.raises(ServerDirectoryError, match="a server is running in"):
         await ServerProcess(server.spec).start()
+    assert caplog.messages == [f"waiting for the server in {server.spec.directory} to end"]
     with pytest.raises(ServerStartError, match="running already"):
         await server.start()
     assert server.running

@@ -9,6 +9,7 @@ import device_profiles
 from iotxmpp import Agent
 from iotxmpp.agent.config import load_agent
 from iotxmpp.agent.profiled import OpenedDriver, equip
+from iotxmpp.agent.sensors import Rhythm
 from iotxmpp.commands import command_error
 from iotxmpp.errors import ArgumentsError, CommandFailedError, ConfigError, StanzaError
 from iotxmpp.profiles import parse_profile
@@ -111,12 +112,60 @@ async def test_channels_get_other_names_and_another_interval(house: House, direc
 
 
 @pytest.mark.parametrize(
+    ("in_profile", "in_file", "at_least"),
+    [
+        ("", "", 60),
+        ("at_least = 5\n", "", 5),
+        ("", "at_least = 7\n", 7),
+        ("at_least = 5\n", "at_least = 7\n", 7),
+    ],
+)
+def test_an_unchanged_value_comes_again_when_the_file_or_the_profile_or_nobody_says(
+    directory: Path, in_profile: str, in_file: str, at_least: float
+) -> None:
+    (directory / "fan.toml").write_text(
+        PROFILE.replace("on_change = true\n", f"on_change = true\n{in_profile}")
+    )
+    agent = load_agent(
+        write(directory, f'account = "greenhouse.toml"\nprofile = "fan.toml"\nevery = 2\n{in_file}')
+    )
+    (sensor,) = agent._plan().sensors
+    rhythm = Rhythm(every=2, on_change=True, at_least=at_least)
+    assert sensor.rhythms["blocked"] == rhythm
+
+
+async def test_a_controller_that_comes_later_sees_what_has_not_changed(house: House, directory: Path) -> None:
+    text = 'account = "greenhouse.toml"\nprofile = "fan.toml"\nevery = 0.02\nat_least = 0.1\n'
+    async with load_agent(write(directory, text)):
+        await until(lambda: bool(house.values("blocked")))
+        house.readings.clear()
+        await until(lambda: bool(house.values("blocked")))
+    assert set(house.values("blocked")) == {False}
+
+
+@pytest.mark.parametrize("name", device_profiles.names())
+def test_a_change_is_seen_and_an_unchanged_value_comes_again_within_a_minute(
+    directory: Path, name: str
+) -> None:
+    text = f'account = "greenhouse.toml"\nprofile = "{name}"\ndriver.kind = "simulated"\n'
+    (sensor,) = load_agent(write(directory, text))._plan().sensors
+    followed = [rhythm for rhythm in sensor.rhythms.values() if rhythm.on_change]
+    assert all(rhythm.every <= 10 and rhythm.at_least <= 60 for rhythm in followed)
+    assert bool(followed) == (name not in {"bme280", "host"})
+
+
+@pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("account = ", "not TOML"),
         ("", "account: Field required; profile: Field required"),
         ('account = "greenhouse.toml"\nprofile = "fan.toml"\nheartbeat = 0', "heartbeat: Input should be"),
         ('account = "greenhouse.toml"\nprofile = "fan.toml"\ncolour = 1', "colour: Extra inputs"),
+        ('account = "greenhouse.toml"\nprofile = "fan.toml"\nat_least = 0', "at_least: Input should be"),
+        (
+            'account = "greenhouse.toml"\nprofile = "bme280"\nat_least = 5',
+            "at_least: profile bme280 has no channel with on_change = true",
+        ),
         ('account = "none.toml"\nprofile = "fan.toml"', "none.toml"),
         ('account = "greenhouse.toml"\nprofile = "none.toml"', "none.toml"),
         ('account = "greenhouse.toml"\nprofile = "bme281"', "did you mean bme280"),

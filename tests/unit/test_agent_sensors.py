@@ -190,6 +190,35 @@ async def test_missed_intervals_are_skipped() -> None:
     assert times[1] - times[0] >= 0.14
 
 
+async def test_a_sample_that_comes_late_costs_none_after_it() -> None:
+    bench = Bench()
+    times: list[float] = []
+
+    async def late_and_quick() -> int:
+        times.append(time.monotonic())
+        await asyncio.sleep(0.08 if len(times) % 2 else 0)
+        return len(times)
+
+    async with bench.run(sensor(late_and_quick, "a", rhythm=Rhythm(every=0.1))):
+        await until(lambda: len(bench.samples) == 4)
+    assert bench.values("a") == [1, 2, 3, 4]
+
+
+async def test_a_change_soon_after_a_late_sample_is_published() -> None:
+    bench = Bench()
+    calls: list[int] = []
+
+    async def late_at_first() -> bool:
+        calls.append(1)
+        await asyncio.sleep(0.08 if len(calls) == 1 else 0)
+        return len(calls) > 1
+
+    rhythm = Rhythm(every=0.1, on_change=True)
+    async with bench.run(sensor(late_at_first, "a", rhythm=rhythm)):
+        await until(lambda: len(calls) == 3)
+    assert bench.values("a") == [False, True]
+
+
 async def test_a_plain_function_does_not_block_the_loop() -> None:
     bench = Bench()
     release = threading.Event()

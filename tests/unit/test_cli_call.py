@@ -1,10 +1,15 @@
 """Arguments from the command line, as a command's schema wants them."""
 
 import pytest
+from pydantic import SecretStr
 
-from iotxmpp.cli.call import _split, typed_arguments
+from iotxmpp.account import Account
+from iotxmpp.addresses import DeviceNodes, device_id
+from iotxmpp.cli.call import _about, _shown, _split, typed_arguments
 from iotxmpp.commands import call_element
-from iotxmpp.errors import ArgumentsError
+from iotxmpp.errors import ArgumentsError, CommandError, DeviceAwayError, NotAllowedError, UnknownDeviceError
+from iotxmpp.link import NodePolicy
+from iotxmpp.memory import MemoryServer
 
 SCHEMA = {
     "properties": {
@@ -73,3 +78,50 @@ def test_an_argument_that_is_no_pair_is_refused(text: str) -> None:
 def test_an_argument_given_twice_is_refused() -> None:
     with pytest.raises(ArgumentsError, match="argument 'a' is given twice"):
         _split(["a=1", "b=1", "a=1"])
+
+
+@pytest.mark.parametrize(
+    ("result", "shown", "as_json"),
+    [
+        ("x\x1b]0;owned\x07", r"x\x1b]0;owned\x07", r'"x\u001b]0;owned\u0007"'),
+        ("two\n\tlines\x9b", "two\n\tlines\\x9b", r'"two\n\tlines\u009b"'),
+        (["\u202e\n"], '[\n  "\\u202e\\n"\n]', r'["\u202e\n"]'),
+    ],
+)
+def test_a_result_does_not_steer_the_terminal(result: object, shown: str, as_json: str) -> None:
+    assert _shown(result, as_json=False) == shown
+    assert _shown(result, as_json=True) == as_json
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_result_that_json_cannot_say_is_an_error_of_ours(as_json: bool) -> None:
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    for result in ({"level": float("nan")}, [float("inf")], deep):
+        with pytest.raises(CommandError, match="no JSON that can be shown"):
+            _shown(result, as_json=as_json)
+
+
+async def test_why_a_device_has_no_description() -> None:
+    server, service = MemoryServer(), "pubsub.localhost"
+    house, stranger = [
+        Account(jid=f"{name}@localhost", password=SecretStr("secret")) for name in ("house", "stranger")
+    ]
+    for account in (house, stranger):
+        await server.create_account(account.jid, "secret")
+    node = DeviceNodes(service=service, device=device_id("attic")).about
+    await server.create_node(node, NodePolicy(publisher="attic@localhost", readers=(house.jid,)))
+    async with server.link(house) as ours, server.link(stranger) as theirs:
+        with pytest.raises(UnknownDeviceError, match="there is no device hall at pubsub"):
+            await _about(ours, service, "hall@localhost")
+        with pytest.raises(DeviceAwayError, match="attic@localhost has never been online"):
+            await _about(ours, service, "attic@localhost")
+        with pytest.raises(NotAllowedError) as refused:
+            await _about(theirs, service, "attic@localhost")
+    says = str(refused.value)
+    assert (
+        "there is no device attic at pubsub.localhost, or this account may not read it: check the name"
+        in says
+    )
+    assert "stranger@localhost: forbidden" in says

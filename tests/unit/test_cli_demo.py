@@ -1,5 +1,6 @@
 """The parts of the demo: its folder, its picture, and what it notices."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,13 +14,18 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from iotxmpp.cli.demo import check_picture, picture_of
+import device_profiles
+from iotxmpp import server
+from iotxmpp.addresses import DeviceId
+from iotxmpp.cli.demo import _command, check_picture, demo, picture_of
 from iotxmpp.demo.cast import CAST
 from iotxmpp.demo.folder import demo_folder, sweep
 from iotxmpp.demo.stage import MemoryStage, how_it_ended, last_words, stop
-from iotxmpp.demo.story import Play
-from iotxmpp.errors import ConfigError
+from iotxmpp.demo.story import Play, Story
+from iotxmpp.errors import ConfigError, IotxmppError
+from iotxmpp.server import ServerMissingError
 from iotxmpp.server.child import Child, Start
+from tests.unit.agent_house import until
 
 
 @pytest.fixture
@@ -71,6 +77,10 @@ def test_folders_of_other_users_are_left(temporary: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("os.geteuid", lambda: user)
     sweep(temporary)
     assert not theirs.exists()
+
+
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
 
 
 def child(folder: Path, script: str) -> Child:
@@ -134,6 +144,24 @@ def test_a_device_that_is_away_or_silent_is_a_fault(temporary: Path) -> None:
     ]
 
 
+async def test_the_first_reading_of_every_channel_is_seen(temporary: Path) -> None:
+    expected = {role.device: set(device_profiles.load(role.profile).channels()) for role in CAST}
+    expected[DeviceId("this-machine")].discard("cpu-temperature")  # not every machine tells it
+    stop = asyncio.Event()
+    async with MemoryStage() as stage:
+        play = Play(stage, metrics_port=0)
+        async with play.controller:
+            acting = asyncio.create_task(play.act(stop, None))
+            devices = play.controller.devices
+            await until(
+                lambda: all(names <= devices[name].readings.keys() for name, names in expected.items()),
+                seconds=10,
+            )
+            stop.set()
+            await acting
+    assert left_in(temporary) == []
+
+
 def test_the_picture_names_no_fonts_of_other_hosts() -> None:
     console = Console(record=True, file=StringIO(), width=40)
     console.print(Table("device"))
@@ -160,3 +188,25 @@ def test_a_picture_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     for path in (Path("/proc/x.svg"), tmp_path, pipe):
         with pytest.raises(ConfigError, match=f"^picture {path}: cannot be written: "):
             check_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("", ConfigError), ("prosody", ServerMissingError), ("ejabberd", ServerMissingError)]
+)
+def test_without_a_server_the_demo_starts_nothing_and_names_the_one_in_memory(
+    name: str, error: type[IotxmppError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server, "installed", lambda _kind: False)
+    with pytest.raises(error) as caught:
+        demo(name)
+    assert f"{name or 'prosody'} is not installed; on Debian" in str(caught.value)
+    assert str(caught.value).endswith("; or play without one: iotxmpp demo --server memory")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_a_device_answers_adds_no_line() -> None:
+    story = Story()
+    first, second, *_ = story.devices.values()
+    first.failure, second.answer = "stuck\n\x9b", '"\u2028"'
+    assert _command(story, first.role.device, utf=True) == f"{first.role.call}\nfailed: stuck\\n\\x9b"
+    assert _command(story, second.role.device, utf=False) == f'{second.role.call}\n-> "\\u2028"'

@@ -1,6 +1,7 @@
 """Exit codes: each error's own, and how the program ends with it."""
 
 import errno
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from iotxmpp import errors
 from iotxmpp.cli import entry, watch
 from iotxmpp.cli.exits import Exit, exit_code
+from iotxmpp.cli.logs import set_up_logging
+from iotxmpp.server import ServerStartError
 
 CODES: dict[str, Exit] = {
     "IotxmppError": Exit.FAILED,
@@ -75,6 +78,51 @@ def test_an_error_ends_the_program_with_one_line(
         entry.main()
     assert ended.value.code == Exit.AWAY
     assert capsys.readouterr() == ("", "iotxmpp: attic is not online\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (
+            errors.CommandFailedError("stuck\x9b31m\niotxmpp: all is well\u202e"),
+            "stuck\\x9b31m\\niotxmpp: all is well\\u202e",
+        ),
+        (ServerStartError("it ended\n  log: \x1b[2J"), "it ended\n  log: \\x1b[2J"),
+    ],
+)
+def test_an_error_neither_steers_the_terminal_nor_forges_a_line(
+    error: errors.IotxmppError,
+    shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_arguments: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr(entry, "_run", fail)
+    with pytest.raises(SystemExit):
+        entry.main()
+    assert capsys.readouterr().err == f"iotxmpp: {shown}\n"
+
+
+def test_a_log_is_a_line_a_record_and_a_traceback_is_indented(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ValueError("bad\nforged\x9b")
+
+    root = logging.RootLogger(logging.WARNING)
+    monkeypatch.setattr(logging, "root", root)
+    set_up_logging(0)
+    try:
+        fail()
+    except ValueError:
+        root.exception("attic says %s", "x\n2026-01-01 00:00:00 INFO forged\x1b[2J")
+    first, *more = capsys.readouterr().err.splitlines()
+    assert first.endswith(r" ERROR root: attic says x\n2026-01-01 00:00:00 INFO forged\x1b[2J")
+    assert more[0] == "  Traceback (most recent call last):"
+    assert more[-2:] == ["  ValueError: bad", r"  forged\x9b"]
+    assert all(line.startswith("  ") for line in more)
 
 
 def test_ctrl_c_ends_the_program_with_130(monkeypatch: pytest.MonkeyPatch) -> None:

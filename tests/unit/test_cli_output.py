@@ -6,7 +6,14 @@ from io import BytesIO, TextIOWrapper
 
 import pytest
 
-from iotxmpp.cli.output import print_json, print_table, replace_unspeakable_letters, show_age, show_value
+from iotxmpp.cli.output import (
+    print_json,
+    print_table,
+    replace_unspeakable_letters,
+    show_age,
+    show_value,
+    shown_json,
+)
 from iotxmpp.readings import Value
 
 
@@ -23,6 +30,9 @@ from iotxmpp.readings import Value
         (True, None, "on"),
         (False, None, "off"),
         ("open", None, "open"),
+        ("open\n10:00:00  attic  online", None, r"open\n10:00:00  attic  online"),
+        ("\x9b31m\u202e", None, r"\x9b31m\u202e"),
+        (1.0, "\x1b[2J", r"1 \x1b[2J"),
     ],
 )
 def test_values_for_people(value: Value, unit: str | None, shown: str) -> None:
@@ -53,6 +63,20 @@ def test_json_is_one_line_and_says_letters_as_they_are(capsys: pytest.CaptureFix
     assert json.loads(out) == {"name": "größe\n", "value": 1.5}
 
 
+def test_json_neither_steers_a_terminal_nor_loses_anything(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "a\x1b\x7f\x9b\u202e\u2028\ud800\U000e0041°C"
+    print_json({text: text})
+    out = capsys.readouterr().out
+    shown = r"a\u001b\u007f\u009b\u202e\u2028\ud800\udb40\udc41°C"
+    assert out == f'{{"{shown}": "{shown}"}}\n'
+    assert json.loads(out) == {text: text}
+
+
+def test_indented_json_keeps_its_own_lines_alone() -> None:
+    text = shown_json(["a\n\x9b", 1], indent=2)
+    assert text.splitlines() == ["[", r'  "a\n\u009b",', "  1", "]"]
+
+
 def test_json_has_no_nan() -> None:
     with pytest.raises(ValueError, match="JSON"):
         print_json(float("nan"))
@@ -62,10 +86,11 @@ def test_a_table_takes_text_as_text(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    print_table([{"device": "[red]attic[/red]", "error": None}], ("device", "error", "missing"))
+    print_table([{"device": "[red]attic[/red]", "error": "a\n\x9bb"}], ("device", "error", "missing"))
     out = capsys.readouterr().out
     assert "[red]attic[/red]" in out
     assert "missing" in out
+    assert r"a\n\x9bb" in out
 
 
 def test_output_without_our_letters_gets_json_as_it_was_and_marks_for_the_rest(

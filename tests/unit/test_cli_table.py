@@ -101,6 +101,13 @@ def test_many_channels_are_cut() -> None:
     assert "and 3 more" in row
 
 
+def test_a_devices_text_neither_steers_the_terminal_nor_adds_a_line() -> None:
+    rows = shown(device("attic", note="a\n\x9b31m\u202e"), last={"attic": "water\n→ \x1b[2J"})
+    assert list(rows) == ["attic"]
+    assert r"note a\n\x9b31m\u202e" in rows["attic"]
+    assert r"→ \x1b[2J" in rows["attic"]
+
+
 def test_a_devices_text_is_no_markup() -> None:
     row = shown(device("attic", note="[red]alarm[/red]"), last={"attic": "water\n→ [bold]"})["attic"]
     assert "note [red]alarm[/red]" in row

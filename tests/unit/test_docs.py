@@ -15,6 +15,7 @@ import device_profiles
 from iotxmpp.account import ACCOUNT_VARIABLE, PASSWORD_VARIABLE, Account
 from iotxmpp.agent.config import AgentFile
 from iotxmpp.agent.outbox.settings import OutboxSettings
+from iotxmpp.agent.sensors import AT_LEAST
 from iotxmpp.cli.app import app
 from iotxmpp.cli.exits import Exit
 from iotxmpp.controller.store import STATE_VARIABLE
@@ -243,6 +244,11 @@ def test_a_part_of_a_profile_is_documented_with_all_of_its_keys(heading: str, mo
     keys = {field.alias or name for name, field in model.model_fields.items()}
     assert first_cells(section(PROFILES, heading)) == keys
     assert "kind" in DriverChoice.model_fields
+
+
+def test_the_time_after_which_an_unchanged_value_comes_again_is_the_one_of_agents() -> None:
+    (row,) = (row for row in rows(section(PROFILES, "### A reading")) if row[0] == "at_least")
+    assert row[1].endswith(f"; {AT_LEAST:g} unless given")
 
 
 # The server's document.

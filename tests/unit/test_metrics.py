@@ -49,6 +49,7 @@ def test_every_metric_has_a_good_name_and_help() -> None:
     metrics.handler_error("too_hot")
     metrics.store_failure()
     metrics.lost(2)
+    metrics.early_lost(3)
     metrics.link_up(up=True)
     metrics.devices(1)
     assert values(metrics) == {
@@ -69,6 +70,7 @@ def test_every_metric_has_a_good_name_and_help() -> None:
         "iotxmpp_handler_errors_total{too_hot}": 1,
         "iotxmpp_store_failures_total": 1,
         "iotxmpp_rejections_lost_total": 2,
+        "iotxmpp_early_items_lost_total": 3,
     }
     assert all(family.documentation for family in text_string_to_metric_families(metrics.text()))
 

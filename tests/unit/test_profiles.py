@@ -126,6 +126,11 @@ BAD_PROFILES = [
     (HEAD + "[readings.t]\ntype = 'float'\ncount = 0", "readings.t.count: "),
     (HEAD + "[readings.t]\ntype = 'float'\nevery = 0", "readings.t.every: "),
     (HEAD + "[readings.t]\ntype = 'float'\ndelta = 1", "delta is for numbers with on_change = true"),
+    (HEAD + "[readings.t]\ntype = 'bool'\nat_least = 9", "at_least is for readings with on_change = true"),
+    (
+        HEAD + "[readings.t]\ntype = 'bool'\non_change = true\nat_least = 0",
+        "readings.t.at_least: Input should",
+    ),
     (HEAD + "[readings.'a b']\ntype = 'float'", "name 'a b': use A-Z"),
     (
         HEAD + TEMPERATURE + "simulate = { wave = 'weekly' }",
