@@ -130,7 +130,7 @@ def _megabytes(pid: int, file: str, key: str) -> float:
     for line in Path(f"/proc/{pid}/{file}").read_text(encoding="utf-8").splitlines():
         name, _, value = line.partition(":")
         if name == key:
-            return int(value.split()[0]) * 1024 / 1e6  # the kernel's kB are KiB
+            return int(value.split()[0]) / 1024  # the kernel counts in KiB
     raise RuntimeError(f"/proc/{pid}/{file} has no {key}")
 
 
