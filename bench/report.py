@@ -35,10 +35,10 @@ FOOTPRINT = """\
 ## Footprint
 
 The agent's process is `iotxmpp agent run` with the profile `bme280`, simulated, one reading of each channel a
-second; its memory is read {seconds:g} s after its first reading. An MB is 1,048,576 bytes, as in `top`. An import is
-timed in {runs} new interpreters; the median is given. `import iotxmpp` loads each part when it is first used;
-the two rows below it tell what the parts take. The demo's time runs from the start of its process, server and
-devices included, until its metrics show a reading.
+second; its memory is read {seconds:g} s after its first reading. An MB is 1,048,576 bytes, as in `top`. An
+import is timed in {runs} new interpreters; the median is given. `import iotxmpp` loads each part when it is
+first used; the two rows below it tell what the parts take. The demo's time runs from the start of its
+process, server and devices included, until its metrics show a reading.
 """
 
 NAMES = {"prosody": "Prosody", "ejabberd": "ejabberd"}
