@@ -586,7 +586,7 @@ async def test_what_a_device_says_neither_steers_the_terminal_nor_adds_a_line(
         ended = await asyncio.gather(
             *(terminal.run("call", name, command, "-a", account) for command in ("title", "titles", "jam"))
         )
-    _, forging, shut = watched.out.splitlines()
+    _, _, forging, shut = watched.out.splitlines()  # after its state and its presence
     assert forging.endswith(rf"  {name}  door open\n10:00:00  attic  online: forged\x9b31m\u202e")
     assert shut.endswith(f"  {name}  door shut")
     text, listed, jammed = ended
