@@ -843,12 +843,13 @@ async def test_a_server_that_ends_by_itself_is_told(terminal: Terminal) -> None:
 
 async def test_a_second_server_in_a_directory_says_that_it_waits(terminal: Terminal) -> None:
     words = ("server", "run", "--kind", "prosody", "--directory", terminal.home / "server")
-    async with terminal.started(*words) as first, terminal.started(*words, "--json") as second:
+    async with terminal.started(*words) as first:
         await first.says("Next: ")
-        await second.says(f"waiting for the server in {terminal.home / 'server'} to end\n", on="err")
-        assert (await first.end(signal.SIGTERM)).code == 0
-        await second.says("\n")
-        assert (await second.end(signal.SIGTERM)).code == 0
+        async with terminal.started(*words, "--json") as second:
+            await second.says(f"waiting for the server in {terminal.home / 'server'} to end\n", on="err")
+            assert (await first.end(signal.SIGTERM)).code == 0
+            await second.says("\n")
+            assert (await second.end(signal.SIGTERM)).code == 0
 
 
 async def test_a_server_directory_that_holds_other_things(terminal: Terminal) -> None:
