@@ -1,5 +1,6 @@
 """What is published next: live readings first, then what is to be tried again, losses, and the backlog."""
 
+import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ MOST_SPANS = 64
 
 CROWD = 100
 """A backlog of so many readings waits for up to the whole `replay_delay`, a smaller one for a part of it."""
+
+_LOGGER = logging.getLogger(__name__)
 
 Source = Literal["live", "again", "loss", "replay"]
 
@@ -233,13 +236,18 @@ class Line:
         return self.keeper.stock.losses > (sent if generation == self.keeper.generation else 0)
 
     async def _loss(self) -> Parcel | None:
-        if not self._has_losses():
-            return None
-        generation, sent = self._losses_sent
-        losses = await self.keeper.losses(sent if generation == self.keeper.generation else 0, MOST_LOST)
-        if not losses:
-            return None
-        return Parcel(source="loss", gap=self._gap(losses), upto=self._told(losses)[-1].id)
+        while self._has_losses():
+            generation, sent = self._losses_sent
+            now = self.keeper.generation
+            losses = await self.keeper.losses(sent if generation == now else 0, MOST_LOST)
+            if not losses:
+                return None
+            sound = [loss for loss in losses if _is_sound(loss)]
+            if sound:
+                return Parcel(source="loss", gap=self._gap(sound), upto=self._told(sound)[-1].id)
+            _LOGGER.warning("the outbox notes losses that cannot be; they are left out: %s", losses[:3])
+            self._losses_sent = (now, losses[-1].id)
+        return None
 
     def _told(self, losses: list[Loss]) -> list[Loss]:
         """The first of the losses that one record can tell: of one epoch and one reason, ascending."""
@@ -258,6 +266,11 @@ class Line:
             reason=told[0].reason,
             lost=tuple((seq_of(loss.first), seq_of(loss.last)) for loss in told),
         )
+
+
+def _is_sound(loss: Loss) -> bool:
+    """Whether it names numbers of one epoch."""
+    return 0 < seq_of(loss.first) <= seq_of(loss.last) and epoch_of(loss.first) == epoch_of(loss.last)
 
 
 def _without(spans: Iterable[Span], first: int, last: int) -> list[Span]:

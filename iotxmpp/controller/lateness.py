@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from iotxmpp.controller.clockerror import ClockError
 from iotxmpp.readings import Reading
 
 GRACE = 60.0
@@ -31,13 +32,13 @@ class Lateness:
     A reading is late if it is older than the newest one of its channel, or was old when it came. Within an
     epoch the number says which of two is older, so that a clock that is set back does not make each new
     reading a late one; between epochs it is the time, where one from the future counts as made when it came.
-    The age of a reading is that by the device's clock; that of a clock which was never synchronised is
-    counted from the freshest reading of its epoch.
+    The age of a reading is that by the device's clock; by one that is not synchronised, less the clock's
+    error (`ClockError`).
     """
 
     def __init__(self) -> None:
         self._newest: OrderedDict[str, _Mark] = OrderedDict()
-        self._errors: OrderedDict[str, float] = OrderedDict()
+        self._errors: OrderedDict[str, ClockError] = OrderedDict()
 
     def start_from(self, readings: Iterable[Reading]) -> None:
         """Takes what was live before, such as from the store."""
@@ -54,13 +55,12 @@ class Lateness:
             heartbeat: The device's promised longest silence, in seconds.
         """
         oldest = received - GRACE - heartbeat
-        if readings and readings[0].clock == "u":
-            oldest -= self._error(readings, received)
+        error = self._error(readings, received)
         return tuple(
             replace(
                 reading,
                 received=received,
-                historical=self._late(reading, received, oldest),
+                historical=self._late(reading, received, oldest - (error.of(reading) if error else 0.0)),
             )
             for reading in readings
         )
@@ -74,14 +74,17 @@ class Lateness:
         self._newest[reading.channel] = _mark(reading, received)
         return False
 
-    def _error(self, readings: Sequence[Reading], received: float) -> float:
-        """Seconds that an epoch's clock is behind ours, at most."""
+    def _error(self, readings: Sequence[Reading], received: float) -> ClockError | None:
+        """The error of the epoch's clock; None where the readings' times need no correction."""
+        if not readings or readings[0].clock == "r":
+            return None
         epoch = readings[0].epoch
-        error = min(received - max(each.time for each in readings), self._errors.get(epoch, float("inf")))
-        self._errors[epoch] = error
+        error = self._errors.setdefault(epoch, ClockError())
+        self._errors.move_to_end(epoch)
         if len(self._errors) > MOST_CLOCKS:
             self._errors.popitem(last=False)
-        return error
+        error.see(readings, received)
+        return error if readings[0].clock == "u" else None
 
 
 def _mark(reading: Reading, received: float) -> _Mark:

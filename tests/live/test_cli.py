@@ -27,6 +27,7 @@ from iotxmpp.server import ServerKind, ServerProcess
 from iotxmpp.server.certificate import renewed
 from iotxmpp.server.settings import free_port
 from iotxmpp.xmpp import XmppLink
+from iotxmpp.xmpp.negotiation import ATTEMPT_TIMEOUT
 from tests.contract.world import Collected
 from tests.live.site import PATIENCE, Site, name_of, nodes_of, until
 from tests.live.terminal import Ended, Terminal
@@ -826,7 +827,7 @@ async def test_ctrl_c_ends_a_command_that_waits_for_its_answer(
     account = saved(changed(ELSEWHERE, port=silent.number), terminal.home, "device")
     async with terminal.started("device", "list", "-a", account) as started:
         await silent.connected(1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(ATTEMPT_TIMEOUT / 2):
             assert (await started.end(signal.SIGINT)).code == 130
 
 

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 
 from iotxmpp.addresses import DeviceId
 from iotxmpp.agent.clock import Clock, Moment
+from iotxmpp.agent.line import Line, Parcel
 from iotxmpp.agent.outbox import batch as batch_module
 from iotxmpp.agent.outbox import keeper as keeper_module
+from iotxmpp.agent.outbox.damage import RESERVED, EpochNotes
 from iotxmpp.agent.outbox.keeper import Keeper
 from iotxmpp.agent.outbox.packs import MOST_BYTES, MOST_READINGS, Pack, Timeless, cut
 from iotxmpp.agent.outbox.rows import FIRST, LAST, Epoch, Row, place_of, seq_of
@@ -29,6 +31,7 @@ from iotxmpp.agent.outbox.settings import Limits, OutboxSettings, outbox_setting
 from iotxmpp.agent.outbox.store import DiskOutbox
 from iotxmpp.agent.presence import Problems
 from iotxmpp.backoff import Backoff
+from iotxmpp.delivery import Gap
 from iotxmpp.errors import InvalidError, OutboxFullError, StoreError
 from iotxmpp.readings import ClockQuality, Value
 from iotxmpp.senml import encode
@@ -533,6 +536,175 @@ async def test_a_file_that_is_damaged_while_it_is_used_is_replaced_and_the_loss_
         ]
         assert "malformed" in problems.texts()[0]
     assert set_aside(tmp_path)
+
+
+async def losses_of(keeper: Keeper) -> list[tuple[int, int, str]]:
+    return [(each.first, each.last, each.reason) for each in await keeper.losses(0, 99)]
+
+
+async def told_by(keeper: Keeper) -> list[Gap]:
+    """The gap records that are published, while there are no readings."""
+    line, gaps = Line(keeper=keeper, settings=OutboxSettings()), []
+    while isinstance(parcel := await line._loss(), Parcel):
+        assert parcel.gap is not None
+        gaps.append(parcel.gap)
+        line.published(parcel, 0.0, 0.0)
+    assert not line._has_losses()
+    return gaps
+
+
+async def trimmed(keeper: Keeper, upto: int) -> None:
+    assert keeper.acknowledge({keeper.epoch: upto})
+    keeper._trim_at = 0.0
+    await keeper.flush()
+
+
+async def test_damage_after_everything_was_trimmed_loses_nothing(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(9)))
+        await trimmed(keeper, 9)
+        disk.damage()
+        await keeper.keep(one(9))
+        assert (keeper.state, await numbers(keeper)) == ("disk", [10])
+        assert (await losses_of(keeper), await told_by(keeper)) == ([], [])
+    assert set_aside(tmp_path)
+
+
+async def test_damage_after_a_part_was_trimmed_loses_the_rest(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(9)))
+        await trimmed(keeper, 5)
+        disk.damage()
+        await keeper.keep(one(9))
+        assert await told_by(keeper) == [Gap(epoch="e1", reason="corrupt", lost=((6, 9),))]
+
+
+async def test_what_is_in_memory_is_not_lost_with_a_damaged_file(tmp_path: Path, disk: Disk) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(3)))
+        disk.fill()
+        await keeper.keep(one(3), urgent=True)
+        assert keeper.state == "memory"
+        disk.damage()
+        await numbers(keeper)
+        await asyncio.sleep(0.1)
+        assert (keeper.state, await numbers(keeper)) == ("disk", [4])
+        assert await told_by(keeper) == [Gap(epoch="e1", reason="corrupt", lost=((1, 3),))]
+
+
+def note_inverted(path: Path, *, first: int = 10, last: int = 9) -> None:
+    with sqlite3.connect(path) as other:
+        other.execute(
+            "INSERT INTO losses (first, last, reason) VALUES (?, ?, 'corrupt')",
+            (place_of(1, first), place_of(1, last)),
+        )
+    other.close()
+
+
+async def test_an_inverted_loss_on_disk_is_forgotten_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    async with opened(path) as keeper:
+        await keeper.keep(one())
+    note_inverted(path)
+    async with opened(path, epoch="e2") as keeper:
+        assert (await losses_of(keeper), await numbers(keeper)) == ([], [1])
+
+
+async def test_an_inverted_loss_does_not_end_the_publishing(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    async with opened(path) as keeper:
+        await keeper.keep(one())
+        note_inverted(path)
+        await keeper._outbox.lose(place_of(1, 2), place_of(1, 3), "full")
+        note_inverted(path, first=0, last=5)
+        await keeper._outbox.lose(place_of(1, 8), place_of(1, 7), "full")
+        await keeper.bury(place_of(1, 1), place_of(1, 1), "bad")
+        note_inverted(path)
+        await keeper._outbox.set_offset("none", 0.0)  # it looks at the file anew
+        told = await told_by(keeper)
+        assert [(gap.reason, gap.lost) for gap in told] == [
+            ("full", ((2, 3),)),
+            ("dead-letter", ((1, 1),)),
+        ]
+
+
+def spoil(path: Path) -> None:
+    """Damages a file that nobody uses."""
+    path.write_bytes(b"no database" * 1000)
+
+
+async def test_damage_while_no_agent_runs_is_told_from_the_notes(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    async with opened(path) as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(5)))
+    async with opened(path, epoch="e2") as keeper:
+        await keeper.keep(one())
+    spoil(path)
+    for epoch in ("e3", "e4"):  # the loss is on disk, until it is acknowledged
+        async with opened(path, epoch=epoch) as keeper:
+            assert await told_by(keeper) == [
+                Gap(epoch="e1", reason="corrupt", lost=((1, 5),)),
+                Gap(epoch="e2", reason="corrupt", lost=((1, RESERVED),)),
+            ]
+    async with opened(path, epoch="e5") as keeper:
+        assert keeper.acknowledge({"e1": 5, "e2": RESERVED})
+    async with opened(path, epoch="e6") as keeper:
+        assert await told_by(keeper) == []
+
+
+async def test_the_numbers_of_the_running_agent_are_not_lost_with_what_was_noted(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    async with opened(path) as keeper:
+        await keeper.keep(one())
+    spoil(path)
+    async with opened(path, epoch="e2") as keeper:
+        await keeper.keep(one())
+        assert await numbers(keeper) == [1]
+        assert [gap.epoch for gap in await told_by(keeper)] == ["e1"]
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        b"",
+        b"{",
+        b'{"epochs": [{"id": 1}]}',
+        b'{"epochs": [{"id":1,"name":"<","boot":"b","first":1,"last":2}]}',
+    ],
+)
+async def test_notes_that_cannot_be_read_say_nothing(tmp_path: Path, notes: bytes) -> None:
+    path = tmp_path / "outbox.db"
+    async with opened(path) as keeper:
+        await keeper.keep(one())
+    spoil(path)
+    path.with_name("outbox.db.epoch").write_bytes(notes)
+    async with opened(path, epoch="e2") as keeper:
+        await keeper.keep(one())
+        assert (keeper.state, await told_by(keeper)) == ("disk", [])
+
+
+async def test_notes_that_cannot_be_written_are_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "outbox.db.epoch").mkdir()
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await keeper.keep(one())
+        assert keeper.state == "disk"
+
+
+async def test_notes_are_written_long_before_they_are_needed_and_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, written, write = tmp_path / "outbox.db", [], EpochNotes.write
+
+    def counted(notes: EpochNotes, epochs: Sequence[Epoch]) -> None:
+        written.append([seq_of(each.last) for each in epochs])
+        write(notes, epochs)
+
+    monkeypatch.setattr(EpochNotes, "write", counted)
+    async with opened(path) as keeper:
+        for _ in range(12):
+            await asyncio.gather(*(keeper.keep(one(n)) for n in range(500)))
+    assert written == [[RESERVED], [2 * RESERVED]]
+    assert [seq_of(each.last) for each in EpochNotes(path).read()] == [2 * RESERVED]
 
 
 async def test_a_file_of_another_version_ends_it(tmp_path: Path) -> None:

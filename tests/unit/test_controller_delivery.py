@@ -249,6 +249,25 @@ async def test_a_hole_is_asked_for_and_a_gap_record_closes_it(
     store.close()
 
 
+async def test_a_gap_over_what_is_stored_and_what_never_was_takes_nothing_away(
+    world: World, url: str
+) -> None:
+    controller = await world.controller(store=url)
+    async with world.device("hall") as hall, controller:
+        heard = Heard().serve(hall)
+        await send(hall, 1, 3)
+        await send(hall, 6, 7)
+        await until(lambda: heard.upto == {"e1": 3})
+        gap = Gap(epoch="e1", reason="corrupt", lost=((1, 10_000),))
+        await hall.publish(gap.element(), item_id="e1.1")
+        await until(lambda: heard.upto == {"e1": 10_000})
+        text = controller.metrics.text()
+        assert 'iotxmpp_readings_lost_total{device="hall",reason="corrupt"} 9995.0' in text
+    store = Store(url)
+    assert numbers(store) == [1, 2, 3, 6, 7]
+    store.close()
+
+
 async def test_readings_of_an_unknown_epoch_from_its_middle_on_are_kept(world: World, url: str) -> None:
     controller = await world.controller(store=url)
     seen = counting(controller)

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from iotxmpp.controller.clones import WINDOW, Clones
 from iotxmpp.controller.lateness import GRACE, MOST_CHANNELS, Lateness
 from iotxmpp.readings import ClockQuality, Reading
@@ -57,11 +59,110 @@ def test_a_clock_that_is_set_back_does_not_make_new_readings_late() -> None:
 
 def test_a_clock_that_was_never_synchronised_is_compared_with_itself() -> None:
     lateness = Lateness()
-    behind = [reading(seq, 7200 - seq, clock="u") for seq in range(1, 5)]
+    behind = [reading(seq, 7200 - seq, clock="u") for seq in range(2, 6)]
     assert late(lateness, *behind) == [False] * 4
-    assert late(lateness, reading(5, 7200 + 500, channel="other", clock="u")) == [True]
+    assert late(lateness, reading(1, 7200 + 500, channel="other", clock="u")) == [True]
     ahead = [reading(seq, -7200 - seq, epoch="e2", clock="u") for seq in range(1, 5)]
     assert late(Lateness(), *ahead) == [False] * 4
+
+
+def flow(
+    lateness: Lateness, seqs: range, *, ahead: float = 0.0, every: float = 1.0, clock: ClockQuality = "u"
+) -> list[bool]:
+    """One reading an item, each at its second, by a clock that is so far ahead."""
+    found = []
+    for seq in seqs:
+        made = replace(reading(seq, clock=clock), time=NOW + seq * every + ahead)
+        found += late(lateness, made, at=NOW + seq * every)
+    return found
+
+
+@pytest.mark.parametrize("hours", [1, 20])
+def test_an_unsynchronised_clock_that_is_set_back_makes_nothing_late(hours: int) -> None:
+    lateness = Lateness()
+    assert not any(flow(lateness, range(1, 10)))
+    assert not any(flow(lateness, range(10, 5000), ahead=-hours * 3600.0))
+    waited = replace(reading(5001, clock="u"), time=NOW + 5001 - hours * 3600.0)
+    assert late(lateness, waited, at=NOW + 5001 + 200) == [True]
+
+
+@pytest.mark.parametrize("clock", ["u", "s"])
+def test_a_clock_that_goes_ahead_and_back_makes_nothing_late(clock: ClockQuality) -> None:
+    lateness = Lateness()
+    assert not any(flow(lateness, range(1, 10), clock=clock))
+    assert not any(flow(lateness, range(10, 13), ahead=3600.0, clock=clock))
+    assert not any(flow(lateness, range(13, 5000), clock=clock))
+    for turn in range(5000, 5100, 2):
+        assert flow(lateness, range(turn, turn + 1), ahead=3600.0, clock=clock) == [False]
+        assert flow(lateness, range(turn + 1, turn + 2), clock=clock) == [False]
+
+
+def test_a_synchronised_clock_is_believed_until_the_device_says_that_it_is_none() -> None:
+    lateness = Lateness()
+    assert not any(flow(lateness, range(1, 10), clock="s"))
+    assert all(flow(lateness, range(10, 15), ahead=-3600.0, clock="s"))
+    assert not any(flow(lateness, range(15, 200), ahead=-3600.0))
+
+
+def test_a_clock_may_be_set_between_two_readings_of_an_item() -> None:
+    lateness = Lateness()
+    item = [reading(1, -3600, clock="u"), reading(2, -3600, clock="u"), reading(3, clock="u")]
+    assert late(lateness, *item) == [False] * 3
+    assert not any(flow(lateness, range(4, 200)))
+
+
+def test_of_rare_readings_one_is_late_after_the_clock_was_set_back() -> None:
+    for back in (-3600.0, -300.0):
+        lateness = Lateness()
+        assert not any(flow(lateness, range(1, 10), every=600.0))
+        assert sum(flow(lateness, range(10, 100), ahead=back, every=600.0)) <= 2
+
+
+def test_a_clock_that_was_set_back_in_an_outage_is_found_out_within_two_minutes() -> None:
+    lateness = Lateness()
+    assert not any(flow(lateness, range(1, 10)))
+    found = flow(lateness, range(1800, 3000), ahead=-3600.0)
+    assert not any(found[120:])
+
+
+def test_an_unsynchronised_clock_that_is_slow_makes_nothing_late() -> None:
+    lateness = Lateness()
+    assert not any(
+        flow(lateness, range(seq, seq + 1), ahead=-seq * 0.01, every=60.0)[0] for seq in range(1, 30_000)
+    )
+
+
+@pytest.mark.parametrize("back", [0.0, -3600.0])
+def test_a_backlog_is_late_whenever_the_clock_was_set(back: float) -> None:
+    """An outage of 7200 s; with `back`, the clock was set in its middle."""
+    waited = [
+        replace(reading(seq, clock="u"), time=NOW + seq + (back if seq > 3600 else 0.0))
+        for seq in range(100, 7200)
+    ]
+    packs = [waited[at : at + 100] for at in range(0, len(waited), 100)]
+    in_order, live_first = Lateness(), Lateness()
+    assert not any(flow(in_order, range(1, 100)))
+    assert not any(flow(live_first, range(1, 100)))
+    for second, pack in enumerate(packs[:-3]):
+        assert all(late(in_order, *pack, at=NOW + 7200 + second))
+    flow(live_first, range(7200, 7400), ahead=back)
+    for second, pack in enumerate(packs):
+        other = [replace(each, channel="other") for each in pack]
+        assert all(late(live_first, *pack, at=NOW + 7400 + second))
+        if second < len(packs) - 3:
+            assert all(late(live_first, *other, at=NOW + 7400 + second))
+    assert not any(flow(in_order, range(7300, 7400), ahead=back))
+
+
+def test_the_run_before_stays_late_after_its_clock_was_set_back() -> None:
+    lateness = Lateness()
+    assert not any(flow(lateness, range(1, 100)))
+    assert not any(flow(lateness, range(100, 200), ahead=-3600.0))
+    assert late(lateness, replace(reading(1, epoch="e2", clock="u"), time=NOW - 3300), at=NOW + 300) == [
+        False
+    ]
+    left = replace(reading(201, clock="u"), time=NOW - 3399)
+    assert late(lateness, left, at=NOW + 301) == [True]
 
 
 def test_it_goes_on_from_what_the_store_had() -> None:

@@ -76,7 +76,9 @@ class Bounds:
         return Cut(rows=len(dropped), bytes=_bytes(dropped), stuck=stuck)
 
     def lose(self, first: int, last: int, reason: GapReason) -> None:
-        """Notes a loss, joined with those beside it."""
+        """Notes a loss, joined with those beside it; one of nothing is not noted."""
+        if first > last:
+            return
         beside = self._connection.execute(
             "SELECT id, first, last FROM losses WHERE reason = :reason AND last = :before"
             " UNION SELECT id, first, last FROM losses WHERE reason = :reason AND first = :after",

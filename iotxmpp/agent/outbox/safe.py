@@ -11,9 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from iotxmpp.agent.outbox.damage import EpochNotes, except_from, reserved_after, start_anew, with_reserve
 from iotxmpp.agent.outbox.owed import Owed
 from iotxmpp.agent.outbox.protocol import Span
-from iotxmpp.agent.outbox.rows import SPARE_EPOCHS, DeadLetter, Epoch, Loss, Row, Stock, epoch_of
+from iotxmpp.agent.outbox.rows import SPARE_EPOCHS, DeadLetter, Epoch, Loss, Row, Stock, epoch_of, seq_of
 from iotxmpp.agent.outbox.schema import is_corrupt
 from iotxmpp.agent.outbox.settings import Limits
 from iotxmpp.agent.outbox.store import DiskOutbox, MemoryOutbox
@@ -86,6 +87,7 @@ class SafeOutbox:
         self._owed = Owed()
         self._dropped = 0
         self._mend_at = 0.0
+        self._reserved = 0
 
     @property
     def state(self) -> State:
@@ -146,6 +148,7 @@ class SafeOutbox:
         self.epochs[number] = self.current
         self._memory.begin(self.current)
         await self._on_disk("begin", self.current)
+        self._reserve()
 
     async def close(self) -> None:
         """Closes it."""
@@ -174,6 +177,7 @@ class SafeOutbox:
             if self._memory.stock.held and trims:
                 self._memory.write(trims=trims)
             self._know(rows, trims)
+            self._reserve()
             return
         self._memory.write(rows, **options)  # type: ignore[arg-type]  # each fits its own parameter
         self._know(rows, trims)
@@ -213,6 +217,8 @@ class SafeOutbox:
 
     async def lose(self, first: int, last: int, reason: GapReason) -> None:
         """Notes that these places, just below those that are held, will never be published."""
+        if first > last:
+            return
         if not await self._on_disk("lose", first, last, reason):
             self._memory.lose(first, last, reason)
         epoch = self.epochs[epoch_of(first)]
@@ -251,6 +257,8 @@ class SafeOutbox:
                 return
             for epoch in self.epochs.values():
                 await self._do("begin", epoch)
+            self._reserved = 0
+            self._reserve()
             await self._settle()
             await self._move()
         except StoreError as error:
@@ -322,13 +330,10 @@ class SafeOutbox:
             return
         aside = self._path.with_name(f"{self._path.name}.corrupt-{time.time():.0f}")
         text = f"undelivered readings are lost, their file was damaged ({error}); it is now {aside}"
+        in_memory = {each.id: each.first for each in self._memory.epochs() if each.last}
+        held = [except_from(each, in_memory.get(each.id)) for each in self.epochs.values()]
         try:
-            await self._thread.call(_rename, self._path, aside)
-            disk = await self._thread.call(DiskOutbox, self._path, self._limits)
-            for epoch in self.epochs.values():
-                await self._thread.call(disk.begin, epoch)
-                if epoch.last:
-                    await self._thread.call(disk.lose, epoch.first, epoch.last, "corrupt")
+            disk = await self._thread.call(start_anew, self._path, aside, self._limits, held)
         except (sqlite3.Error, OSError) as fault:
             self._put_off(fault)
             return
@@ -367,6 +372,14 @@ class SafeOutbox:
         self._memory.begin(self.current)
         memory.close()
 
+    def _reserve(self) -> None:
+        """Has the next numbers noted beside the file, long before they are needed; nobody waits for it."""
+        upto = reserved_after(seq_of(self.current.last))
+        if self._path is not None and self._thread is not None and self._writable and upto > self._reserved:
+            self._reserved = upto
+            noted = with_reserve(self.epochs.values(), self.current.id, upto)
+            self._thread.post(EpochNotes(self._path).write, noted)
+
     def _put_off(self, error: Exception) -> None:
         delay = self._backoff.next_delay()
         self._mend_at = time.monotonic() + delay
@@ -384,11 +397,3 @@ class SafeOutbox:
             if known is not None and known.first <= last:
                 self.epochs[known.id] = replace(known, first=last + 1, last=max(last, known.last))
                 self.current = self.epochs[self.current.id]
-
-
-def _rename(path: Path, aside: Path) -> None:
-    for suffix in ("-wal", "-shm"):
-        side = path.with_name(path.name + suffix)
-        if side.exists():
-            side.rename(aside.with_name(aside.name + suffix))
-    path.rename(aside)

@@ -66,6 +66,8 @@ class SqlOutbox:
         self.stock = Stock(held=held, bytes=size, dead=dead)
         self._bounds = Bounds(connection, limits)
         self._current = 0
+        self.epochs()  # damage is to be found now
+        connection.execute("DELETE FROM losses WHERE first > last")
         self._refresh()
 
     def epochs(self) -> list[Epoch]:

@@ -44,6 +44,10 @@ class OneThread:
         self._jobs.put(work)
         return await future
 
+    def post(self, function: Callable[..., None], /, *args: Any) -> None:  # noqa: ANN401  # passed on
+        """Asks for a call for which nobody waits; it must not raise."""
+        self._jobs.put(partial(function, *args))
+
     def stop(self) -> None:
         """Ends the thread after what it was asked for."""
         self._jobs.put(None)
