@@ -55,7 +55,7 @@ def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
     """The agent that a file describes.
 
     ```toml
-    account = "greenhouse-1.toml"
+    account = "greenhouse-1.account.toml"
     profile = "bme280"
 
     [driver]

@@ -89,6 +89,6 @@ def _introduce(server: "ServerProcess", *, as_json: bool) -> None:
     typer.echo(f"  controller's account file:    {server.controller_file}")
     typer.echo(f"  log:                          {server.log_path}")
     if server.admin_file.parent == server_directory():
-        typer.echo("Next: iotxmpp device add greenhouse-1 --output greenhouse-1.toml")
+        typer.echo("Next: iotxmpp device add greenhouse-1 --output greenhouse-1.account.toml")
     else:
         typer.echo(f"Next: iotxmpp device add greenhouse-1 --account {server.admin_file}")

@@ -76,7 +76,9 @@ async def remove_device(provisioner: Provisioner, admin: Account, device: Device
     """
     jid = _account_of(device, admin)
     if device not in await list_devices(provisioner, admin.service):
-        raise NotFoundError("item-not-found", f"no device {device} at {admin.service}")
+        raise NotFoundError(
+            "item-not-found", f"no device {device} at {admin.service}; see `iotxmpp device list`"
+        )
     await provisioner.delete_account(jid)
     await _delete_nodes(provisioner, DeviceNodes(service=admin.service, device=device))
 

@@ -96,7 +96,7 @@ class Attempt:
             self._fail(
                 CredentialsError(
                     f"{self._where()} refused the login of {self._account.jid} ({self._refused_login}):"
-                    " wrong password, or no such account"
+                    " wrong password, or no such account; check jid and password in the account file"
                 )
             )
         else:
