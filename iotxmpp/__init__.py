@@ -14,10 +14,21 @@ if TYPE_CHECKING:
     from iotxmpp.controller import Controller, Device
     from iotxmpp.errors import IotxmppError
     from iotxmpp.readings import Reading
+    from iotxmpp.serving.progress import progress
 
     __version__: str
 
-__all__ = ["Account", "Agent", "Channel", "Controller", "Device", "IotxmppError", "Reading", "__version__"]
+__all__ = [
+    "Account",
+    "Agent",
+    "Channel",
+    "Controller",
+    "Device",
+    "IotxmppError",
+    "Reading",
+    "__version__",
+    "progress",
+]
 
 _HOMES = {
     "Account": "iotxmpp.account",
@@ -27,6 +38,7 @@ _HOMES = {
     "Device": "iotxmpp.controller",
     "IotxmppError": "iotxmpp.errors",
     "Reading": "iotxmpp.readings",
+    "progress": "iotxmpp.serving.progress",
 }
 
 

@@ -3,11 +3,17 @@
 Whoever shows, checks or exports a device reads this, never a profile file of the device's kind.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 ValueType = Literal["float", "int", "bool", "str"]
+
+MOST_TAGS = 32
+"""Tags that a device may have."""
+
+Tag = Annotated[str, Field(pattern=r"^[^\s,]+$", max_length=64)]
+"""A word without spaces and commas."""
 
 
 class Channel(BaseModel):
@@ -34,12 +40,35 @@ class CommandAbout(BaseModel):
     Attributes:
         description: For people.
         arguments: A JSON Schema of its arguments, an object.
+        title: A few words for people; empty for the command's name.
+        role: Which role a caller needs at least.
+        once: `journal`: the device remembers each call's id, and starts a call at most once. `idempotent`:
+            doing it twice is the same as doing it once, and nothing is remembered.
+        steps: The pages of a person's form, each the names of its arguments; empty for one page.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: str = ""
     arguments: dict[str, Any] = Field(default_factory=dict)
+    title: str = ""
+    role: str = "operator"
+    once: Literal["journal", "idempotent"] = "journal"
+    steps: tuple[tuple[str, ...], ...] = ()
+
+
+class SettingAbout(BaseModel):
+    """One setting of a device, which its twin may change.
+
+    Attributes:
+        description: For people.
+        value: A JSON Schema of its value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str = ""
+    value: dict[str, Any] = Field(default_factory=dict)
 
 
 class About(BaseModel):
@@ -54,6 +83,8 @@ class About(BaseModel):
         site: Where it stands; empty where nobody said.
         channels: Its channels by name.
         commands: Its commands by name.
+        tags: Words of its owner's, to choose it by.
+        settings: Its settings by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -66,3 +97,5 @@ class About(BaseModel):
     site: str = ""
     channels: dict[str, Channel] = Field(default_factory=dict)
     commands: dict[str, CommandAbout] = Field(default_factory=dict)
+    tags: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS)] = ()
+    settings: dict[str, SettingAbout] = Field(default_factory=dict)

@@ -1,5 +1,6 @@
 """The typed model behind a command: its arguments, made from a function's annotations or from a profile."""
 
+import hashlib
 import inspect
 import json
 import math
@@ -34,7 +35,7 @@ DEEPEST_JSON = 32
 
 _MODEL_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _JSON_TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str}
-_PROPERTY_KEYS = {"type", "enum", "default", "description", "unit", "minimum", "maximum"}
+_PROPERTY_KEYS = {"type", "enum", "default", "title", "description", "unit", "minimum", "maximum"}
 _ABSENT: Any = object()
 
 
@@ -43,21 +44,35 @@ class CommandSpec:
 
     Attributes:
         name: What callers call it.
+        title: A few words for people; empty for the name.
         description: One line for people.
+        role: Which role a caller needs at least.
+        idempotent: Whether doing it twice is the same as doing it once; a journal sees to the others.
+        steps: The pages of a person's form, each the names of its arguments; empty for one page.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a command is
         self,
         name: str,
         description: str,
         fields: Mapping[str, tuple[Any, Any]],
         *,
         schema: dict[str, Any] | None,
+        title: str = "",
+        role: str = "operator",
+        idempotent: bool = False,
+        steps: Sequence[Sequence[str]] = (),
     ) -> None:
         if not name.strip():
             raise InvalidError("a command's name is empty")
         self.name = check_text(name, f"command {name!r}")
+        if not role.strip():
+            raise InvalidError(f"command {name}: its role is empty; name the least role, such as operator")
+        self.role = check_text(role, f"command {name}: role")
+        self.title = check_text(title, f"command {name}: title")
         self.description = description
+        self.idempotent = idempotent
+        self.steps = _checked_steps(name, steps, fields)
         # Numbered names with aliases: an argument may be called `copy` or `model_x`, which pydantic reserves.
         self._names = {f"argument_{number}": argument for number, argument in enumerate(fields)}
         definitions = {
@@ -78,12 +93,32 @@ class CommandSpec:
             ) from error
 
     @classmethod
-    def from_function(cls, function: Callable[..., object], *, name: str | None = None) -> Self:
+    def from_function(  # noqa: PLR0913  # what a command is
+        cls,
+        function: Callable[..., object],
+        *,
+        name: str | None = None,
+        title: str = "",
+        role: str = "operator",
+        idempotent: bool = False,
+        steps: Sequence[Sequence[str]] = (),
+    ) -> Self:
         """The command that a function serves: arguments by its annotations, the first line of its docstring.
 
+        Labels, help and bounds of an argument stand in its annotation, as
+        `Annotated[int, Field(ge=1, le=4, title="Channel", description="Which relay")]`.
+
+        Args:
+            function: Serves it, by keyword arguments.
+            name: What callers call it; the function's name unless given.
+            title: A few words for people.
+            role: Which role a caller needs at least.
+            idempotent: Whether doing it twice is the same as doing it once.
+            steps: The pages of a person's form: the names of each page's arguments, every argument once.
+
         Raises:
-            InvalidError: An argument has no annotation or one that JSON cannot fill, or cannot be given by
-                name.
+            InvalidError: An argument has no annotation or one that JSON cannot fill, cannot be given by
+                name, or is on no page or on two.
         """
         name = name if name is not None else function.__name__
         try:
@@ -95,7 +130,16 @@ class CommandSpec:
             for parameter in inspect.signature(function).parameters.values()
         }
         description = (inspect.getdoc(function) or "").partition("\n")[0]
-        return cls(name, description, fields, schema=None)
+        return cls(
+            name,
+            description,
+            fields,
+            schema=None,
+            title=title,
+            role=role,
+            idempotent=idempotent,
+            steps=steps,
+        )
 
     @classmethod
     def from_about(cls, name: str, about: CommandAbout) -> Self:
@@ -104,7 +148,8 @@ class CommandSpec:
         An optional argument without a default is left out of what `parse` returns when it is not given.
 
         Raises:
-            InvalidError: The schema uses more than types, enum, bounds, defaults and required.
+            InvalidError: The schema uses more than types, enum, bounds, defaults, words for people and
+                required, or an argument is on no page or on two.
         """
         schema = about.arguments
         unknown = schema.keys() - {"type", "properties", "required", "additionalProperties"}
@@ -119,11 +164,27 @@ class CommandSpec:
             )
             for argument, rules in properties.items()
         }
-        return cls(name, about.description, fields, schema=schema)
+        return cls(
+            name,
+            about.description,
+            fields,
+            schema=schema,
+            title=about.title,
+            role=about.role,
+            idempotent=about.once == "idempotent",
+            steps=about.steps,
+        )
 
     def about(self) -> CommandAbout:
         """How a device describes this command."""
-        return CommandAbout(description=self.description, arguments=self._schema)
+        return CommandAbout(
+            description=self.description,
+            arguments=self._schema,
+            title=self.title,
+            role=self.role,
+            once="idempotent" if self.idempotent else "journal",
+            steps=self.steps,
+        )
 
     def parse(self, arguments: str | Mapping[str, Any] | None) -> dict[str, Any]:
         """The arguments to call the function with, from JSON text or from plain values.
@@ -160,6 +221,48 @@ def json_of(value: object, where: str) -> str:
     return text
 
 
+def fingerprint(name: str, arguments: Mapping[str, Any]) -> str:
+    """Tells a call from another: the same for the same command with the same arguments, in any order.
+
+    Args:
+        name: The command's name.
+        arguments: Its arguments, plain or as `CommandSpec.parse` gives them; not one time so, one time so.
+
+    Returns:
+        The SHA-256 of both as canonical JSON, in hex.
+
+    Raises:
+        ArgumentsError: JSON cannot hold the arguments.
+    """
+    try:
+        plain = to_jsonable_python([name, dict(arguments)], by_alias=True)
+        text = json.dumps(plain, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentsError(f"command {name}: arguments: JSON cannot hold them: {error}") from error
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _checked_steps(
+    command: str, steps: Sequence[Sequence[str]], arguments: Mapping[str, object]
+) -> tuple[tuple[str, ...], ...]:
+    if any(isinstance(step, str) for step in steps):
+        raise InvalidError(f'command {command}: steps: write each page as a tuple of names, such as ("a",)')
+    pages = tuple(tuple(step) for step in steps)
+    if not pages:
+        return pages
+    shown = [argument for page in pages for argument in page]
+    wrong = {
+        "no such argument": [name for name in shown if name not in arguments],
+        "twice": [name for name in arguments if shown.count(name) > 1],
+        "on no page": [name for name in arguments if name not in shown],
+        "a page is empty": [""] if not all(pages) else [],
+    }
+    faults = [f"{fault} {', '.join(names)}".strip() for fault, names in wrong.items() if names]
+    if faults:
+        raise InvalidError(f"command {command}: steps: {'; '.join(faults)}; name each argument once")
+    return pages
+
+
 def _check_size(text: str, where: str) -> None:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > LONGEST_JSON:
@@ -167,7 +270,19 @@ def _check_size(text: str, where: str) -> None:
 
 
 def _loads(text: str, where: str) -> dict[str, Any]:
-    """JSON text as an object, strictly: finite numbers, no key twice, not too deep."""
+    """JSON text as an object, strictly."""
+    given = json_value(text, where)
+    if not isinstance(given, dict):
+        raise ArgumentsError(f'{where}: expected a JSON object, such as {{"seconds": 10}}')
+    return given
+
+
+def json_value(text: str, where: str) -> Any:  # noqa: ANN401  # whatever JSON holds
+    """JSON text as a value, strictly: finite numbers, no key twice, not too long, not too deep.
+
+    Raises:
+        ArgumentsError: It is no such JSON.
+    """
     _check_size(text, where)
     try:
         given = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_no_key_twice)
@@ -175,8 +290,6 @@ def _loads(text: str, where: str) -> dict[str, Any]:
         raise ArgumentsError(f"{where}: nested deeper than {DEEPEST_JSON} levels") from error
     except ValueError as error:
         raise ArgumentsError(f"{where}: no JSON: {error}") from error
-    if not isinstance(given, dict):
-        raise ArgumentsError(f'{where}: expected a JSON object, such as {{"seconds": 10}}')
     level: list[Any] = [given]
     for _ in range(DEEPEST_JSON + 1):
         if any(isinstance(value, float) and not math.isfinite(value) for value in level):

@@ -115,6 +115,22 @@ class CommandFailedError(CommandError, RuntimeError):
     """The command was started and failed on the device."""
 
 
+class CommandUnknownError(CommandError):
+    """The command was started, and what became of it is not known; ask the device for what it did."""
+
+
+class CommandCancelledError(CommandError):
+    """The call was cancelled before it was started."""
+
+
+class CommandExpiredError(CommandError):
+    """The call expired before it could start; call again, with more time."""
+
+
+class CommandConflictError(CommandError, ValueError):
+    """The call's id was used before, for another command or other arguments; this call was not started."""
+
+
 class DeviceAwayError(CommandError, ConnectionError):
     """The device has no session with its server; the command was not sent."""
 

@@ -128,11 +128,13 @@ class Argument(_Quantity):
     """One argument of a command.
 
     Attributes:
+        title: Its label; empty for its name.
         optional: Whether it may be left out.
         default: What it then is.
         choices: The only allowed values; empty for any.
     """
 
+    title: str = ""
     optional: bool = False
     default: TypedValue | None = None
     choices: tuple[TypedValue, ...] = ()
@@ -162,7 +164,7 @@ class Argument(_Quantity):
         return fitting
 
     def schema_of(self) -> dict[str, Any]:
-        """It as JSON Schema; the unit stands in the description."""
+        """It as JSON Schema, with its unit beside."""
         schema: dict[str, Any] = {"type": _JSON_TYPES[self.type]}
         if self.range is not None:
             schema["minimum"], schema["maximum"] = (typed(bound, self.type) for bound in self.range)
@@ -170,8 +172,8 @@ class Argument(_Quantity):
             schema["enum"] = list(self.choices)
         if self.default is not None:
             schema["default"] = typed(self.default, self.type)
-        text = " ".join(part for part in (self.description, self.unit and f"({self.unit})") if part)
-        return schema | ({"description": text} if text else {})
+        words = {"title": self.title, "description": self.description, "unit": self.unit}
+        return schema | {key: text for key, text in words.items() if text}
 
     def _check_bounds(self, value: object, where: str) -> Value:
         fitting = typed(value, self.type)
@@ -212,18 +214,34 @@ class CommandKind(Part):
     """One command of a kind of device.
 
     Attributes:
+        title: A few words for people; empty for its name.
         description: For people.
-        idempotent: Whether doing it twice is the same as doing it once.
+        role: Which role a caller needs at least.
+        idempotent: Whether doing it twice is the same as doing it once; the device remembers the calls of the
+            others, so that none runs twice.
+        steps: The pages of a person's form, each the names of its arguments; empty for one page.
         timeout: Seconds that it takes at most.
         args: Its arguments by name.
         simulate: What its simulation does; None for nothing.
     """
 
+    title: str = ""
     description: str = ""
+    role: Annotated[str, Field(min_length=1)] = "operator"
     idempotent: bool = False
+    steps: tuple[tuple[str, ...], ...] = ()
     timeout: Seconds = 10.0
     args: dict[str, Argument] = Field(default_factory=dict)
     simulate: Effect | None = None
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Self:
+        shown = sorted(name for page in self.steps for name in page)
+        if self.steps and (shown != sorted(self.args) or not all(self.steps)):
+            raise ValueError(
+                f"steps: name each argument on one page; there is {', '.join(self.args) or 'none'}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _effect_fits(self) -> Self:

@@ -7,7 +7,7 @@ Payloads are `xml.etree.ElementTree.Element`: the wire is XML, and a payload is 
 namespace.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self
@@ -20,6 +20,9 @@ REQUEST_TIMEOUT = 10.0
 
 PING = "{urn:xmpp:ping}ping"
 """The payload of a ping (XEP-0199); every link answers it by itself, as servers do at their domain."""
+
+COMMANDS = "http://jabber.org/protocol/commands"
+"""The node at which a session's commands are listed (XEP-0050 section 3.1)."""
 
 Cancel = Callable[[], None]
 """Takes a registration back; calling it twice is harmless."""
@@ -93,7 +96,51 @@ class Request:
     payload: Element
 
 
+MessageKind = Literal["chat", "normal", "headline"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """A message (RFC 6121 section 5), another's or our own.
+
+    Attributes:
+        sender: The JID of the session that sent it, as stamped by its server; empty for our own. It is full
+            but for messages of a server itself.
+        text: What it says to people (`<body/>`); may be empty where it has extensions.
+        kind: `chat` is part of a conversation, `normal` stands by itself, and `headline` expects no answer
+            and is kept for nobody.
+        id: Its id; a link gives one to a message that has none.
+        sent: Seconds since 1970 at which a server took it, where one kept it meanwhile (XEP-0203); None for
+            one that came at once. Ignored in our own.
+        extensions: Elements of other namespaces in it.
+    """
+
+    sender: str = ""
+    text: str = ""
+    kind: MessageKind = "chat"
+    id: str = ""
+    sent: float | None = None
+    extensions: tuple[Element, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One command in a listing (XEP-0050 section 3.1).
+
+    Attributes:
+        node: Its name on the wire, the `node` of `<command/>`; no two entries have the same.
+        name: Its title, for people.
+    """
+
+    node: str
+    name: str
+
+
+CommandProvider = Callable[[str], Sequence[Entry]]
+"""The commands that the session of a full JID may see."""
+
 ItemHandler = Callable[[Item], Awaitable[None]]
+MessageHandler = Callable[[Message], Awaitable[None]]
 PresenceHandler = Callable[[Presence], Awaitable[None]]
 StateHandler = Callable[[LinkState], None]
 RequestHandler = Callable[[Request], Awaitable[Element | None]]
@@ -106,8 +153,8 @@ class Link(Protocol):
     by itself. While it is down, every request raises `LinkDownError` at once, and nothing is kept to be sent
     later. A request under way when it goes down fails at once with `LinkDownError`: it may have happened.
 
-    Handlers of items and presences run one at a time, in the order of arrival. Requests are served side by
-    side. A handler that raises is logged; the link and the other handlers go on.
+    Handlers of items, presences and messages run one at a time, in the order of arrival. Requests are served
+    side by side. A handler that raises is logged; the link and the other handlers go on.
 
     Text that XML cannot carry, and a stanza over the link's size limit, raise `InvalidError` before anything
     is sent.
@@ -204,6 +251,46 @@ class Link(Protocol):
         That is of the accounts that we follow, and of any that sends its presence to us directly.
 
         When the link goes down, nothing is made up: what `state` says covers it.
+        """
+        ...
+
+    async def send(self, to: str, message: Message) -> None:
+        """Sends a message; returns at once. Nobody answers, not even where it can reach no one.
+
+        Args:
+            to: A full JID for one session, or a bare one for all available sessions of the account.
+            message: What to send. One that was on its way when the link went down may come late or never.
+
+        Raises:
+            LinkDownError: The link is down; nothing was sent, and nothing is kept.
+            InvalidError: The text cannot travel, it is too large, or `to` is no JID.
+        """
+        ...
+
+    def on_message(self, handler: MessageHandler) -> Cancel:
+        """Gives each message that reaches this session to the handler, whoever sent it.
+
+        That is every `chat`, `normal` and `headline` to our full or bare JID that says something: text, or an
+        extension. PubSub's events, errors, copies of what other sessions of ours sent or got (XEP-0280), an
+        archive's (XEP-0313), and mere states of typing (XEP-0085) and receipts (XEP-0184) are no messages
+        here. What a server kept while we were away comes first in a session, with `sent`.
+
+        A handler that is registered before the link is entered misses none.
+        """
+        ...
+
+    def list_commands(self, provider: CommandProvider) -> Cancel:
+        """Lists commands to whoever discovers this session (XEP-0050 sections 3.1 and 3.2, XEP-0030).
+
+        `disco#items` at the node `COMMANDS` answers the provider's entries, in its order, each at our full
+        JID. `disco#info` at an entry's node answers the identity `automation`/`command-node` with its name;
+        at `COMMANDS`, `automation`/`command-list`. A node that the provider does not show to whom asks is
+        answered with `item-not-found`, as is one that there is not. Without a provider the list is empty.
+
+        A provider that raises is logged, and answered with `internal-server-error`.
+
+        Raises:
+            InvalidError: There is a provider already.
         """
         ...
 

@@ -112,6 +112,10 @@ class Profile(Part):
                     "required": [key for key, argument in command.args.items() if argument.required],
                     "additionalProperties": False,
                 },
+                title=command.title,
+                role=command.role,
+                once="idempotent" if command.idempotent else "journal",
+                steps=command.steps,
             )
             for name, command in self.commands.items()
         }

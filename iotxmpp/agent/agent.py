@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import time as clock
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import SecretStr
 
-from iotxmpp.about import About
+from iotxmpp.about import MOST_TAGS, About
+from iotxmpp.access import Access, Grant
 from iotxmpp.account import Account
 from iotxmpp.addresses import DeviceId, bare_jid, device_id, local_part
 from iotxmpp.agent.channels import check_reading
@@ -48,10 +50,12 @@ class Agent(Declarations):
         *,
         password: str | None = None,
         controllers: Iterable[str] | None = None,
+        access: Access | None = None,
         profile: "Profile | str | None" = None,
         heartbeat: float = 30.0,
         device: str | None = None,
         site: str = "",
+        tags: Iterable[str] = (),
         link: Link | None = None,
         outbox: OutboxSettings | Path | str | None = None,
     ) -> None:
@@ -61,13 +65,14 @@ class Agent(Declarations):
             jid_or_account: The account, or its JID; the password of a JID comes from the environment
                 (`Account.find`), at the start of a run.
             password: The password of a JID.
-            controllers: The JIDs that the device obeys, and that may see its presence; the account's unless
-                given.
+            controllers: The JIDs that may do everything with the device; the account's unless given.
+            access: Who else may do what; nobody may anything unless given.
             profile: A kind of device, or the name of a shipped one: its channels are declared with their
                 units and ranges; sensors and commands still need functions.
             heartbeat: The device promises to be heard from at least this often, in seconds.
             device: The device's id; the local part of the JID unless given.
             site: Where it stands, for people.
+            tags: Words to choose it by among many, such as `spare`; each without spaces and commas.
             link: A link that somebody else opens and closes; several agents may share it.
             outbox: The file where readings wait, `memory` for none, or whole settings; `outbox.db` in the
                 agent's state directory unless given.
@@ -90,9 +95,11 @@ class Agent(Declarations):
         self._jid = jid
         self._password = password
         self._controllers = None if controllers is None else tuple(bare_jid(each) for each in controllers)
+        self._access = access if access is not None else Access()
         self.profile = f"{profile.id} {profile.version}" if profile is not None else ""
         self._heartbeat = heartbeat
         self._site = check_text(site, "site")
+        self._tags = _checked_tags(tags)
         self._link = link
         self._outbox = outbox_settings(outbox)
         self._clock = Clock()
@@ -250,6 +257,7 @@ class Agent(Declarations):
             account=account,
             device=self.device,
             controllers=frozenset(controllers),
+            access=self._access.plus(*(Grant(who=jid, role="maintainer") for jid in controllers)),
             collector=account.collector or next(iter(controllers), ""),
             heartbeat=self._heartbeat,
             site=self._site,
@@ -257,10 +265,12 @@ class Agent(Declarations):
             channels=dict(self._channels),
             sensors=tuple(self._sensors),
             commands=dict(self._commands),
+            settings=dict(self._settings),
             resources=tuple(self._resources),
             outbox=self._outbox,
             when_full=dict(self._when_full),
             urgent=dict(self._urgent),
+            tags=self._tags,
         )
 
     def _found_account(self) -> Account:
@@ -281,6 +291,16 @@ class Agent(Declarations):
             known = ", ".join(self._channels) or "none"
             raise InvalidError(f"channel {channel!r} is not declared; declared are: {known}")
         return running, check_reading(channel, self._channels[channel], value)
+
+
+def _checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    given = (tags,) if isinstance(tags, str) else tuple(dict.fromkeys(tags))
+    for tag in given:
+        if not (isinstance(tag, str) and re.fullmatch(r"[^\s,]{1,64}", check_text(tag, "tags"))):
+            raise InvalidError(f"tags: {tag!r}: use 1 to 64 characters without spaces and commas")
+    if len(given) > MOST_TAGS:
+        raise InvalidError(f"tags: {len(given)} of them; a device has at most {MOST_TAGS}")
+    return given
 
 
 def _sleep_seconds(seconds: float | None, until: datetime | float | None) -> float:

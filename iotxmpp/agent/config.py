@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import device_profiles
+from iotxmpp.access import parse_access
 from iotxmpp.account import Account
 from iotxmpp.agent.agent import Agent
 from iotxmpp.agent.drivers import create_driver
@@ -28,11 +29,13 @@ class AgentFile(BaseModel):
         device: The device's id; the account's name unless given.
         heartbeat: The promised longest silence, in seconds.
         site: Where the device stands.
+        tags: Words to choose it by among many.
         every: Seconds between samples of every channel; what the profile says unless given.
         at_least: Seconds after which an unchanged value of a channel with `on_change` is published all the
             same; what the profile says unless given.
         driver: The driver's own settings; `kind` chooses another driver than the profile's.
         rename: Other names for some channels.
+        access: Who may do what besides the account's controllers, as `parse_access` reads it.
         outbox: The outbox's file, relative to this file's directory; `memory` for none; or a table of its
             settings, as `OutboxSettings` has them.
     """
@@ -44,10 +47,12 @@ class AgentFile(BaseModel):
     device: str | None = None
     heartbeat: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     site: str = ""
+    tags: tuple[str, ...] = ()
     every: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     at_least: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     driver: dict[str, Any] = Field(default_factory=dict)
     rename: dict[str, str] = Field(default_factory=dict)
+    access: dict[str, Any] = Field(default_factory=dict)
     outbox: str | OutboxSettings | None = None
 
 
@@ -82,6 +87,8 @@ def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
             device=file.device,
             heartbeat=file.heartbeat,
             site=file.site,
+            tags=file.tags,
+            access=parse_access(file.access, "access"),
             link=link,
             outbox=_outbox(path, file),
         )

@@ -1,6 +1,6 @@
 """What a device reads and does, declared with decorators."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar, get_args, overload
 
@@ -9,9 +9,10 @@ from iotxmpp.agent.channels import check_channel
 from iotxmpp.agent.outbox.settings import WhenFull
 from iotxmpp.agent.plan import Urgent
 from iotxmpp.agent.sensors import AT_LEAST, Bounds, Channels, Rhythm, Sensor, make_sensor
-from iotxmpp.agent.serving import Command
+from iotxmpp.agent.settings import Setting, add_setting, make_setting
 from iotxmpp.commands import CommandSpec
 from iotxmpp.errors import InvalidError
+from iotxmpp.serving.command import Command
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +26,7 @@ class Declarations:
         self._unread: set[str] = set(profiled)
         self._sensors: list[Sensor] = []
         self._commands: dict[str, Command] = {}
+        self._settings: dict[str, Setting] = {}
         self._resources: list[AbstractAsyncContextManager[Any]] = []
         self._when_full: dict[str, WhenFull] = {}
         self._urgent: dict[str, Urgent] = {}
@@ -96,23 +98,70 @@ class Declarations:
     def command(self, function: F, /) -> F: ...
 
     @overload
-    def command(self, *, name: str | None = None) -> Callable[[F], F]: ...
+    def command(
+        self,
+        *,
+        name: str | None = None,
+        title: str = "",
+        role: str = "operator",
+        idempotent: bool = False,
+        steps: Sequence[Sequence[str]] = (),
+    ) -> Callable[[F], F]: ...
 
-    def command(self, function: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:
+    def command(  # noqa: PLR0913  # what one line of a script can say
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        title: str = "",
+        role: str = "operator",
+        idempotent: bool = False,
+        steps: Sequence[Sequence[str]] = (),
+    ) -> Any:
         """Declares a function that serves a command, with arguments by its annotations.
 
         The function runs off the loop unless it is a coroutine function. What it returns goes to the caller
-        as JSON; what it raises tells the caller that the command failed.
+        as JSON; what it raises tells the caller that the command failed. The same command runs one at a
+        time. A call is started at most once, however often it is asked for: its id is on disk before.
+
+        Args:
+            function: The function, where nothing else is given.
+            name: What callers call it; the function's name unless given.
+            title: A few words for people.
+            role: The role that a caller needs at least: `observer`, `operator`, `maintainer`, or one's own.
+            idempotent: Doing it twice is the same as doing it once: nothing is written down before it runs,
+                and a call that is asked for again may run again.
+            steps: The pages of a person's form: the names of each page's arguments, every argument once.
 
         Raises:
             InvalidError: An annotation is missing or cannot be served, or the name is taken.
         """
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            self.add_command(CommandSpec.from_function(function, name=name), function)
+            spec = CommandSpec.from_function(
+                function, name=name, title=title, role=role, idempotent=idempotent, steps=steps
+            )
+            self.add_command(spec, function)
             return function
 
         return declare if function is None else declare(function)
+
+    def setting(self, name: str) -> Callable[[F], F]:
+        """Declares a function of one argument that applies a setting, which the collector may change.
+
+        It is called at each start with the value that was desired last, or else its argument's default; and
+        at each change. What it raises refuses the value. See `docs/twin.md`.
+
+        Raises:
+            InvalidError: It has not one annotated argument, or the name is none or taken.
+        """
+
+        def declare(function: F) -> F:
+            self._check_declaring()
+            add_setting(self._settings, make_setting(function, name))
+            return function
+
+        return declare
 
     def channel(  # noqa: PLR0913  # what one line of a script can say
         self,

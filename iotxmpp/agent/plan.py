@@ -7,12 +7,14 @@ from importlib.metadata import version
 from typing import Any
 
 from iotxmpp.about import About, Channel
+from iotxmpp.access import Access
 from iotxmpp.account import Account
 from iotxmpp.addresses import DeviceId, DeviceNodes
 from iotxmpp.agent.outbox.settings import OutboxSettings, WhenFull
 from iotxmpp.agent.sensors import Sensor
-from iotxmpp.agent.serving import Command
+from iotxmpp.agent.settings import Setting, setting_abouts
 from iotxmpp.readings import Value
+from iotxmpp.serving.command import Command
 
 Urgent = bool | Callable[[Value], bool]
 """Whether a channel's readings are alarms, or which of its values are."""
@@ -25,7 +27,8 @@ class Plan:
     Attributes:
         account: Its account.
         device: Its id.
-        controllers: The bare JIDs that it obeys, and that may follow its presence.
+        controllers: The bare JIDs that may do everything with it.
+        access: Who may do what, the controllers included.
         collector: The one of them whose acks count; empty for none.
         heartbeat: The promised longest silence, in seconds.
         site: Where it stands.
@@ -33,15 +36,18 @@ class Plan:
         channels: Its channels by name.
         sensors: What reads them.
         commands: Its commands by name.
+        settings: What the collector may change, by name, besides the sensors' intervals.
         resources: What is entered before anything is read, and left at the end.
         outbox: How its outbox is set up.
         when_full: What happens to a channel's readings when that is full, where a channel says it.
         urgent: The channels whose readings are committed at once.
+        tags: Words of its owner's, to choose it by.
     """
 
     account: Account
     device: DeviceId
     controllers: frozenset[str]
+    access: Access
     collector: str
     heartbeat: float
     site: str
@@ -49,10 +55,12 @@ class Plan:
     channels: Mapping[str, Channel]
     sensors: Sequence[Sensor]
     commands: Mapping[str, Command]
+    settings: Mapping[str, Setting]
     resources: Sequence[AbstractAsyncContextManager[Any]]
     outbox: OutboxSettings
     when_full: Mapping[str, WhenFull]
     urgent: Mapping[str, Urgent]
+    tags: tuple[str, ...] = ()
 
     @property
     def nodes(self) -> DeviceNodes:
@@ -77,4 +85,6 @@ class Plan:
             site=self.site,
             channels=dict(self.channels),
             commands={name: command.spec.about() for name, command in self.commands.items()},
+            tags=self.tags,
+            settings=setting_abouts(self.settings, self.sensors),
         )

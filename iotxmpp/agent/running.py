@@ -11,6 +11,7 @@ from importlib.metadata import version
 from iotxmpp.account import Account
 from iotxmpp.agent.acks import AckServer
 from iotxmpp.agent.clock import Clock
+from iotxmpp.agent.commanding import Commanding, Latest
 from iotxmpp.agent.introduction import Introduction
 from iotxmpp.agent.line import Line
 from iotxmpp.agent.outbox.keeper import Keeper
@@ -20,10 +21,10 @@ from iotxmpp.agent.presence import Problems, StatusReporter
 from iotxmpp.agent.publisher import Publisher
 from iotxmpp.agent.sampling import Sampler
 from iotxmpp.agent.sensors import Sensor
-from iotxmpp.agent.serving import CommandServer
 from iotxmpp.agent.tasks import Tasks
+from iotxmpp.agent.twin import device_twin
 from iotxmpp.backoff import Backoff
-from iotxmpp.commands import CALL_NAMESPACE, COMMAND_TAG, COMMANDS_NAMESPACE
+from iotxmpp.commands import CALL_NAMESPACE, COMMANDS_NAMESPACE
 from iotxmpp.delivery import ACK_TAG
 from iotxmpp.delivery import NAMESPACE as DELIVERY_NAMESPACE
 from iotxmpp.errors import (
@@ -38,6 +39,7 @@ from iotxmpp.link import Cancel, Link
 from iotxmpp.readings import Value
 from iotxmpp.senml import ABSOLUTE
 from iotxmpp.status import NAMESPACE as STATUS_NAMESPACE
+from iotxmpp.twin import DESIRED_TAG
 
 DRAIN = 2.0
 """Seconds that an agent takes at most, when it ends, to send what is left."""
@@ -86,7 +88,15 @@ class Running:
         self._link = link
         self._owns_link = owns_link
         self._backoff = backoff
-        self._commands = CommandServer(plan.commands, plan.controllers.__contains__)
+        self._latest: Latest = {}
+        self._commands = Commanding(
+            link,
+            plan,
+            problems=self.problems,
+            clock=clock,
+            latest=self._latest,
+            status=lambda: self.reporter.status("heartbeat"),
+        )
         self._introduction = Introduction(
             link, plan=plan, problems=self.problems, backoff=backoff(longest=NODE_PATIENCE)
         )
@@ -103,6 +113,15 @@ class Running:
         )
         self._acks = AckServer(
             self.keeper, self._line, collector=plan.collector, acknowledged=self._publisher.acknowledged
+        )
+        self._samplers = [Sampler(each, take=self.take, problems=self.problems) for each in plan.sensors]
+        self._twin = device_twin(
+            link,
+            plan,
+            change=self._set_every,
+            problems=self.problems,
+            ready=self._introduction.done,
+            backoff=backoff(longest=NODE_PATIENCE),
         )
         self._registrations: list[Cancel] = []
         self._resources = AsyncExitStack()
@@ -136,9 +155,14 @@ class Running:
         self.opened = True
         try:
             self._tasks.start(self.keeper.run(), "outbox")
+            await self._commands.open()
             for resource in self.plan.resources:
                 await self._resources.enter_async_context(resource)
-            self._sampling = [self._start_sampling(sensor) for sensor in self.plan.sensors]
+            await self._twin.open()
+            self._sampling = [
+                self._tasks.start(sampler.run(), f"sensor {sensor.label}")
+                for sampler, sensor in zip(self._samplers, self.plan.sensors, strict=True)
+            ]
             self._register()
             if self._owns_link:
                 await self._connect(wait=wait)
@@ -147,6 +171,7 @@ class Running:
             self._tasks.start(self._introduction.run(), "introduction")
             self._tasks.start(self.reporter.run(), "presence")
             self._tasks.start(self._publisher.run(), "publisher")
+            self._tasks.start(self._twin.run(), "twin")
         except BaseException:
             await self._end()
             raise
@@ -156,6 +181,7 @@ class Running:
         try:
             if self._sampling:
                 await self._tasks.cancel(*self._sampling)
+            await self._commands.close()
             await self.keeper.flush()
             await self._drain()
             await self._tasks.cancel()
@@ -202,20 +228,25 @@ class Running:
     ) -> dict[str, tuple[Value, str | None]]:
         if at is not None and not ABSOLUTE <= at < LATEST:
             raise InvalidError(f"time {at:.0f} s since 1970: set the clock, or give the right time")
-        return {name: (value, self.plan.channels[name].unit) for name, value in values.items()}
+        read = {name: (value, self.plan.channels[name].unit) for name, value in values.items()}
+        self._latest.update(read)
+        return read
 
-    def _start_sampling(self, sensor: Sensor) -> asyncio.Task[None]:
-        sampler = Sampler(sensor, take=self.take, problems=self.problems)
-        return self._tasks.start(sampler.run(), f"sensor {sensor.label}")
+    def _set_every(self, sensor: Sensor, seconds: float | None) -> None:
+        for sampler, sampled in zip(self._samplers, self.plan.sensors, strict=True):
+            if sampled is sensor:
+                sampler.set_every(seconds)
 
     def _register(self) -> None:
         self._link.advertise(COMMANDS_NAMESPACE, CALL_NAMESPACE, STATUS_NAMESPACE, DELIVERY_NAMESPACE)
-        self._link.admit(self.plan.controllers.__contains__)
+        self._link.admit(lambda jid: self.plan.access.observes(jid, self.plan.device))
         self._registrations += [
             self._link.on_state(self._publisher.state_changed),
             self._link.on_state(self._introduction.state_changed),
+            self._link.on_state(self._twin.state_changed),
             self._link.serve(ACK_TAG, self._acks.answer),
-            self._link.serve(COMMAND_TAG, self._commands.answer),
+            self._link.serve(DESIRED_TAG, self._twin.answer),
+            *self._commands.register(),
         ]
 
     async def _connect(self, *, wait: bool) -> None:
@@ -259,6 +290,7 @@ class Running:
             await self._tasks.cancel()
         finally:
             try:
+                await self._commands.close()
                 await self._resources.aclose()
             finally:
                 await self.keeper.close()

@@ -5,11 +5,11 @@ import math
 from collections.abc import Callable, Mapping
 
 from iotxmpp.agent.channels import check_reading
-from iotxmpp.agent.offloop import call
 from iotxmpp.agent.presence import Problems
 from iotxmpp.agent.sensors import Rhythm, Sensor
 from iotxmpp.errors import InvalidError, OutboxFullError
 from iotxmpp.readings import Value
+from iotxmpp.serving.offloop import call
 
 HANGING_AFTER = 10.0
 """Seconds after which a sensor that has not returned is reported as a problem."""
@@ -32,9 +32,18 @@ class Sampler:
         self._take = take
         self._problems = problems
         self._hanging_after = hanging_after
-        self._every = min(rhythm.every for rhythm in sensor.rhythms.values())
+        self._declared = min(rhythm.every for rhythm in sensor.rhythms.values())
+        self._every = self._declared
+        self._set: float | None = None
+        self._changed = asyncio.Event()
         self._published: dict[str, tuple[Value, float]] = {}
         self._key = f"sensor {sensor.label}"
+
+    def set_every(self, seconds: float | None) -> None:
+        """Samples, and publishes what needs no change, each so many seconds; None for what was declared."""
+        self._set = seconds
+        self._every = self._declared if seconds is None else seconds
+        self._changed.set()
 
     async def run(self) -> None:
         """Samples until it is cancelled."""
@@ -42,9 +51,20 @@ class Sampler:
         due = loop.time()
         while True:
             await self._sample(due)
-            late = loop.time() - due
+            late, last = loop.time() - due, due
             due += self._every * max(1, math.ceil(late / self._every))
-            await asyncio.sleep(due - loop.time())
+            while not await self._is_reached(due):
+                due = max(loop.time(), last + self._every)
+
+    async def _is_reached(self, due: float) -> bool:
+        """Waits until then; false as soon as the interval is another."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout_at(due):
+                await self._changed.wait()
+        except TimeoutError:
+            return True
+        return False
 
     async def _sample(self, due: float) -> None:
         try:
@@ -117,7 +137,7 @@ class Sampler:
         waited = at - before + self._every / 2
         if rhythm.on_change:
             return waited >= rhythm.at_least or _changed(rhythm, last, value)
-        return waited >= rhythm.every
+        return waited >= (rhythm.every if self._set is None else self._set)
 
 
 def _changed(rhythm: Rhythm, last: Value, value: Value) -> bool:

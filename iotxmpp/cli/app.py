@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from iotxmpp.cli import agent, call, controller, demo, device, history, outbox, server, watch
+from iotxmpp.cli import agent, call, commands, controller, demo, device, history, outbox, server, twin, watch
 from iotxmpp.cli.logs import set_up_logging
 
 app = typer.Typer(
@@ -15,10 +15,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(agent.app, name="agent")
+app.add_typer(commands.app, name="commands")
 app.add_typer(controller.app, name="controller")
 app.add_typer(device.app, name="device")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(server.app, name="server")
+app.add_typer(twin.app, name="twin")
 app.command("call")(call.call)
 app.command("history")(history.history)
 app.command("watch")(watch.watch)

@@ -1,7 +1,6 @@
-"""`iotxmpp call`: calls one command on one device."""
+"""`iotxmpp call`: calls one command on one device, or on many."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from iotxmpp.addresses import DeviceNodes, bare_jid, device_id, domain, local_part
+from iotxmpp.cli.by_desk import Waits
 from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
 from iotxmpp.cli.output import shown_json
 from iotxmpp.errors import (
@@ -22,37 +22,127 @@ from iotxmpp.errors import (
     UnknownCommandError,
     UnknownDeviceError,
 )
+from iotxmpp.textargs import split_pairs, typed_arguments
 from iotxmpp.validation import explain
 from iotxmpp.xmltext import printable
 
 if TYPE_CHECKING:
     from iotxmpp.about import About
     from iotxmpp.account import Account
-    from iotxmpp.link import Link, Presence
+    from iotxmpp.cli.progress import Bar
+    from iotxmpp.link import Link, Message, Presence
 
 _APPEARS_WITHIN = 5.0
+_IN_FLIGHT = 50
 
 
 def call(
-    device: Annotated[str, typer.Argument(help="The device's id, or its JID.")],
-    command: Annotated[str, typer.Argument(help="The command's name.")],
+    device: Annotated[str, typer.Argument(help="The device's id, or its JID; left out with --where.")],
+    command: Annotated[str | None, typer.Argument(help="The command's name.")] = None,
     arguments: Annotated[list[str] | None, typer.Argument(help="Arguments as key=value.")] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(help="Call all devices that are so: 'profile=relay4 and site=north'."),
+    ] = None,
+    max_in_flight: Annotated[
+        int | None, typer.Option(help="With --where: calls at one time; 50 unless given.", min=1)
+    ] = None,
+    stop_after_failures: Annotated[
+        int | None, typer.Option(help="With --where: start no more after so many failures.", min=1)
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", metavar="", help="With --where: show which devices are meant; send nothing."
+        ),
+    ] = False,
+    settle: Annotated[
+        float | None,
+        typer.Option(help="With --where: seconds at most to learn how devices are; 5 unless given.", min=0.1),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="With --where: a store with last readings, as a SQLAlchemy URL.")
+    ] = None,
+    ttl: Annotated[
+        str | None, typer.Option(help="Have the running controller wait so long for the device, such as 6h.")
+    ] = None,
+    controller: Annotated[
+        str | None, typer.Option(help="With --ttl: the controller's JID; the account's own unless given.")
+    ] = None,
     account: AccountOption = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0.1)] = 10.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Call a command on a device and print its result."""
+    """Call a command on a device and print its result; with --where, on many devices."""
+    if controller is not None and ttl is None:
+        raise ArgumentsError("--controller is for --ttl: without it, devices are called directly")
+    if where is not None:
+        from iotxmpp.cli.call_where import Many, call_where
+        from iotxmpp.where import parse_where
+
+        many = Many(
+            where=parse_where(where),
+            command=device,
+            given=split_pairs([*([] if command is None else [command]), *(arguments or [])]),
+            max_in_flight=max_in_flight or _IN_FLIGHT,
+            stop_after_failures=stop_after_failures,
+            timeout=timeout,
+            settle=settle or _APPEARS_WITHIN,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
+        ours = chosen_account(account, "controller")
+        raise typer.Exit(call_where(ours, many, store=store, waits=Waits.of(ttl, controller, ours)))
+    if command is None:
+        raise typer.BadParameter("Missing argument 'command'.")
+    _check_single(
+        {
+            "--max-in-flight": max_in_flight,
+            "--stop-after-failures": stop_after_failures,
+            "--dry-run": dry_run or None,
+            "--settle": settle,
+            "--store": store,
+        }
+    )
     ours = chosen_account(account, "controller")
     jid = bare_jid(device) if "@" in device else f"{device_id(device)}@{domain(ours.jid)}"
-    given = _split(arguments or [])
-    result = asyncio.run(_call(ours, jid, command, given, timeout))
+    waits = Waits.of(ttl, controller, ours)
+    result = asyncio.run(_call(ours, jid, command, split_pairs(arguments or []), timeout, waits))
     if as_json or result is not None:
         typer.echo(_shown(result, as_json=as_json))
 
 
-async def _call(ours: "Account", jid: str, command: str, given: Mapping[str, str], timeout: float) -> object:
-    from iotxmpp.controller.calls import call_command
+def _check_single(many: Mapping[str, object]) -> None:
+    """Raises ArgumentsError for options that are for many devices."""
+    for option, given in many.items():
+        if given is not None:
+            raise ArgumentsError(f"{option} is for --where, such as --where id=NAME")
+
+
+async def _call(
+    ours: "Account", jid: str, command: str, given: Mapping[str, str], timeout: float, waits: Waits | None
+) -> object:
+    from iotxmpp.cli.progress import Bar
     from iotxmpp.xmpp import XmppLink
+
+    link = XmppLink(ours)
+    with Bar(command) as bar:
+        session = _sessions(link, jid, bar)
+        async with link:
+            about = await _about(link, ours.service, jid)
+            if command not in about.commands:
+                known = ", ".join(sorted(about.commands)) or "none"
+                raise UnknownCommandError(f"{about.device} has no command {command!r}; it has: {known}")
+            values = typed_arguments(given, about.commands[command].arguments)
+            if waits is not None:
+                desk = await waits.desk(link)
+                return await desk(about.device, command, values)
+            return await _call_session(link, jid, session, command, values, timeout)
+
+
+def _sessions(link: "Link", jid: str, bar: "Bar") -> "asyncio.Future[str]":
+    """The full JID of the device's session, once it appears; its messages move the bar from then on."""
+    from iotxmpp.commands import read_progress
 
     session: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -60,21 +150,34 @@ async def _call(ours: "Account", jid: str, command: str, given: Mapping[str, str
         if presence.available and presence.sender.partition("/")[0] == jid and not session.done():
             session.set_result(presence.sender)
 
-    link = XmppLink(ours)
+    async def told(message: "Message") -> None:
+        # Only the session that is called is believed, and this link calls nothing else.
+        progress = read_progress(message.extensions)
+        if progress is not None and session.done() and message.sender == session.result():
+            bar.show(progress.fraction, progress.text)
+
     link.on_presence(seen)
-    async with link:
-        about = await _about(link, ours.service, jid)
-        if command not in about.commands:
-            known = ", ".join(sorted(about.commands)) or "none"
-            raise UnknownCommandError(f"{about.device} has no command {command!r}; it has: {known}")
-        values = typed_arguments(given, about.commands[command].arguments)
-        await link.follow(jid)
-        try:
-            async with asyncio.timeout(_APPEARS_WITHIN):
-                full = await session
-        except TimeoutError:
-            raise DeviceAwayError(f"{jid} is not online; the command was not sent") from None
-        return await call_command(link, full, command, values, timeout=timeout)
+    link.on_message(told)
+    return session
+
+
+async def _call_session(
+    link: "Link",
+    jid: str,
+    session: "asyncio.Future[str]",
+    command: str,
+    values: Mapping[str, Any],
+    timeout: float,
+) -> object:
+    from iotxmpp.controller.calls import call_command
+
+    await link.follow(jid)
+    try:
+        async with asyncio.timeout(_APPEARS_WITHIN):
+            full = await session
+    except TimeoutError:
+        raise DeviceAwayError(f"{jid} is not online; the command was not sent") from None
+    return await call_command(link, full, command, values, timeout=timeout)
 
 
 async def _about(link: "Link", service: str, jid: str) -> "About":
@@ -114,34 +217,3 @@ def _shown(result: object, *, as_json: bool) -> str:
         raise CommandError(
             f"the command ran, but its result is no JSON that can be shown: {error}"
         ) from error
-
-
-def _split(arguments: list[str]) -> dict[str, str]:
-    pairs = {}
-    for text in arguments:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise ArgumentsError(f"argument {text!r}: write it as key=value, such as seconds=20")
-        if key in pairs:
-            raise ArgumentsError(f"argument {key!r} is given twice")
-        pairs[key] = value
-    return pairs
-
-
-def typed_arguments(given: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Text from the command line as the JSON values that a command's schema asks for.
-
-    What the schema calls a string stays as it is; anything else is read as JSON where it is JSON. The device
-    checks the result.
-    """
-    properties: Mapping[str, Any] = schema.get("properties", {})
-    return {name: _value(text, properties.get(name, {})) for name, text in given.items()}
-
-
-def _value(text: str, schema: Mapping[str, Any]) -> object:
-    if schema.get("type") == "string":
-        return text
-    try:
-        return json.loads(text, parse_constant=lambda word: word)
-    except (ValueError, RecursionError):
-        return text

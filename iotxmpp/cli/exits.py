@@ -27,6 +27,7 @@ _BY_ERROR: tuple[tuple[type[errors.IotxmppError], Exit], ...] = (
     (errors.ConnectError, Exit.UNREACHABLE),
     (errors.LinkDownError, Exit.UNKNOWN_OUTCOME),
     (errors.NoAnswerError, Exit.UNKNOWN_OUTCOME),
+    (errors.CommandUnknownError, Exit.UNKNOWN_OUTCOME),
     (errors.DeviceAwayError, Exit.AWAY),
     (errors.UnknownDeviceError, Exit.NOT_FOUND),
     (errors.UnknownChannelError, Exit.NOT_FOUND),

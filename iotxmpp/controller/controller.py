@@ -8,15 +8,22 @@ from typing import Any, Self, TypeVar, overload
 
 from pydantic import SecretStr
 
+from iotxmpp.access import Access
 from iotxmpp.account import Account
-from iotxmpp.addresses import DeviceId, bare_jid, device_id, domain, local_part
-from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler
+from iotxmpp.addresses import bare_jid, domain
+from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler, TwinHandler
+from iotxmpp.controller.desk_door import opened_audit
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.metrics import Metrics, MetricsServer
+from iotxmpp.controller.named import named_devices
+from iotxmpp.controller.queue import Queue
+from iotxmpp.controller.queued import CommandState, QueuedCommand
 from iotxmpp.controller.rejection import Rejection
 from iotxmpp.controller.running import run_until_signal
-from iotxmpp.controller.session import Session, end
-from iotxmpp.controller.store import Retention, Store, default_store_url
+from iotxmpp.controller.session import Keeping, Session, end
+from iotxmpp.controller.store import Retention, Store, audit_place, default_store_url
+from iotxmpp.controller.store.commands import CommandRows
+from iotxmpp.controller.store.twin import TwinRows
 from iotxmpp.controller.tidying import tidy_for_ever
 from iotxmpp.controller.watching import Watching
 from iotxmpp.controller.writer import Writer
@@ -55,6 +62,7 @@ class Controller:
         metrics_port: The port on 127.0.0.1 that serves metrics to Prometheus; 0 takes a free one, None serves
             none.
         link: A link that somebody else opens and closes, such as one in memory.
+        access: Who may call commands of devices through this controller, besides who has its account.
         discover_every: Seconds from one look for new devices to the next.
 
     Raises:
@@ -72,6 +80,7 @@ class Controller:
         retention: Retention | None = None,
         metrics_port: int | None = None,
         link: Link | None = None,
+        access: Access | None = None,
         discover_every: float = 10.0,
     ) -> None:
         if discover_every <= 0:
@@ -79,18 +88,21 @@ class Controller:
         self._given = account
         self._jid = account.jid if isinstance(account, Account) else bare_jid(account)
         self._password = password
-        self._named = None if devices is None else _named(devices, domain(self._jid))
+        self._named = None if devices is None else named_devices(devices, domain(self._jid))
         self._store_url = store
         self._collects = collects
         self._retention = retention
         self._metrics_port = metrics_port
         self._link = link
+        self._access = access or Access()
         self._every = discover_every
         self._readings: list[ReadingHandler] = []
         self._presences: list[PresenceHandler] = []
         self._livenesses: list[LivenessHandler] = []
+        self._twins: list[TwinHandler] = []
         self._session: Session | None = None
         self._writer: Writer | None = None
+        self._keeping: Keeping | None = None
         self._server: MetricsServer | None = None
         self._stack: AsyncExitStack | None = None
         self.metrics = Metrics()
@@ -164,6 +176,19 @@ class Controller:
         self._livenesses.append(LivenessHandler.of(handler))
         return handler
 
+    def on_twin(self, handler: F, /) -> F:
+        """Declares a handler of `(device: Device)` or `(device: Device, twin: Twin)`.
+
+        It is called when what a device's settings should be, or what it reports of them, has changed; where
+        several changes come at once, with the last alone.
+
+        Raises:
+            InvalidError: An annotation cannot be served, or the controller runs already.
+        """
+        self._check_not_running()
+        self._twins.append(TwinHandler.of(handler))
+        return handler
+
     @property
     def devices(self) -> Mapping[str, Device]:
         """The devices by id; empty while the controller does not run."""
@@ -218,6 +243,37 @@ class Controller:
             return []
         return await self._writer.rejections(device, since, limit)
 
+    async def commands(
+        self, device: str | None = None, state: CommandState | None = None, limit: int = 100
+    ) -> list[QueuedCommand]:
+        """The newest commands that were queued with a ttl, the oldest of them first.
+
+        Args:
+            device: Only this device's.
+            state: Only those in this state, such as `queued`.
+            limit: At most so many.
+
+        Raises:
+            InvalidError: This controller keeps no queue.
+            StoreError: They could not be read.
+        """
+        return await self._queue().find(device, state, limit)
+
+    async def cancel(self, id: str) -> bool:  # noqa: A002  # its name everywhere
+        """Cancels a queued command that was not started; whether that was so.
+
+        One that was sent is asked back from its device, and stays if the device is away or has begun.
+
+        Args:
+            id: The command's id, as `commands` and a ticket name it.
+
+        Raises:
+            InvalidError: This controller keeps no queue.
+            NotFoundError: There is no such command.
+            StoreError: The store could not be read or written.
+        """
+        return await self._queue().cancel(id)
+
     @property
     def metrics_url(self) -> str | None:
         """Where the metrics are served; None where they are not."""
@@ -249,10 +305,12 @@ class Controller:
                 metrics=self.metrics,
                 sink=self._writer or Watching(),
                 acknowledges=self._collects,
+                keeping=self._keeping,
                 named=self._named,
                 readings=tuple(self._readings),
                 presences=tuple(self._presences),
                 livenesses=tuple(self._livenesses),
+                twins=tuple(self._twins),
                 every=self._every,
             )
             await self._session.open(stack)
@@ -275,9 +333,17 @@ class Controller:
         run_until_signal(self)
 
     async def _open_store(self, stack: AsyncExitStack) -> Writer:
-        store = await asyncio.to_thread(Store, self._store_url or default_store_url(self._jid))
+        url = self._store_url or default_store_url(self._jid)
+        store = await asyncio.to_thread(Store, url)
         writer = Writer(store, on_failure=self.metrics.store_failure, on_lost=self.metrics.lost)
         stack.push_async_callback(writer.close)
+        self._keeping = Keeping(
+            rows=CommandRows(store.database, self._jid),
+            twins=TwinRows(store.database),
+            between=writer.between,
+            audit=await opened_audit(stack, audit_place(url, self._jid)),
+            access=self._access,
+        )
         if self._retention:
             tidying = asyncio.create_task(
                 tidy_for_ever(writer, store, self._retention), name="iotxmpp retention"
@@ -297,28 +363,21 @@ class Controller:
             raise UnknownDeviceError("the controller does not run: use it in 'async with controller:'")
         return self._session
 
+    def _queue(self) -> Queue:
+        queue = self._running().queue
+        if queue is None:
+            raise InvalidError("this controller keeps no queue of commands, as it does not collect")
+        return queue
+
     def _check_not_running(self) -> None:
         if self._session is not None:
             raise InvalidError("the controller runs already: declare handlers before, and enter it once")
 
     def _forget(self) -> None:
-        self._session = self._writer = self._server = self._stack = None
+        self._session = self._writer = self._keeping = self._server = self._stack = None
 
 
 def _open_link(account: Account) -> AbstractAsyncContextManager[Link]:
     from iotxmpp.xmpp import XmppLink  # noqa: PLC0415  # a controller on another link needs no slixmpp
 
     return XmppLink(account)
-
-
-def _named(devices: Iterable[str], home: str) -> dict[DeviceId, str]:
-    """Devices, given by id or JID, as JIDs by id."""
-    if isinstance(devices, str):
-        raise InvalidError(f"devices: {devices!r} is one text; give a list, such as [{devices!r}]")
-    named: dict[DeviceId, str] = {}
-    for given in devices:
-        jid = bare_jid(given) if "@" in given else f"{device_id(given)}@{home}"
-        name = device_id(local_part(jid))
-        if named.setdefault(name, jid) != jid:
-            raise InvalidError(f"devices: {named[name]} and {jid} have the same id {name}; ids are unique")
-    return named

@@ -10,6 +10,7 @@ from iotxmpp.errors import InvalidError
 from iotxmpp.link import Presence
 from iotxmpp.liveness import Change
 from iotxmpp.readings import Reading
+from iotxmpp.twin import Twin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +105,30 @@ class LivenessHandler:
         parameters = parameters_of(function)
         _check_device_first(function, parameters)
         return cls(function=function, change=second_of(function, parameters, Change, "change"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TwinHandler:
+    """A handler of changes of a twin.
+
+    Attributes:
+        function: The user's function.
+        twin: How its twin parameter is called; None where it has none.
+    """
+
+    function: Function
+    twin: str | None
+
+    @classmethod
+    def of(cls, function: Function) -> Self:
+        """Reads a function's annotations.
+
+        Raises:
+            InvalidError: One of them cannot be served.
+        """
+        parameters = parameters_of(function)
+        _check_device_first(function, parameters)
+        return cls(function=function, twin=second_of(function, parameters, Twin, "twin"))
 
 
 def _check_device_first(function: Function, parameters: Parameters) -> None:

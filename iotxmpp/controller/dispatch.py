@@ -13,7 +13,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler
+from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler, TwinHandler
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.handlers import name_of
 from iotxmpp.controller.metrics import Metrics
@@ -23,6 +23,7 @@ from iotxmpp.controller.worker import Arguments, Worker
 from iotxmpp.link import Presence
 from iotxmpp.liveness import Change
 from iotxmpp.readings import Reading
+from iotxmpp.twin import Twin
 from iotxmpp.validation import explain
 
 log = logging.getLogger(__name__)
@@ -49,15 +50,18 @@ class Dispatcher:
         livenesses: Handlers of changes of liveness.
         metrics: Counts those that raise.
         reject: Takes the rejection of a sample that a handler's model refuses.
+        twins: Handlers of changes of twins.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one each of what there are handlers of
         self,
         readings: Sequence[ReadingHandler],
         presences: Sequence[PresenceHandler],
         livenesses: Sequence[LivenessHandler],
         metrics: Metrics,
         reject: Callable[[Rejection], None],
+        *,
+        twins: Sequence[TwinHandler] = (),
     ) -> None:
         self._reject = reject
         count = metrics.handler_error
@@ -66,6 +70,7 @@ class Dispatcher:
         ]
         self._presences = [Worker(each.function, partial(_of_news, each), count) for each in presences]
         self._livenesses = [Worker(each.function, partial(_of_change, each), count) for each in livenesses]
+        self._twins = [Worker(each.function, partial(_of_twin, each), count) for each in twins]
 
     async def readings(self, device: Device, origin: Origin, readings: Sequence[Reading]) -> None:
         """Gives a pack's accepted readings to the handlers that are for them."""
@@ -84,11 +89,17 @@ class Dispatcher:
         for worker in self._livenesses:
             await worker.put((device, change))
 
+    async def twin(self, device: Device, twin: Twin) -> None:
+        """Tells a change of a twin."""
+        for worker in self._twins:
+            await worker.put((device, twin))
+
     async def close(self, grace: float = GRACE) -> None:
         """Lets the handlers finish what waits, for some seconds, and ends them."""
         readings = [worker for _, worker in self._readings]
-        finishing = [each.finish() for each in (*readings, *self._presences, *self._livenesses)]
-        closing = [each.close() for each in (*readings, *self._presences, *self._livenesses)]
+        workers = (*readings, *self._presences, *self._livenesses, *self._twins)
+        finishing = [each.finish() for each in workers]
+        closing = [each.close() for each in workers]
         try:
             async with asyncio.timeout(grace):
                 await asyncio.gather(*finishing)
@@ -116,3 +127,8 @@ def _of_news(handler: PresenceHandler, news: News) -> Arguments:
 def _of_change(handler: LivenessHandler, changed: tuple[Device, Change]) -> Arguments:
     device, change = changed
     return (device,), {handler.change: change} if handler.change else {}
+
+
+def _of_twin(handler: TwinHandler, changed: tuple[Device, Twin]) -> Arguments:
+    device, twin = changed
+    return (device,), {handler.twin: twin} if handler.twin else {}

@@ -6,6 +6,7 @@ from iotxmpp.addresses import DeviceNodes
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.early import Early
 from iotxmpp.controller.intake import Intake
+from iotxmpp.controller.twin import Twins
 from iotxmpp.link import Cancel, Item, Link
 
 
@@ -19,12 +20,22 @@ class Membership:
         device: The device.
     """
 
-    def __init__(self, device: Device, *, service: str, link: Link, intake: Intake, early: Early) -> None:
+    def __init__(  # noqa: PLR0913  # each takes another part of what comes
+        self,
+        device: Device,
+        *,
+        service: str,
+        link: Link,
+        intake: Intake,
+        early: Early,
+        twins: Twins | None = None,
+    ) -> None:
         self.device = device
         self._nodes = DeviceNodes(service=service, device=device.id)
         self._link = link
         self._intake = intake
         self._early = early
+        self._twins = twins
         self._listening = False
         self._in_order = asyncio.Lock()
         self._fetched: Item | None = None
@@ -52,6 +63,8 @@ class Membership:
         await self._catch_up()
         await self._link.follow(self.device.jid)
         self._intake.listening(self.device)
+        if self._twins is not None:
+            self._twins.join(self.device)
 
     async def refresh(self) -> None:
         """Fetches the description that is kept.
@@ -75,6 +88,8 @@ class Membership:
         self._fetched = None
         while self._cancels:
             self._cancels.pop()()
+        if self._twins is not None:
+            self._twins.leave(self.device)
 
     async def _take_about(self, item: Item) -> None:
         self._notified += 1

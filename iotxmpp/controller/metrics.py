@@ -6,6 +6,7 @@ Labels are bounded: device ids are slugs, channels are those that a device descr
 from collections import defaultdict
 from contextlib import suppress
 
+from iotxmpp.controller.queued import CommandState
 from iotxmpp.controller.rejection import Code
 from iotxmpp.controller.store import Taken
 from iotxmpp.delivery import GapReason
@@ -107,6 +108,12 @@ class Metrics:
             buckets=_DURATIONS,
             registry=own,
         )
+        self._commands_queued = Gauge(
+            "iotxmpp_commands_queued", "Commands that wait in the store, or for their answer.", registry=own
+        )
+        self._commands_ended = Counter(
+            "iotxmpp_commands", "Queued commands that ended, by how.", ["state"], registry=own
+        )
         self._handler_errors = Counter(
             "iotxmpp_handler_errors", "Handlers that raised.", ["handler"], registry=own
         )
@@ -190,6 +197,14 @@ class Metrics:
     def command(self, command: str, outcome: str, seconds: float) -> None:
         """A command ended."""
         self._command.labels(command, outcome).observe(seconds)
+
+    def commands_queued(self, count: int) -> None:
+        """So many queued commands have not ended."""
+        self._commands_queued.set(count)
+
+    def command_ended(self, state: CommandState) -> None:
+        """A queued command ended."""
+        self._commands_ended.labels(state).inc()
 
     def handler_error(self, handler: str) -> None:
         """A handler raised."""

@@ -21,6 +21,7 @@ Code = Literal[
     "store",
     "about",
     "status",
+    "twin",
     "model",
 ]
 """Why something was rejected; a small closed set, fit for a metric's label."""

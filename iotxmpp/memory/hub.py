@@ -2,20 +2,24 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 from xml.etree.ElementTree import Element
 
-from iotxmpp.addresses import NodeAddress, domain
+from iotxmpp.addresses import NodeAddress, bare_jid, domain
 from iotxmpp.errors import CredentialsError, StanzaError, stanza_error
-from iotxmpp.link import PING, Item, Presence, Request
+from iotxmpp.link import PING, Item, Message, Presence, Request
 from iotxmpp.memory.pubsub import PubSub, copy_item
 from iotxmpp.memory.rosters import Rosters
 from iotxmpp.memory.session import End, Outcome, Reply, Session
 
 T = TypeVar("T")
+
+_MOST_KEPT = 100
+"""Messages that wait for one account."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +37,7 @@ class Hub:
     Attributes:
         delay: Seconds that every answer takes.
         silenced: The accounts that get and give no answers.
+        keeps_messages: Whether messages to an account without a session wait for its next one (XEP-0160).
     """
 
     def __init__(self, *, service: str, max_bytes: int) -> None:
@@ -43,6 +48,8 @@ class Hub:
         self.rosters = Rosters()
         self.delay = 0.0
         self.silenced: set[str] = set()
+        self.keeps_messages = True
+        self._kept: dict[str, list[Message]] = {}
         self._sessions: dict[str, Session] = {}
 
     def start(self, account: str, password: str, end: End) -> Session:
@@ -117,6 +124,33 @@ class Hub:
 
         callee.deliver(lambda end: end.take_request(request, answered))
 
+    def send(self, sender: Session, to: str, message: Message) -> None:
+        """Brings a message to a session, or to every available one of an account (RFC 6121 section 8.5)."""
+        message = replace(message, sender=sender.jid, id=message.id or secrets.token_hex(8))
+        account = bare_jid(to)
+        named = self._sessions.get(to)
+        if named is not None:
+            recipients = [named]
+        elif "/" in to and message.kind == "headline":
+            recipients = []  # it was for that session alone
+        else:
+            recipients = self._available(account)
+        for session in recipients:
+            self._give_message(session, message)
+        if not recipients and message.kind != "headline":
+            self._keep(account, message)
+
+    def _keep(self, account: str, message: Message) -> None:
+        kept = self._kept.get(account, [])
+        if self.keeps_messages and account in self.passwords and len(kept) < _MOST_KEPT:
+            self._kept[account] = [*kept, replace(message, sent=time.time())]
+
+    @staticmethod
+    def _give_message(session: Session, message: Message) -> None:
+        sent = time.time() if session.held and message.sent is None else message.sent
+        own = replace(message, sent=sent, extensions=deepcopy(message.extensions))
+        session.deliver(lambda end: end.take_message(own))
+
     def announce(self, session: Session, presence: Presence) -> None:
         """Makes a session's presence known; its first one also brings it what it missed."""
         was_available = session.available
@@ -125,6 +159,8 @@ class Hub:
             self._tell_followers(session.account, session.presence)
         if session.available and not was_available:
             self._decide(session.account)
+            for message in self._kept.pop(session.account, ()):
+                self._give_message(session, message)
             for followed in self.rosters.followed_by(session.account):
                 for other in self._available(followed):
                     self._show(other, session)
@@ -149,6 +185,7 @@ class Hub:
     def forget_account(self, account: str) -> None:
         """Forgets an account and everything of it; its sessions must have ended."""
         self.passwords.pop(account, None)
+        self._kept.pop(account, None)
         self.pubsub.forget_account(account)
         self.rosters.forget_account(account)
 

@@ -1,4 +1,4 @@
-"""The handlers of a link's items and presences, and the one task that runs them in the order of arrival."""
+"""A link's handlers of items, presences and messages, and the one task that runs them in order of arrival."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from iotxmpp.addresses import NodeAddress
-from iotxmpp.link import Cancel, Item, ItemHandler, Presence, PresenceHandler
+from iotxmpp.link import Cancel, Item, ItemHandler, Message, MessageHandler, Presence, PresenceHandler
 
 log = logging.getLogger("iotxmpp.memory")
 
@@ -45,10 +45,11 @@ class Inbox:
 
     def __init__(self) -> None:
         self._open = True
-        self._waiting: asyncio.Queue[Item | Presence] = asyncio.Queue()
+        self._waiting: asyncio.Queue[Item | Presence | Message] = asyncio.Queue()
         self._items: dict[NodeAddress, Handlers[Item]] = {}
         self._unclaimed: Handlers[Item] = Handlers()
         self._presences: Handlers[Presence] = Handlers()
+        self._messages: Handlers[Message] = Handlers()
 
     @property
     def nodes(self) -> list[NodeAddress]:
@@ -67,7 +68,11 @@ class Inbox:
         """Registers a handler of presences."""
         return self._presences.register(handler)
 
-    def put(self, event: Item | Presence) -> None:
+    def on_message(self, handler: MessageHandler) -> Cancel:
+        """Registers a handler of messages."""
+        return self._messages.register(handler)
+
+    def put(self, event: Item | Presence | Message) -> None:
         """Takes an event in; it waits its turn."""
         self._waiting.put_nowait(event)
 
@@ -82,6 +87,8 @@ class Inbox:
             event = await self._waiting.get()
             if isinstance(event, Presence):
                 await self._presences.run(event, f"the presence of {event.sender}")
+            elif isinstance(event, Message):
+                await self._messages.run(event, f"a message of {event.sender}")
             else:
                 handlers = self._items.get(event.node) or self._unclaimed
                 await handlers.run(event, f"item {event.id} of {event.node}")

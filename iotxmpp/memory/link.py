@@ -13,18 +13,22 @@ from iotxmpp.errors import CredentialsError, LinkDownError, StanzaError
 from iotxmpp.link import (
     REQUEST_TIMEOUT,
     Cancel,
+    CommandProvider,
     Item,
     ItemHandler,
     LinkState,
+    Message,
+    MessageHandler,
     Presence,
     PresenceHandler,
     Request,
     RequestHandler,
     StateHandler,
 )
+from iotxmpp.memory.discovery import Discovery
 from iotxmpp.memory.hub import Call, Hub
 from iotxmpp.memory.inbox import Inbox
-from iotxmpp.memory.outgoing import checked_copy, checked_presence
+from iotxmpp.memory.outgoing import checked_copy, checked_message, checked_presence, says_something
 from iotxmpp.memory.pending import Pending
 from iotxmpp.memory.services import Services
 from iotxmpp.memory.session import Reply, Session
@@ -50,7 +54,8 @@ class MemoryLink:
         self._state = LinkState(up=False, reason="not connected yet")
         self._inbox = Inbox()
         self._state_handlers: list[StateHandler] = []
-        self._services = Services(hub.max_bytes)
+        self._discovery = Discovery(jid=lambda: self._jid, features=lambda: self.features)
+        self._services = Services(hub.max_bytes, self._discovery.answers)
         self._admitted: Callable[[str], bool] = _nobody
         self._features: set[str] = set()
         self._presence = Presence()
@@ -173,6 +178,21 @@ class MemoryLink:
         """Gives each presence of the accounts that we follow to the handler."""
         return self._inbox.on_presence(handler)
 
+    async def send(self, to: str, message: Message) -> None:
+        """Sends a message to a session or an account; see `iotxmpp.link.Link.send`."""
+        session = self._up()
+        copy = checked_message(message, self._hub.max_bytes)
+        bare_jid(check_text(to, "recipient"))
+        self._hub.send(session, to, copy)
+
+    def on_message(self, handler: MessageHandler) -> Cancel:
+        """Gives each message that reaches this session to the handler."""
+        return self._inbox.on_message(handler)
+
+    def list_commands(self, provider: CommandProvider) -> Cancel:
+        """Lists commands to whoever discovers this session; see `iotxmpp.link.Link.list_commands`."""
+        return self._discovery.list_commands(provider)
+
     async def follow(self, jid: str) -> None:
         """Asks to see the presence of a bare JID."""
         self._hub.follow(self._up().account, bare_jid(jid))
@@ -244,6 +264,11 @@ class MemoryLink:
     def take_presence(self, presence: Presence) -> None:
         """Takes a followed account's presence."""
         self._inbox.put(presence)
+
+    def take_message(self, message: Message) -> None:
+        """Takes a message."""
+        if says_something(message):
+            self._inbox.put(message)
 
     def take_request(self, request: Request, reply: Reply) -> None:
         """Takes a request, and serves it beside the others."""

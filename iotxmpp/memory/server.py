@@ -118,6 +118,13 @@ class MemoryServer:
         """Refuses the next publishes to a node with this stanza error."""
         self._hub.pubsub.refuse_next(node, condition, times)
 
+    def keep_messages(self, *, keep: bool) -> None:
+        """Says whether a message to an account without a session waits for its next one (XEP-0160).
+
+        It does, until this is called.
+        """
+        self._hub.keeps_messages = keep
+
     def delay(self, seconds: float) -> None:
         """Brings every answer so late; the request itself is carried out at once. 0 ends it."""
         self._hub.delay = seconds

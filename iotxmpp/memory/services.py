@@ -1,6 +1,7 @@
 """What a link serves: one handler a tag."""
 
 import logging
+from collections.abc import Mapping
 from xml.etree.ElementTree import Element
 
 from iotxmpp.errors import InvalidError, StanzaError, stanza_error
@@ -15,7 +16,8 @@ log = logging.getLogger("iotxmpp.memory")
 class Services:
     """Finds the handler of a request and makes its answer."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, built_in: Mapping[str, RequestHandler]) -> None:
+        self._built_in = built_in
         self._handlers: dict[str, RequestHandler] = {}
         self._max_bytes = max_bytes
 
@@ -25,7 +27,7 @@ class Services:
         Raises:
             InvalidError: It is served already.
         """
-        if tag in self._handlers:
+        if tag in self._handlers or tag in self._built_in:
             raise InvalidError(f"requests {tag} are served already; cancel that handler first")
 
         async def registered(request: Request) -> Element | None:
@@ -43,7 +45,7 @@ class Services:
         """The answer's payload, or the error that the caller gets."""
         if request.payload.tag == PING:
             return None
-        handler = self._handlers.get(request.payload.tag)
+        handler = self._handlers.get(request.payload.tag) or self._built_in.get(request.payload.tag)
         if handler is None:
             return stanza_error("service-unavailable", f"nothing here serves {request.payload.tag}")
         try:

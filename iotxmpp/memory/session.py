@@ -5,7 +5,7 @@ from typing import Protocol
 from xml.etree.ElementTree import Element
 
 from iotxmpp.errors import StanzaError
-from iotxmpp.link import Item, Presence, Request
+from iotxmpp.link import Item, Message, Presence, Request
 
 Outcome = Element | StanzaError | None
 """How a request ended: the answer's payload, none, or an error."""
@@ -22,6 +22,10 @@ class End(Protocol):
 
     def take_presence(self, presence: Presence) -> None:
         """Takes a followed account's presence."""
+        ...
+
+    def take_message(self, message: Message) -> None:
+        """Takes a message."""
         ...
 
     def take_request(self, request: Request, reply: Reply) -> None:

@@ -26,9 +26,12 @@ from iotxmpp.errors import (
 from iotxmpp.link import (
     REQUEST_TIMEOUT,
     Cancel,
+    CommandProvider,
     Item,
     ItemHandler,
     LinkState,
+    Message,
+    MessageHandler,
     Presence,
     PresenceHandler,
     RequestHandler,
@@ -36,7 +39,9 @@ from iotxmpp.link import (
 )
 from iotxmpp.xmltext import check_text
 from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.discovery import Discovery
 from iotxmpp.xmpp.inbox import Inbox
+from iotxmpp.xmpp.messages import Messages
 from iotxmpp.xmpp.negotiation import Attempt
 from iotxmpp.xmpp.presence import Presences
 from iotxmpp.xmpp.pubsub import PubSub
@@ -79,9 +84,11 @@ class XmppLink:
         self._client: StrictClient | None = None
         self._requests: Requests | None = None
         self._inbox = Inbox(pause=self._pause_reading, resume=self._resume_reading)
-        self._services = Services()
+        self._discovery = Discovery()
+        self._services = Services(self._discovery.answers)
         self._pubsub = PubSub(self._send, self._inbox)
         self._presences = Presences(account.jid, self._send, self._inbox)
+        self._messages = Messages(self._inbox)
         self._features: set[str] = set()
         self._down = asyncio.Event()
         self._up_since = 0.0
@@ -107,6 +114,8 @@ class XmppLink:
         self._requests = Requests(client)
         self._pubsub.attach(client)
         self._presences.attach(client)
+        self._messages.attach(client)
+        self._discovery.attach(client)
         self._services.attach(client, lambda: self._state.up)
         client.add_event_handler("disconnected", self._went_down)
         self._inbox.start()
@@ -181,6 +190,19 @@ class XmppLink:
     def on_presence(self, handler: PresenceHandler) -> Cancel:
         """Gives the presence of the accounts that we follow to the handler."""
         return self._presences.on_presence(handler)
+
+    async def send(self, to: str, message: Message) -> None:
+        """Sends a message to a session or an account."""
+        self._require_up()
+        self._messages.send(to, message)
+
+    def on_message(self, handler: MessageHandler) -> Cancel:
+        """Gives each message that reaches this session to the handler."""
+        return self._messages.on_message(handler)
+
+    def list_commands(self, provider: CommandProvider) -> Cancel:
+        """Lists commands to whoever discovers this session."""
+        return self._discovery.list_commands(provider)
 
     async def follow(self, jid: str) -> None:
         """Asks to see the presence of a bare JID."""

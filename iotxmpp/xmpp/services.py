@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 from xml.etree.ElementTree import Element
@@ -14,25 +14,25 @@ from iotxmpp.errors import InvalidError, StanzaError
 from iotxmpp.link import Cancel, Request, RequestHandler
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.requests import Matching
-from iotxmpp.xmpp.stanzas import DISCO_ITEMS, PING, ROSTER, checked_payload, error_element, payload_of
+from iotxmpp.xmpp.stanzas import PING, ROSTER, checked_payload, error_element, payload_of
 
 log = logging.getLogger("iotxmpp.xmpp")
 
 MOST_AT_ONCE = 100
 """Requests served side by side; one more is told to come again."""
 
-_ANSWERED_BY_PLUGINS = {
-    "{http://jabber.org/protocol/disco#info}query",
-    f"{{{DISCO_ITEMS}}}query",
-    f"{{{PING}}}ping",
-    f"{{{ROSTER}}}query",
-}
+_ANSWERED_BY_PLUGINS = {f"{{{PING}}}ping", f"{{{ROSTER}}}query"}
 
 
 class Services:
-    """What one link serves; it outlives the link's clients."""
+    """What one link serves; it outlives the link's clients.
 
-    def __init__(self) -> None:
+    Args:
+        built_in: What the link answers by itself, by tag.
+    """
+
+    def __init__(self, built_in: Mapping[str, RequestHandler]) -> None:
+        self._built_in = built_in
         self._handlers: dict[str, RequestHandler] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._early: list[Callable[[], None]] | None = None
@@ -65,7 +65,7 @@ class Services:
 
     def add(self, tag: str, handler: RequestHandler) -> Cancel:
         """Serves payloads of a tag; raises as `Link.serve` promises."""
-        if tag in self._handlers:
+        if tag in self._handlers or tag in self._built_in:
             raise InvalidError(f"{tag} is served already")
         self._handlers[tag] = handler
 
@@ -81,6 +81,9 @@ class Services:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    def _handler(self, tag: str) -> RequestHandler | None:
+        return self._handlers.get(tag) or self._built_in.get(tag)
 
     async def _serve(self, client: StrictClient, stanza: Any, is_up: Callable[[], bool]) -> None:
         reply = client.Iq()
@@ -103,7 +106,7 @@ class Services:
 
     async def _answer(self, xml: Element) -> Element | None:
         payload = payload_of(xml)
-        handler = self._handlers.get(payload.tag) if payload is not None else None
+        handler = self._handler(payload.tag) if payload is not None else None
         if payload is None or handler is None:
             raise StanzaError("service-unavailable", "nothing here serves such a request")
         if len(self._running) > MOST_AT_ONCE:

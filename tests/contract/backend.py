@@ -24,6 +24,11 @@ class Backend(Protocol):
         """An administrator's."""
         ...
 
+    @property
+    def keeps_messages(self) -> bool:
+        """Whether a message to an account without a session waits for its next one (XEP-0160)."""
+        ...
+
     async def account(self, name: str) -> Account:
         """Creates an account; its local part starts with the name and was never used."""
         ...

@@ -29,6 +29,10 @@ class MemoryBackend:
     def provisioner(self) -> Provisioner:
         return self._server
 
+    @property
+    def keeps_messages(self) -> bool:
+        return True
+
     async def account(self, name: str) -> Account:
         jid, password = f"{name}-{secrets.token_hex(4)}@{self.domain}", secrets.token_hex(8)
         await self._server.create_account(jid, password)

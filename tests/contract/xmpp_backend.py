@@ -45,6 +45,10 @@ class XmppBackend:
     def provisioner(self) -> Provisioner:
         return self._provisioner
 
+    @property
+    def keeps_messages(self) -> bool:
+        return False  # the private servers keep none: what was written to a device that is away is void
+
     async def account(self, name: str) -> Account:
         jid, password = f"{name}-{secrets.token_hex(4)}@{self.domain}", secrets.token_hex(8)
         await self._provisioner.create_account(jid, password)

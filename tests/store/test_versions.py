@@ -76,6 +76,25 @@ def test_version_1_is_brought_up_to_date_with_all_it_holds(store_url: str) -> No
     assert found["iotxmpp_meta"] == [("schema", str(SCHEMA))]
 
 
+NEW_IN_3 = ("iotxmpp_commands", "iotxmpp_twin_desired", "iotxmpp_twin_changes", "iotxmpp_twin_reported")
+
+
+def test_version_2_gets_what_it_lacks_and_keeps_what_it_holds(store_url: str) -> None:
+    store = Store(store_url)
+    take(store, arrival(1, 2, 3))
+    store.close()
+    back = [f"DROP TABLE {name}" for name in NEW_IN_3]
+    run(store_url, [*back, "UPDATE iotxmpp_meta SET value = '2' WHERE key = 'schema'"])
+    before = contents(store_url)
+    store = Store(store_url)
+    assert take(store, arrival(4))[0].upto == 4
+    store.close()
+    found = contents(store_url)
+    assert set(found) == set(tables.tables) == {*before, *NEW_IN_3}
+    assert found["iotxmpp_meta"] == [("schema", "3")]
+    assert [row[1] for row in found["iotxmpp_readings"]] == [1, 2, 3, 4]
+
+
 def test_a_migration_that_fails_changes_nothing(store_url: str) -> None:
     run(store_url, [*statements(store_url), IN_THE_WAY])
     before = contents(store_url)
@@ -88,13 +107,13 @@ def test_a_migration_that_fails_changes_nothing(store_url: str) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("version", ["0", "3", "99", "2.5", "", "two"])
+@pytest.mark.parametrize("version", ["0", "4", "99", "2.5", "", "two"])
 def test_any_other_version_is_refused_and_left_alone(store_url: str, version: str) -> None:
     Store(store_url).close()
     run(store_url, [f"UPDATE iotxmpp_meta SET value = '{version}' WHERE key = 'schema'"])  # noqa: S608  # a table's entry
     before = contents(store_url)
     with pytest.raises(
-        ConfigError, match=f"its version is {version}, this program reads 1 to 2; nothing was"
+        ConfigError, match=f"its version is {version}, this program reads 1 to 3; nothing was"
     ):
         Store(store_url)
     assert contents(store_url) == before

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -152,7 +153,7 @@ class House:
         by: MemoryLink | None = None,
     ) -> Any:  # noqa: ANN401  # a command's result
         await until(lambda: bool(self.presences))
-        element = call_element(name, arguments or {}, id="c1", expires=expires)
+        element = call_element(name, arguments or {}, id=secrets.token_hex(8), expires=expires)
         return read_reply(await (by or self.watcher).call(self.presences[-1].sender, element))
 
     async def create_nodes(self) -> None:

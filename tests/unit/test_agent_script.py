@@ -71,7 +71,7 @@ def test_a_script_without_a_password_says_what_to_do(monkeypatch: pytest.MonkeyP
 def test_a_hanging_sensor_does_not_hold_back_the_end() -> None:
     script = (
         "import asyncio, time\n"
-        "from iotxmpp.agent.offloop import call\n"
+        "from iotxmpp.serving.offloop import call\n"
         "async def main():\n"
         "    task = asyncio.ensure_future(call(lambda: time.sleep(60)))\n"
         "    await asyncio.sleep(0.05)\n"

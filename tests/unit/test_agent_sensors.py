@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from iotxmpp.about import Channel
-from iotxmpp.agent.offloop import call
 from iotxmpp.agent.presence import Problems
 from iotxmpp.agent.sampling import Sampler
 from iotxmpp.agent.sensors import Bounds, Channels, Rhythm, Sensor, make_sensor
 from iotxmpp.errors import InvalidError
 from iotxmpp.readings import Value
+from iotxmpp.serving.offloop import call
 from tests.unit.agent_house import fault, until
 
 OFTEN = Rhythm(every=0.005)

@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import Callable
 from typing import Literal
 from xml.etree.ElementTree import Element
@@ -7,33 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotxmpp.agent.serving import Command, CommandServer
-from iotxmpp.commands import CommandSpec, call_element, read_reply
+from iotxmpp.commands import call_element, cancel_element, read_reply
 from iotxmpp.errors import (
     ArgumentsError,
+    CommandCancelledError,
     CommandFailedError,
     StanzaError,
 )
 from iotxmpp.link import Request
 from iotxmpp.payloads import json_element
-
-CONTROLLER = "house@example.org"
-
-
-def server(*functions: Callable[..., object], at_once: int = 8, most_waiting: int = 64) -> CommandServer:
-    specs = [(CommandSpec.from_function(function), function) for function in functions]
-    return CommandServer(
-        {spec.name: Command(spec=spec, function=function) for spec, function in specs},
-        {CONTROLLER}.__contains__,
-        at_once=at_once,
-        most_waiting=most_waiting,
-        now=lambda: 1000.0,
-    )
+from iotxmpp.serving.server import CommandServer
+from tests.unit.serving_world import CONTROLLER, DESK, FRIEND, STRANGER, World
 
 
-def request(
-    payload: Element, sender: str = f"{CONTROLLER}/1", kind: Literal["get", "set"] = "set"
-) -> Request:
+def server(*functions: Callable[..., object]) -> CommandServer:
+    return World(*functions).server
+
+
+def request(payload: Element, sender: str = DESK, kind: Literal["get", "set"] = "set") -> Request:
     return Request(sender=sender, kind=kind, payload=payload)
 
 
@@ -79,27 +69,59 @@ async def test_an_expired_call_never_starts(expires: float | None, runs: bool) -
     assert bool(ran) is runs
 
 
-async def test_only_so_many_run_and_wait_at_a_time() -> None:
-    running = []
-    release = asyncio.Event()
+async def test_a_friend_without_the_role_is_told_what_is_missing() -> None:
+    def ping() -> None:
+        raise AssertionError("it must not run")
 
-    async def slow(number: int) -> int:
-        running.append(number)
-        await release.wait()
-        return number
-
-    serving = server(slow, at_once=2, most_waiting=1)
-    calls = [
-        asyncio.create_task(serving.answer(request(call_element("slow", {"number": n}, id=f"c{n}"))))
-        for n in range(3)
+    world = World(ping)
+    with pytest.raises(StanzaError, match="asks for operator") as caught:
+        await world.ask(call_element("ping", {}, id="c"), FRIEND)
+    assert caught.value.condition == "forbidden"
+    assert [(entry.result, entry.who, entry.command) for entry in world.audit.entries] == [
+        ("refused", FRIEND, "ping")
     ]
-    await asyncio.sleep(0.01)
-    assert running == [0, 1]
-    with pytest.raises(StanzaError) as caught:
-        await serving.answer(request(call_element("slow", {"number": 3}, id="c3")))
-    assert caught.value.condition == "resource-constraint"
-    release.set()
-    assert [read_reply(await each) for each in calls] == [0, 1, 2]
+
+
+async def test_strangers_do_not_fill_the_audit() -> None:
+    world = World()
+    for _ in range(1000):
+        with pytest.raises(StanzaError):
+            await world.ask(call_element("ping", {}, id="c"), STRANGER)
+    assert 1 <= len(world.audit.entries) < 20
+    assert {entry.result for entry in world.audit.entries} == {"refused"}
+
+
+async def test_each_sees_the_commands_that_they_may_call() -> None:
+    def ping() -> None:
+        """Answers."""
+
+    world = World(ping, title="Ping it")
+    assert [(entry.node, entry.name) for entry in world.server.entries(DESK)] == [("ping", "Ping it")]
+    assert world.server.entries(FRIEND) == []
+    assert world.server.entries(STRANGER) == []
+    with pytest.raises(StanzaError, match="this device has: none"):
+        await world.ask(call_element("pong", {}, id="c"), FRIEND)
+
+
+async def test_a_repeated_call_gets_the_same_answer_and_the_person_is_named() -> None:
+    world = World(lambda: 7, name="ping")
+    element = call_element("ping", {}, id="c", by="anna@example.org")
+    answers = [read_reply(await world.ask(element)) for _ in range(2)]
+    assert answers == [7, 7]
+    assert [(entry.by, entry.door) for entry in world.audit.entries] == [
+        ("anna@example.org", "controller")
+    ] * 2
+
+
+async def test_a_call_is_cancelled_before_it_starts_and_not_after() -> None:
+    world = World(lambda: 7, name="ping")
+    with pytest.raises(CommandCancelledError):
+        read_reply(await world.ask(cancel_element("ping", id="c")))
+    with pytest.raises(CommandCancelledError):
+        read_reply(await world.ask(call_element("ping", {}, id="c")))
+    await world.ask(call_element("ping", {}, id="d"))
+    with pytest.raises(StanzaError, match="too late to cancel"):
+        await world.ask(cancel_element("ping", id="d"))
 
 
 async def test_a_result_that_cannot_travel_is_a_failure() -> None:

@@ -5,11 +5,12 @@ from pydantic import SecretStr
 
 from iotxmpp.account import Account
 from iotxmpp.addresses import DeviceNodes, device_id
-from iotxmpp.cli.call import _about, _shown, _split, typed_arguments
+from iotxmpp.cli.call import _about, _shown
 from iotxmpp.commands import call_element
 from iotxmpp.errors import ArgumentsError, CommandError, DeviceAwayError, NotAllowedError, UnknownDeviceError
 from iotxmpp.link import NodePolicy
 from iotxmpp.memory import MemoryServer
+from iotxmpp.textargs import split_pairs, typed_arguments
 
 SCHEMA = {
     "properties": {
@@ -66,18 +67,22 @@ def test_a_number_too_large_for_a_float_is_not_sent() -> None:
 
 
 def test_arguments_are_split_at_the_first_equals_sign() -> None:
-    assert _split(["seconds=20", "note=a=b c", "empty="]) == {"seconds": "20", "note": "a=b c", "empty": ""}
+    assert split_pairs(["seconds=20", "note=a=b c", "empty="]) == {
+        "seconds": "20",
+        "note": "a=b c",
+        "empty": "",
+    }
 
 
 @pytest.mark.parametrize("text", ["20", "=20", ""])
 def test_an_argument_that_is_no_pair_is_refused(text: str) -> None:
     with pytest.raises(ArgumentsError, match=f"argument '{text}': write it as key=value, such as seconds=20"):
-        _split([text])
+        split_pairs([text])
 
 
 def test_an_argument_given_twice_is_refused() -> None:
     with pytest.raises(ArgumentsError, match="argument 'a' is given twice"):
-        _split(["a=1", "b=1", "a=1"])
+        split_pairs(["a=1", "b=1", "a=1"])
 
 
 @pytest.mark.parametrize(

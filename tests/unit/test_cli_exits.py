@@ -39,6 +39,10 @@ CODES: dict[str, Exit] = {
     "UnknownCommandError": Exit.NOT_FOUND,
     "NotAllowedError": Exit.NOT_ALLOWED,
     "CommandFailedError": Exit.FAILED,
+    "CommandUnknownError": Exit.UNKNOWN_OUTCOME,
+    "CommandCancelledError": Exit.FAILED,
+    "CommandExpiredError": Exit.FAILED,
+    "CommandConflictError": Exit.FAILED,
     "DeviceAwayError": Exit.AWAY,
 }
 

@@ -46,6 +46,8 @@ def test_every_metric_has_a_good_name_and_help() -> None:
     metrics.reading("hall", reading("temperature", 21.5, "Cel"), 1000.5, described=True)
     metrics.rejected("hall", "range")
     metrics.command("water", "ok", 0.25)
+    metrics.commands_queued(4)
+    metrics.command_ended("expired")
     metrics.handler_error("too_hot")
     metrics.store_failure()
     metrics.lost(2)
@@ -67,6 +69,8 @@ def test_every_metric_has_a_good_name_and_help() -> None:
         "iotxmpp_reading_delay_seconds_sum": 0.5,
         "iotxmpp_command_seconds_count{water,ok}": 1,
         "iotxmpp_command_seconds_sum{water,ok}": 0.25,
+        "iotxmpp_commands_queued": 4,
+        "iotxmpp_commands_total{expired}": 1,
         "iotxmpp_handler_errors_total{too_hot}": 1,
         "iotxmpp_store_failures_total": 1,
         "iotxmpp_rejections_lost_total": 2,

@@ -60,14 +60,35 @@ def test_a_command_is_described_by_a_closed_json_schema() -> None:
         "properties": {
             "channel": {"type": "integer", "minimum": 1, "maximum": 4},
             "on": {"type": "boolean"},
-            "for": {"type": "number", "minimum": 0.1, "maximum": 3600, "description": "(s)"},
+            "for": {"type": "number", "minimum": 0.1, "maximum": 3600, "unit": "s"},
             "mode": {"type": "string", "enum": ["soft", "hard"], "default": "soft"},
         },
         "required": ["channel", "on"],
         "additionalProperties": False,
     }
+    assert (about.title, about.role, about.once, about.steps) == ("", "operator", "idempotent", ())
     spec = CommandSpec.from_about("switch", about)
     assert spec.parse({"channel": 1, "on": True}) == {"channel": 1, "on": True, "mode": "soft"}
+
+
+def test_a_command_has_words_a_role_and_pages_for_people() -> None:
+    about = profile(
+        """
+        [commands.dose]
+        title = "Dose"
+        role = "maintainer"
+        steps = [["channel"], ["amount"]]
+        args.channel = { type = "int", title = "Channel" }
+        args.amount = { type = "float", title = "Amount", unit = "l", description = "How much" }
+        """
+    ).command_about()["dose"]
+    assert (about.title, about.role, about.once) == ("Dose", "maintainer", "journal")
+    assert about.steps == (("channel",), ("amount",))
+    assert about.arguments["properties"] == {
+        "channel": {"type": "integer", "title": "Channel"},
+        "amount": {"type": "number", "title": "Amount", "description": "How much", "unit": "l"},
+    }
+    assert CommandSpec.from_about("dose", about).about() == about
 
 
 def test_good_arguments_come_back_in_their_types() -> None:
@@ -144,6 +165,13 @@ BAD_PROFILES = [
         HEAD + "[commands.c]\nidempotant = true",
         "unknown key idempotant in commands.c: did you mean idempotent?",
     ),
+    (HEAD + "[commands.c]\nrole = ''", "commands.c.role: "),
+    (
+        HEAD + "[commands.c]\nargs.a = { type = 'int' }\nsteps = [['b']]",
+        "commands.c: steps: name each argument",
+    ),
+    (HEAD + "[commands.c]\nargs.a = { type = 'int' }\nsteps = [['a'], []]", "on one page; there is a"),
+    (HEAD + "[commands.c]\nargs.a = { type = 'int' }\nsteps = [['a', 'a']]", "on one page; there is a"),
     (
         HEAD + "[commands.c]\nargs.a = { type = 'int', rnge = [1, 2] }",
         "unknown key rnge in commands.c.args.a: did you",

@@ -14,22 +14,35 @@ import pytest
 from iotxmpp import delivery, status
 from iotxmpp.about import About
 from iotxmpp.addresses import DeviceId
-from iotxmpp.agent import channels, serving
+from iotxmpp.agent import channels
 from iotxmpp.agent.outbox import packs
 from iotxmpp.arguments import DEEPEST_JSON, LONGEST_JSON
-from iotxmpp.commands import CALL_NAMESPACE, COMMANDS_NAMESPACE, command_error, read_reply
+from iotxmpp.commands import (
+    CALL_NAMESPACE,
+    COMMANDS_NAMESPACE,
+    Progress,
+    command_error,
+    read_progress,
+    read_reply,
+)
 from iotxmpp.controller import CODES, description, ingest, items
+from iotxmpp.dataforms import read_submitted
 from iotxmpp.delivery import ACK_TAG, GAP_TAG, MOST_EPOCHS, MOST_LOST, GapReason, parse_ack, parse_gap
 from iotxmpp.errors import (
     ArgumentsError,
+    CommandCancelledError,
+    CommandConflictError,
     CommandError,
+    CommandExpiredError,
     CommandFailedError,
+    CommandUnknownError,
     NotAllowedError,
     StanzaError,
     UnknownCommandError,
 )
 from iotxmpp.payloads import pack_text
 from iotxmpp.senml import ABSOLUTE, decode, numbers_of, parse_item_id, readings_of
+from iotxmpp.serving import execution
 from iotxmpp.status import TAG as STATUS_TAG
 from iotxmpp.status import DeviceStatus, parse_status
 from iotxmpp.xmpp import guard, sasl, services, stanzas
@@ -61,6 +74,7 @@ READ = {
     "subscriptions-answer",
     "notification",
     "features",
+    "form-submit",
     "add-user-form",
     "add-user-done",
     "subscriptions-of-node-answer",
@@ -150,6 +164,21 @@ def test_the_answers_to_calls_are_read_as_they_are_meant() -> None:
     assert read_reply(stanza["result"][0]) == "watered for 20 s"
     with pytest.raises(CommandFailedError, match="the valve does not answer"):
         read_reply(stanza["failure"][0])
+    with pytest.raises(CommandUnknownError, match="what became of it is not known"):
+        read_reply(examples()["started"][0])
+    with pytest.raises(CommandCancelledError):
+        read_reply(examples()["cancelled"][0])
+
+
+def test_the_submitted_form_is_read() -> None:
+    water = wire_examples.greenhouse().about.commands["water"]
+    assert read_submitted(examples()["form-submit"], water, "water") == {"seconds": 20}
+
+
+def test_the_progress_is_read() -> None:
+    assert read_progress(examples()["progress"]) == Progress(
+        id=wire_examples.CALL_ID, fraction=0.25, text="5 of 20 s"
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,7 +190,10 @@ def test_the_answers_to_calls_are_read_as_they_are_meant() -> None:
         ("error-action", CommandError),
         ("error-payload", ArgumentsError),
         ("error-unknown", UnknownCommandError),
-        ("error-expired", CommandError),
+        ("error-expired", CommandExpiredError),
+        ("error-conflict", CommandConflictError),
+        ("error-late", CommandError),
+        ("error-session", CommandError),
         ("error-arguments", ArgumentsError),
         ("error-busy", CommandError),
     ],
@@ -185,7 +217,7 @@ def test_the_table_of_refusals_matches_their_examples() -> None:
 
 def test_the_error_names_the_wait_that_the_code_has() -> None:
     text = section(PROTOCOL, "### 9.3 The command was not started")
-    assert f"{serving.AT_ONCE} commands run and {serving.MOST_WAITING} wait" in text
+    assert f"{execution.AT_ONCE} commands run and {execution.MOST_WAITING} wait" in text
 
 
 def test_the_senml_examples_are_packs() -> None:
@@ -306,7 +338,7 @@ def test_the_xml_of_the_other_documents_is_read(file: str, tags: set[str]) -> No
 
 def test_the_xml_of_no_other_document_is_left_unread() -> None:
     files = {block.file for block in blocks("xml")}
-    assert files == {"docs/protocol.md", "docs/delivery.md", "docs/liveness.md"}
+    assert files == {"docs/protocol.md", "docs/delivery.md", "docs/liveness.md", "docs/twin.md"}
 
 
 def test_the_examples_of_delivery_have_the_numbers_that_are_told() -> None:

@@ -1,7 +1,6 @@
 """What the code sends, by the names that `docs/protocol.md` gives its examples."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -12,13 +11,32 @@ from pydantic import Field, SecretStr
 from slixmpp.stanza import Presence as PresenceStanza
 
 from iotxmpp import Account, Agent, Reading
+from iotxmpp.access import Access, Grant
 from iotxmpp.addresses import DeviceId, DeviceNodes
-from iotxmpp.agent.serving import AT_ONCE, MOST_WAITING, Command, CommandServer
-from iotxmpp.commands import CommandSpec, call_element, failure_element, parse_call, result_element
+from iotxmpp.commands import (
+    CommandSpec,
+    bad_session_error,
+    call_element,
+    cancel_element,
+    cancelled_element,
+    conflict_error,
+    failure_element,
+    parse_call,
+    progress_element,
+    result_element,
+    started_element,
+    too_late_error,
+)
+from iotxmpp.dataforms import form_element
 from iotxmpp.errors import StanzaError
 from iotxmpp.link import Link, NodePolicy, Presence, Request
 from iotxmpp.payloads import json_element
 from iotxmpp.senml import encode, item_id
+from iotxmpp.serving.command import Command
+from iotxmpp.serving.deadline import Clocks, Now
+from iotxmpp.serving.execution import MOST_WAITING, Executor
+from iotxmpp.serving.journal import MemoryJournal
+from iotxmpp.serving.server import CommandServer
 from iotxmpp.status import DeviceStatus
 from iotxmpp.xmpp.inbox import Inbox
 from iotxmpp.xmpp.presence import Presences
@@ -170,8 +188,17 @@ def _presence() -> dict[str, Element]:
     return dict(zip(("follow", "admit", "refuse", "presence", "presence-stop"), sent, strict=True))
 
 
-def _call(arguments: Mapping[str, Any] | None = None, *, command: str = "water") -> Element:
-    return call_element(command, arguments or {"seconds": 20}, id=CALL_ID, expires=EXPIRES)
+def _call(
+    arguments: Mapping[str, Any] | None = None, *, command: str = "water", call_id: str = CALL_ID
+) -> Element:
+    return call_element(
+        command,
+        arguments or {"seconds": 20},
+        id=call_id,
+        expires=EXPIRES,
+        within=9.5,
+        by="anna@example.org",
+    )
 
 
 def _answers() -> dict[str, Element]:
@@ -180,13 +207,27 @@ def _answers() -> dict[str, Element]:
         "call": stanza(_call(), "set", to=SESSION),
         "result": stanza(result_element(call, water(20)), "result", to=CALLER),
         "failure": stanza(failure_element(call, "OSError: the valve does not answer"), "result", to=CALLER),
+        "started": stanza(started_element(call), "result", to=CALLER),
+        "cancel": stanza(cancel_element("water", id=CALL_ID), "set", to=SESSION),
+        "cancelled": stanza(cancelled_element(call), "result", to=CALLER),
+        "progress": _progress(),
+        "form": form_element(greenhouse().about.commands["water"], "water"),
+        "error-conflict": stanza(error_element(conflict_error(call)), "error", to=CALLER),
+        "error-late": stanza(error_element(too_late_error(call)), "error", to=CALLER),
+        "error-session": stanza(error_element(bad_session_error(call)), "error", to=CALLER),
     }
+
+
+def _progress() -> Element:
+    message = Element(f"{CLIENT}message", {"type": "headline", "to": CALLER})
+    message.append(progress_element(CALL_ID, 0.25, "5 of 20 s"))
+    return message
 
 
 async def _refusals() -> dict[str, Element]:
     nameless, stepping, empty = _call(), _call(), _call()
     del nameless.attrib["node"]
-    stepping.set("action", "next")
+    stepping.set("action", "again")
     SubElement(empty, "{jabber:x:data}x")
     cases: dict[str, tuple[Element, Literal["get", "set"], str]] = {
         "error-forbidden": (_call(), "set", f"{STRANGER}/desk"),
@@ -209,8 +250,15 @@ async def _refusals() -> dict[str, Element]:
 
 
 def _server(*, now: float) -> CommandServer:
-    commands = {"water": Command(spec=CommandSpec.from_function(water), function=water)}
-    return CommandServer(commands, HOUSE.__eq__, now=lambda: now)
+    return _serving(water, now=now)
+
+
+def _serving(function: Callable[..., object], *, now: float) -> CommandServer:
+    commands = {"water": Command(spec=CommandSpec.from_function(function, name="water"), function=function)}
+    clocks = Clocks(wall=lambda: Now(time=now, trusted=True))
+    executor = Executor(MemoryJournal(), device=DEVICE, clocks=clocks)
+    access = Access([Grant(who=HOUSE, role="maintainer")])
+    return CommandServer(commands, access, executor, device=DEVICE)
 
 
 async def _refusal(server: CommandServer, request: Request) -> Element:
@@ -228,12 +276,14 @@ async def _busy(request: Request) -> Element:
     async def hold(seconds: int) -> None:
         await release.wait()
 
-    commands = {"water": Command(spec=CommandSpec.from_function(hold), function=hold)}
-    server = CommandServer(commands, HOUSE.__eq__, now=lambda: MOMENT)
-    calls = [asyncio.create_task(server.answer(request)) for _ in range(AT_ONCE + MOST_WAITING)]
-    deadline = time.monotonic() + 5
-    while server._waiting < MOST_WAITING and time.monotonic() < deadline:  # noqa: ASYNC110  # no event tells
-        await asyncio.sleep(0)
+    server = _serving(hold, now=MOMENT)
+    calls = [
+        asyncio.create_task(
+            server.answer(Request(sender=CALLER, kind="set", payload=_call(call_id=f"c{number}")))
+        )
+        for number in range(1 + MOST_WAITING)
+    ]
+    await asyncio.sleep(0.01)
     refusal = await _refusal(server, request)
     release.set()
     await asyncio.gather(*calls)

@@ -18,10 +18,10 @@ from iotxmpp.agent.outbox.rows import SPARE_EPOCHS, DeadLetter, Epoch, Loss, Row
 from iotxmpp.agent.outbox.schema import is_corrupt
 from iotxmpp.agent.outbox.settings import Limits
 from iotxmpp.agent.outbox.store import DiskOutbox, MemoryOutbox
-from iotxmpp.agent.outbox.thread import OneThread
 from iotxmpp.backoff import Backoff
 from iotxmpp.delivery import GapReason
 from iotxmpp.errors import StoreError
+from iotxmpp.serving.thread import OneThread
 
 State = Literal["disk", "memory"]
 

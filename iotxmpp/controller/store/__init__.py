@@ -12,7 +12,7 @@ except ImportError as error:
 from iotxmpp.controller.store.batch import Arrival, Batch, Event, Record, StateChange, Taken
 from iotxmpp.controller.store.database import BadRowError, Database
 from iotxmpp.controller.store.history import Entry, History, Lost, Summary
-from iotxmpp.controller.store.places import STATE_VARIABLE, default_store_url
+from iotxmpp.controller.store.places import STATE_VARIABLE, audit_place, default_store_url
 from iotxmpp.controller.store.retention import Chunk, Retention, sweep
 from iotxmpp.controller.store.schema import SCHEMA
 from iotxmpp.controller.store.store import Store
@@ -35,6 +35,7 @@ __all__ = [
     "Store",
     "Summary",
     "Taken",
+    "audit_place",
     "default_store_url",
     "sweep",
 ]

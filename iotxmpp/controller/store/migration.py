@@ -14,7 +14,7 @@ _LOCK = 0x696F7478
 def prepare(database: Database) -> None:
     """Makes the tables current, in one transaction.
 
-    Version 1 held rejections alone; the tables of version 2 are added to it.
+    Version 1 held rejections alone, version 2 had neither commands nor twins: what is missing is added.
 
     Raises:
         ConfigError: The store is of another version, or not ours; nothing was changed.

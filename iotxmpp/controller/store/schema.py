@@ -1,4 +1,4 @@
-"""The store's tables, version 2.
+"""The store's tables, version 3.
 
 Times are seconds since 1970 (UTC). A reading is named by its epoch and its number in it; both never change,
 so that what comes twice is found by the primary key alone.
@@ -6,7 +6,7 @@ so that what comes twice is found by the primary key alone.
 
 import sqlalchemy as sa
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the tables."""
 
 tables = sa.MetaData()
@@ -146,3 +146,66 @@ summaries = sa.Table(
     sqlite_with_rowid=False,
 )
 """Downsampled readings: of the `seconds` from `start` on."""
+
+commands = sa.Table(
+    "iotxmpp_commands",
+    tables,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(64), nullable=False),
+    sa.Column("controller", sa.String(320), nullable=False),
+    sa.Column("device", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("arguments", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("expires", sa.Double, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(32), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("result", sa.Text, nullable=False),
+    sa.Column("sent", sa.Integer, nullable=False),
+    sa.Column("first_sent", sa.Double),
+    sa.Column("updated", sa.Double, nullable=False),
+    sa.UniqueConstraint("controller", "id"),
+    sa.Index("iotxmpp_commands_by_state", "controller", "state", "updated"),
+    sa.Index("iotxmpp_commands_by_device", "device", "seq"),
+    sqlite_autoincrement=True,
+)
+"""Commands with a time to live: those that wait, in the order of `seq`, and what became of the others.
+
+`controller` is the bare JID of the one that sends it: another one would be another caller to the device,
+which tells calls apart by caller and id. `by` is the bare JID of whom it is called for; empty for the
+controller. `arguments` and `result` are JSON. `sent` counts how often it was sent.
+"""
+
+twin_desired = sa.Table(
+    "iotxmpp_twin_desired",
+    tables,
+    sa.Column("device_id", sa.ForeignKey(devices.c.id), primary_key=True, autoincrement=False),
+    sa.Column("lineage", sa.String(64), nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("settings", sa.Text, nullable=False),
+    sa.Column("updated", sa.Double, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+)
+"""What a device shall be like. `settings` is JSON, all of them; `version` grows by one at each change."""
+
+twin_changes = sa.Table(
+    "iotxmpp_twin_changes",
+    tables,
+    sa.Column("device_id", sa.ForeignKey(devices.c.id), primary_key=True, autoincrement=False),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.String(256), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Which settings a version changed, and their values as JSON, `null` for one that was removed."""
+
+twin_reported = sa.Table(
+    "iotxmpp_twin_reported",
+    tables,
+    sa.Column("device_id", sa.ForeignKey(devices.c.id), primary_key=True, autoincrement=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("updated", sa.Double, nullable=False),
+)
+"""What a device last said that it is like, as JSON."""

@@ -1,0 +1,212 @@
+"""The commands of a running agent: its doors, its journal, its audit, and people who write to it."""
+
+import asyncio
+import functools
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iotxmpp.agent.clock import Clock
+from iotxmpp.agent.plan import Plan
+from iotxmpp.agent.presence import Problems
+from iotxmpp.commands import COMMAND_TAG
+from iotxmpp.errors import IotxmppError, StoreError
+from iotxmpp.link import Cancel, Link, Message
+from iotxmpp.readings import Value
+from iotxmpp.serving.audit import Audit, AuditEntry, AuditLog, MemoryAudit, audit_path
+from iotxmpp.serving.deadline import Clocks, Now
+from iotxmpp.serving.execution import Executor
+from iotxmpp.serving.journal import Journal, MemoryJournal
+from iotxmpp.serving.offloop import call
+from iotxmpp.serving.server import CommandServer
+from iotxmpp.status import DeviceStatus
+
+if TYPE_CHECKING:
+    from iotxmpp.serving.chat import ChatDoor
+
+MOST_CHATS = 16
+"""Messages that are answered side by side; more are passed over."""
+
+_LOGGER = logging.getLogger(__name__)
+
+Latest = dict[str, tuple[Value, str | None]]
+"""The newest value of each channel, with its unit."""
+
+
+class Commanding:
+    """The commands of one run of an agent."""
+
+    def __init__(  # noqa: PLR0913  # each is another part of the device
+        self,
+        link: Link,
+        plan: Plan,
+        *,
+        problems: Problems,
+        clock: Clock,
+        latest: Latest,
+        status: Callable[[], DeviceStatus],
+    ) -> None:
+        """Makes it.
+
+        Args:
+            link: Where callers are.
+            plan: What was declared.
+            problems: Where to say what does not work.
+            clock: The device's clocks.
+            latest: The newest value of each channel, for people.
+            status: Tells how the device is.
+        """
+        self._link = link
+        self._plan = plan
+        self._problems = problems
+        self._latest = latest
+        self._status = status
+        outbox = plan.outbox.file(plan.account.jid, plan.device)
+        self._audit: Audit = MemoryAudit(most=100) if outbox is None else FileAudit(audit_path(outbox))
+        self._executor = Executor(
+            _journal(plan, outbox, clock),
+            device=plan.device,
+            audit=self._audit,
+            send=link.send,
+            problems=problems,
+            clocks=Clocks(wall=lambda: _now(clock), steady=clock.uptime),
+        )
+        self._server = CommandServer(plan.commands, plan.access, self._executor, device=plan.device)
+        self._chats: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Opens the journal and the audit; what fails is a problem, and each call tries again."""
+        await self._executor.open()
+        if self._plan.commands and isinstance(self._audit, FileAudit):
+            try:
+                await call(self._audit.open)
+            except StoreError as error:
+                self._problems.report("audit", f"commands: {error}")
+
+    def register(self) -> list[Cancel]:
+        """Opens the doors."""
+        return [
+            self._link.serve(COMMAND_TAG, self._server.answer),
+            self._link.list_commands(self._server.entries),
+            self._link.on_message(self._take_message),
+        ]
+
+    async def close(self) -> None:
+        """Refuses what waits, and lets what runs end if that goes quickly; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._executor.close()
+        chats = list(self._chats)
+        for chat in chats:
+            chat.cancel()
+        await asyncio.gather(*chats, return_exceptions=True)
+        await call(self._audit.close)
+
+    async def _take_message(self, message: Message) -> None:
+        if message.kind == "headline" or not message.text.strip() or self._closed:
+            return
+        if len(self._chats) >= MOST_CHATS:
+            _LOGGER.warning("%s wrote while too many messages are being answered", message.sender)
+            return
+        chat = asyncio.create_task(self._answer(message), name="chat")
+        self._chats.add(chat)
+        chat.add_done_callback(self._chats.discard)
+
+    async def _answer(self, message: Message) -> None:
+        try:
+            reply = await self._chat.take(message)
+            if reply is not None:
+                await self._link.send(message.sender, Message(text=reply, kind=message.kind))
+        except IotxmppError as error:
+            _LOGGER.warning("%s got no answer: %s", message.sender, error)
+        except Exception:
+            _LOGGER.exception("answering %s failed", message.sender)
+
+    @functools.cached_property
+    def _chat(self) -> "ChatDoor":
+        # Memory that a device takes only where somebody writes to it.
+        from iotxmpp.serving.chat import ChatDoor  # noqa: PLC0415  # see above
+
+        return ChatDoor(
+            self._plan.commands,
+            self._plan.access,
+            self._executor,
+            device=self._plan.device,
+            status=lambda: status_text(self._status(), self._plan.device, self._latest),
+            audit=self._audit,
+            own=self._plan.account.jid,
+        )
+
+
+class FileAudit:
+    """An audit log that is opened when it is first needed, and tried again while that fails."""
+
+    def __init__(self, path: Path) -> None:
+        """Makes one; nothing is opened yet."""
+        self._path = path
+        self._log: AuditLog | None = None
+
+    def open(self) -> None:
+        """Opens it.
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        if self._log is None:
+            self._log = AuditLog(self._path, now=time.time)
+
+    def append(self, entry: AuditEntry) -> None:
+        """As `Audit.append`."""
+        self.open()
+        if self._log is not None:
+            self._log.append(entry)
+
+    def close(self) -> None:
+        """As `Audit.close`."""
+        if self._log is not None:
+            self._log.close()
+
+
+def status_text(status: DeviceStatus, device: str, latest: Latest) -> str:
+    """How a device is, for whoever asks in a chat."""
+    lines = [f"{device}: online, up for {_span(status.uptime)}"]
+    lines += [
+        f"{name}: {_shown(value)}{f' {unit}' if unit else ''}" for name, (value, unit) in latest.items()
+    ]
+    if status.buffered:
+        lines.append(f"{status.buffered} readings wait to be collected")
+    lines += [f"problem: {each}" for each in status.problems]
+    return "\n".join(lines)
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def _now(clock: Clock) -> Now:
+    moment = clock.now()
+    return Now(time=moment.time, trusted=moment.quality == "s")
+
+
+def _journal(plan: Plan, outbox: Path | None, clock: Clock) -> Journal | None:
+    """What remembers calls; none where no command needs it."""
+    if all(command.spec.idempotent for command in plan.commands.values()):
+        return None
+    if outbox is None:
+        return MemoryJournal(now=lambda: clock.now().time)
+    from iotxmpp.serving.filejournal import SqliteJournal  # noqa: PLC0415  # only where there is one
+
+    return SqliteJournal(outbox.with_name(f"{outbox.stem}.commands.db"), now=lambda: clock.now().time)

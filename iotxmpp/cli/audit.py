@@ -1,0 +1,135 @@
+"""`iotxmpp audit`: who did what with a device, and whether that log was changed."""
+
+import time
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from iotxmpp.cli.exits import Exit
+from iotxmpp.cli.options import JsonOption, chosen_account
+from iotxmpp.cli.output import print_json, print_table
+from iotxmpp.durations import moment
+from iotxmpp.errors import ArgumentsError, InvalidError
+from iotxmpp.xmltext import printable
+
+app = typer.Typer(help="See who did what, and verify that the log was not changed.", no_args_is_help=True)
+
+FileArgument = Annotated[
+    Path | None, typer.Argument(help="The log; else that of --config, else of the account.")
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The device's agent.toml.")]
+AccountOption = Annotated[Path | None, typer.Option("--account", "-a", help="The device's account file.")]
+
+_COLUMNS = ("time", "who", "device", "command", "arguments", "result", "text")
+
+
+@app.command("verify")
+def verify(
+    file: FileArgument = None,
+    config: ConfigOption = None,
+    account: AccountOption = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(help="A line that must be in it, as NUMBER:HASH, as an earlier `verify` told it."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find a changed, removed or added line; the agent may be running."""
+    from iotxmpp.serving import auditcheck
+
+    path = _path(file, config, account)
+    verdict = auditcheck.verify(path, expect=_expected(expect))
+    if as_json:
+        print_json(
+            {
+                "file": str(path),
+                "ok": verdict.ok,
+                "lines": verdict.lines,
+                "fault": verdict.first_fault,
+                "last": verdict.last,
+                "hash": verdict.hash,
+            }
+        )
+    elif verdict.ok:
+        typer.echo(f"{path}: {verdict.lines} lines, unchanged; the last is {verdict.last}:{verdict.hash}")
+    else:
+        typer.echo(f"{path}: {printable(verdict.first_fault)}")
+    if not verdict.ok:
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command("show")
+def show(
+    file: FileArgument = None,
+    config: ConfigOption = None,
+    account: AccountOption = None,
+    who: Annotated[str | None, typer.Option(help="Only what this JID did, or was done for it.")] = None,
+    command: Annotated[str | None, typer.Option(help="Only this command.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From when on: so long ago (30m, 2h, 7d), or a time of ISO 8601.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1)] = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what was done and refused, the oldest first; the agent may be running."""
+    from iotxmpp.serving.auditcheck import entries
+
+    low = None if since is None else moment(since, time.time(), "--since")
+    wanted = (
+        each
+        for each in entries(_path(file, config, account))
+        if (who is None or _is_of(each, who))
+        and (command is None or each.get("command") == command)
+        and (low is None or each.get("time", 0) >= low)
+    )
+    newest = deque(wanted, maxlen=limit)
+    if as_json:
+        for each in newest:
+            print_json(each)
+    elif newest:
+        print_table([_row(each) for each in newest], _COLUMNS)
+    else:
+        typer.echo("nothing of that kind", err=True)
+
+
+def _path(file: Path | None, config: Path | None, account: Path | None) -> Path:
+    if file is not None:
+        return file
+    from iotxmpp.addresses import device_id
+    from iotxmpp.agent.outbox.settings import FILE_NAME, state_directory
+    from iotxmpp.serving.audit import audit_path
+
+    if config is not None:
+        from iotxmpp.agent.config import load_agent
+
+        outbox = load_agent(config).outbox_path
+        if outbox is None:
+            raise InvalidError(f"agent file {config}: its outbox is in memory, and so is its audit log")
+        return audit_path(outbox)
+    chosen = chosen_account(account, "device")
+    return audit_path(state_directory(chosen.jid, device_id(chosen.name)) / FILE_NAME)
+
+
+def _expected(text: str | None) -> tuple[int, str] | None:
+    if text is None:
+        return None
+    number, _, digest = text.partition(":")
+    if not number.isdecimal() or not digest:
+        raise ArgumentsError(f"--expect {text!r}: give NUMBER:HASH, as `iotxmpp audit verify` shows them")
+    return int(number), digest.lower()
+
+
+def _is_of(entry: dict[str, Any], who: str) -> bool:
+    return who.lower() in (str(entry.get("who")).partition("/")[0].lower(), str(entry.get("by")).lower())
+
+
+def _row(entry: dict[str, Any]) -> dict[str, Any]:
+    by = entry.get("by", "")
+    account = str(entry.get("who", "")).partition("/")[0]
+    return entry | {
+        "time": f"{datetime.fromtimestamp(entry.get('time', 0)).astimezone():%Y-%m-%d %H:%M:%S}",
+        "who": f"{account} for {by}" if by and by != account else account,
+    }

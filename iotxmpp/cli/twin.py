@@ -1,0 +1,180 @@
+"""`iotxmpp twin`: shows and changes the settings of a device, through the controller that runs."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from iotxmpp.addresses import device_id, local_part
+from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
+from iotxmpp.cli.output import print_json, print_table, shown_json
+from iotxmpp.durations import duration
+from iotxmpp.errors import ArgumentsError, CommandFailedError, DeviceAwayError, NoAnswerError
+
+if TYPE_CHECKING:
+    from iotxmpp.account import Account
+    from iotxmpp.link import Link
+
+app = typer.Typer(help="Show and change the settings of a device.", no_args_is_help=True)
+
+ANSWERS_WITHIN = 10.0
+"""Seconds that the controller has to answer."""
+
+_LOOKS = 0.2
+
+ControllerOption = Annotated[
+    str | None, typer.Option(help="The controller's JID; the account's own unless given.")
+]
+DeviceArgument = Annotated[str, typer.Argument(help="The device's id, or its JID.")]
+
+
+@app.command("get")
+def get(
+    device: DeviceArgument,
+    account: AccountOption = None,
+    controller: ControllerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a device's settings should be, and what they are."""
+    ours = chosen_account(account, "controller")
+    _show(asyncio.run(_get(ours, controller, _name(device))), as_json=as_json)
+
+
+@app.command("set")
+def set_(
+    device: DeviceArgument,
+    settings: Annotated[list[str] | None, typer.Argument(help="Settings as name=value.")] = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(help="Take this setting away: its default holds; can be given several times."),
+    ] = None,
+    wait: Annotated[
+        str | None, typer.Option(help="Wait so long, such as 10s, until the device has applied them.")
+    ] = None,
+    account: AccountOption = None,
+    controller: ControllerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change settings of a device, now or as soon as it is there."""
+    from iotxmpp.textargs import split_pairs
+
+    given = split_pairs(settings or [])
+    both = sorted(given.keys() & set(remove or ()))
+    if both:
+        raise ArgumentsError(f"setting {both[0]!r} is both given and taken away; choose one")
+    if not given and not remove:
+        raise ArgumentsError("give a setting to change as name=value, such as every/temperature=10")
+    seconds = None if wait is None else duration(wait, "--wait")
+    ours = chosen_account(account, "controller")
+    shown = asyncio.run(_set(ours, controller, _name(device), given, remove or [], seconds))
+    _show(shown, as_json=as_json)
+    if seconds is not None:
+        check_applied(shown, seconds)
+
+
+def check_applied(shown: Mapping[str, Any], seconds: float) -> None:
+    """Raises what says why the settings do not hold, if they do not.
+
+    Raises:
+        CommandFailedError: The device refused some.
+        DeviceAwayError: It is away, and gets them when it is back.
+        NoAnswerError: It is there, and did not report in time.
+    """
+    if shown["in_sync"]:
+        return
+    where = f"settings of {shown['device']}"
+    if shown["settled"]:
+        whys = "; ".join(f"{name}: {why}" for name, why in sorted(shown["refused"].items()))
+        raise CommandFailedError(f"{where}: refused: {whys}")
+    text = f"{where}: version {shown['desired_version']} is kept, but was not applied within {seconds:g} s"
+    if shown["state"] in {"online", "stale"}:
+        raise NoAnswerError(text)
+    raise DeviceAwayError(f"{text}: the device is {shown['state']}, and gets it when it is back")
+
+
+async def _get(ours: "Account", controller: str | None, name: str) -> dict[str, Any]:
+    from iotxmpp.xmpp import XmppLink
+
+    async with XmppLink(ours) as link:
+        desk = await _desk(link, ours, controller)
+        return await _ask(link, desk, "twin", {"device": name})
+
+
+async def _set(  # what one change is
+    ours: "Account",
+    controller: str | None,
+    name: str,
+    given: Mapping[str, str],
+    remove: list[str],
+    seconds: float | None,
+) -> dict[str, Any]:
+    from iotxmpp.xmpp import XmppLink
+
+    async with XmppLink(ours) as link:
+        desk = await _desk(link, ours, controller)
+        known = (await _ask(link, desk, "twin", {"device": name}))["settings"]
+        settings = {**typed_settings(given, known), **dict.fromkeys(remove)}
+        shown = await _ask(link, desk, "desire", {"device": name, "settings": settings})
+        until = time.monotonic() + (seconds or 0.0)
+        while not shown["settled"] and time.monotonic() < until:
+            await asyncio.sleep(_LOOKS)
+            shown = await _ask(link, desk, "twin", {"device": name})
+        return shown
+
+
+def typed_settings(given: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Text from the command line as the JSON values that the device's settings ask for.
+
+    Args:
+        given: Text by name.
+        known: What the device says of its settings, by name; its `value` is a JSON Schema.
+    """
+    from iotxmpp.textargs import typed_arguments
+
+    return typed_arguments(given, {"properties": {name: each["value"] for name, each in known.items()}})
+
+
+async def _desk(link: "Link", ours: "Account", controller: str | None) -> str:
+    from iotxmpp.controller.desk_client import find_controller
+
+    return await find_controller(link, controller or ours.jid, ANSWERS_WITHIN)
+
+
+async def _ask(link: "Link", desk: str, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    from iotxmpp.controller.desk_client import ask_desk
+
+    answer: dict[str, Any] = await ask_desk(link, desk, command, arguments, timeout=ANSWERS_WITHIN)
+    return answer
+
+
+def _name(device: str) -> str:
+    return device_id(local_part(device) if "@" in device else device)
+
+
+def _show(shown: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(shown)
+        return
+    print_table(rows_of(shown), ("setting", "desired", "reported", "note"))
+    state = "in sync" if shown["in_sync"] else "settled" if shown["settled"] else "not applied yet"
+    typer.echo(
+        f"{shown['device']} is {shown['state']}; version {shown['desired_version']} is desired,"
+        f" {shown['reported_version']} reported: {state}"
+    )
+
+
+def rows_of(shown: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A row for each setting that is known, desired, or reported."""
+    desired, reported, refused = shown["desired"], shown["reported"], shown["refused"]
+    names = sorted({*shown["settings"], *desired, *reported, *refused})
+    return [
+        {
+            "setting": name,
+            "desired": shown_json(desired[name]) if name in desired else "",
+            "reported": shown_json(reported[name]) if name in reported else "",
+            "note": f"refused: {refused[name]}" if name in refused else "",
+        }
+        for name in names
+    ]

@@ -1,0 +1,319 @@
+"""The audit log: who did what, when, and with what result; a chain in which nothing is changed unseen.
+
+A line is written before a command starts and after it ended, and for each refusal. `docs/access.md` specifies
+the file; `iotxmpp.serving.auditcheck` verifies it.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from iotxmpp.errors import StoreError
+from iotxmpp.serving.auditchain import (
+    Head,
+    Tail,
+    end_of_last_line,
+    follows,
+    line_of,
+    read_head,
+    rotated_files,
+    tail_of,
+    write_head,
+)
+from iotxmpp.serving.command import Door
+from iotxmpp.xmltext import clean_text
+
+MOST_BYTES = 8 * 2**20
+"""Bytes after which a new file is begun, unless told otherwise."""
+
+MOST_FILES = 8
+"""Files that are kept, the current one included, unless told otherwise."""
+
+SETTLES_AFTER = 0.5
+"""Seconds after a line at which it is synced to disk, and the head file says that it is there."""
+
+_LONGEST_TEXT = 1000
+_LONGEST_NAME = 256
+_LOGGER = logging.getLogger(__name__)
+
+AuditResult = Literal[
+    "started", "done", "failed", "refused", "rejected", "expired", "cancelled", "unknown", "note"
+]
+"""What became of it; `note` is the log's own word about itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditEntry:
+    """One thing that happened. Long texts are cut when they are written.
+
+    Attributes:
+        time: When, in seconds since 1970, by this machine's clock.
+        who: The full JID that asked; empty for this machine itself.
+        by: The bare JID of the person for whom it asked.
+        device: The device's id.
+        command: The command; empty for anything else.
+        id: The call's id.
+        door: How it came; empty for nobody's call.
+        arguments: The arguments as JSON text.
+        result: What became of it.
+        text: Why, for people.
+    """
+
+    time: float
+    who: str = ""
+    by: str = ""
+    device: str = ""
+    command: str = ""
+    id: str = ""
+    door: Door | Literal[""] = ""
+    arguments: str = ""
+    result: AuditResult
+    text: str = ""
+
+
+class Audit(Protocol):
+    """Where it is written down who did what."""
+
+    def append(self, entry: AuditEntry) -> None:
+        """Writes it down, before it returns; does not wait for a disk.
+
+        Raises:
+            StoreError: It cannot be written; what it tells of must not be done.
+        """
+
+    def close(self) -> None:
+        """Ends it; calling it twice is harmless."""
+
+
+class MemoryAudit:
+    """An audit for tests, and for devices that keep nothing on disk.
+
+    Attributes:
+        entries: The newest entries.
+    """
+
+    def __init__(self, *, most: int = 1000) -> None:
+        self.entries: deque[AuditEntry] = deque(maxlen=most)
+
+    def append(self, entry: AuditEntry) -> None:
+        """Writes it down."""
+        self.entries.append(entry)
+
+    def close(self) -> None:
+        """Does nothing: the entries can still be read."""
+
+
+class AuditLog:
+    """An audit on disk, in JSON Lines; any thread may write to it.
+
+    A line is in the file when `append` returns, so it survives the process; a power cut can take the lines
+    of the last half second. What is found damaged or missing at the start is noted in the log, and the chain
+    goes on from what the head file says, so that `verify` finds the place for ever.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], float],
+        most_bytes: int = MOST_BYTES,
+        most_files: int = MOST_FILES,
+    ) -> None:
+        """Opens it, or makes a new one.
+
+        Args:
+            path: The current file; older ones and the head file stand beside it.
+            now: The clock, in seconds since 1970, for the log's own notes.
+            most_bytes: Bytes after which a new file is begun.
+            most_files: Files that are kept, the current one included.
+
+        Raises:
+            StoreError: It cannot be opened, or another process writes to it.
+        """
+        self._path = path
+        self._now = now
+        self._most_bytes = most_bytes
+        self._most_files = max(most_files, 2)
+        self._lock = threading.Lock()
+        self._head_lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._closed = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file, self._size = _open(path)
+        except OSError as error:
+            raise _unusable(path, error) from error
+        try:
+            self._begin()
+        except OSError as error:
+            os.close(self._file)
+            raise _unusable(path, error) from error
+
+    def append(self, entry: AuditEntry) -> None:
+        """Writes it down, before it returns.
+
+        Raises:
+            StoreError: It cannot be written, because the disk is full for instance, or the log was closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"audit log {self._path}: it is closed")
+            try:
+                self._write(entry)
+            except OSError as error:
+                raise _unusable(self._path, error) from error
+            if self._timer is None:
+                self._timer = threading.Timer(SETTLES_AFTER, self._settle_later)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def close(self) -> None:
+        """Syncs and closes it; calling it twice is harmless."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            timer = self._timer
+        if timer is not None:
+            timer.cancel()
+            timer.join()
+        try:
+            self._settle()
+        except OSError as error:
+            _LOGGER.warning("audit log %s: %s", self._path, error)
+        os.close(self._file)
+
+    def _begin(self) -> None:
+        """Goes on where the files end, or where the head file says, and notes what does not fit."""
+        head = read_head(self._path)
+        cut = self._cut_torn_line()
+        tail = tail_of(self._path)
+        fresh = head is None and tail is None
+        self._tail = tail or Tail()
+        self._head = head or Head(n=self._tail.n, hash=self._tail.hash)
+        if not fresh:
+            self._note_faults(head, cut)
+        self._settle()
+
+    def _note_faults(self, head: Head | None, cut: int) -> None:
+        if head is None:
+            self._note("the head file was not there; lines may be missing before this one")
+        elif not follows(self._path, head, self._tail):
+            _LOGGER.error("audit log %s: lines were removed or changed while it was closed", self._path)
+            self._tail = Tail(n=max(head.n, self._tail.n), hash=head.hash)
+            self._note("lines before this one were removed or changed while the log was closed")
+        if cut:
+            self._note(f"a line of {cut} bytes was not finished when the process ended; it was removed")
+
+    def _note(self, text: str) -> None:
+        self._write(AuditEntry(time=self._now(), result="note", text=text))
+
+    def _write(self, entry: AuditEntry) -> None:
+        line, digest = line_of(self._tail.n + 1, self._tail.hash, _shortened(entry))
+        if self._size and self._size + len(line) > self._most_bytes:
+            self._rotate()
+        self._write_whole(line)
+        self._size += len(line)
+        self._tail = Tail(n=self._tail.n + 1, hash=digest)
+
+    def _write_whole(self, line: bytes) -> None:
+        try:
+            written = os.write(self._file, line)
+            while written < len(line):  # a full disk takes a part first
+                written += os.write(self._file, line[written:])
+        except OSError:
+            with contextlib.suppress(OSError):  # else the next start removes the part
+                os.ftruncate(self._file, self._size)
+            raise
+
+    def _cut_torn_line(self) -> int:
+        """Removes what stands after the last line's end; how many bytes that was."""
+        end = end_of_last_line(self._path)
+        cut = self._size - end
+        if cut:
+            os.ftruncate(self._file, end)
+            self._size = end
+        return cut
+
+    def _rotate(self) -> None:
+        """Begins a new file; the old one is named by its last line's number."""
+        self._settle()
+        self._path.rename(self._path.with_name(f"{self._path.name}.{self._tail.n}"))
+        old = self._file
+        try:
+            self._file, self._size = _open(self._path)
+        except OSError:
+            self._path.with_name(f"{self._path.name}.{self._tail.n}").rename(self._path)
+            raise
+        os.close(old)
+        self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        files = rotated_files(self._path)
+        for file in files[: max(len(files) - self._most_files + 1, 0)]:
+            last = tail_of(file)
+            if last is not None:  # the head file says first what is to go
+                self._write_head(replace(self._head, first=last.n + 1, before=last.hash))
+            file.unlink()
+
+    def _settle(self) -> None:
+        os.fsync(self._file)
+        self._write_head(replace(self._head, n=self._tail.n, hash=self._tail.hash))
+
+    def _settle_later(self) -> None:
+        """As `_settle`, in a thread of its own: who appends does not wait for the disk."""
+        with self._lock:
+            self._timer = None
+            tail, handle = self._tail, os.dup(self._file)
+        try:
+            os.fsync(handle)
+            self._write_head(replace(self._head, n=tail.n, hash=tail.hash))
+        except OSError as error:
+            _LOGGER.warning("audit log %s: %s", self._path, error)
+        finally:
+            os.close(handle)
+
+    def _write_head(self, head: Head) -> None:
+        with self._head_lock:
+            if (head.n, head.first) >= (self._head.n, self._head.first):  # else a later one was faster
+                write_head(self._path, head)
+                self._head = head
+
+
+def audit_path(outbox: Path) -> Path:
+    """Where a device's audit log is, beside its outbox."""
+    return outbox.with_name(f"{outbox.stem}.audit.log")
+
+
+def _shortened(entry: AuditEntry) -> dict[str, object]:
+    longest = {"arguments": _LONGEST_TEXT, "text": _LONGEST_TEXT}
+    return {
+        name: clean_text(value, longest.get(name, _LONGEST_NAME)) if isinstance(value, str) else value
+        for name, value in asdict(entry).items()
+    }
+
+
+def _open(path: Path) -> tuple[int, int]:
+    """The file to append to, which nobody else appends to, and its size."""
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return handle, os.fstat(handle).st_size
+    except OSError:
+        os.close(handle)
+        raise
+
+
+def _unusable(path: Path, error: OSError) -> StoreError:
+    if isinstance(error, BlockingIOError):
+        return StoreError(f"audit log {path}: another process writes to it; give each its own file")
+    return StoreError(
+        f"audit log {path}: {error.strerror or error}; no command is obeyed until it can be written"
+    )

@@ -1,0 +1,87 @@
+"""One call while it is carried out."""
+
+import json
+from asyncio import Task
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from iotxmpp.commands import Outcome, fingerprint, wrong_arguments_error
+from iotxmpp.errors import ArgumentsError
+from iotxmpp.serving.command import Caller, Command
+from iotxmpp.serving.deadline import Deadline
+from iotxmpp.serving.progress import Reporter
+
+Given = str | Mapping[str, Any] | None
+"""Arguments as they came: JSON text, plain values, or none."""
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Call:
+    """One call, from its receipt to its end.
+
+    Attributes:
+        caller: Who called first.
+        command: What is called.
+        id: The call's id.
+        given: The arguments as they came.
+        deadline: Until when it may start.
+        expires: The same as it was said, in seconds since 1970; None for no such limit.
+        arguments: What the function gets, once they are checked.
+        mark: Fingerprint of what is called; empty while that is not known to be a call at all.
+        started: Whether it acts, or may do so any moment.
+        withdrawn: How it ends without having started; None while it may start.
+        told: The full JIDs that are told how far it is.
+        reporter: How far it is.
+        task: Carries it out.
+    """
+
+    caller: Caller
+    command: Command
+    id: str
+    given: Given
+    deadline: Deadline
+    expires: float | None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    mark: str = ""
+    started: bool = False
+    withdrawn: Outcome | None = None
+    told: set[str] = field(default_factory=set)
+    reporter: Reporter = field(init=False)
+    task: Task[Outcome] = field(init=False)
+
+    @property
+    def name(self) -> str:
+        """The command's name."""
+        return self.command.spec.name
+
+    @property
+    def journaled(self) -> bool:
+        """Whether it must not run twice."""
+        return not self.command.spec.idempotent
+
+    def check(self) -> Outcome | None:
+        """Checks the arguments, and takes them; else how the call is refused."""
+        try:
+            self.arguments = self.command.spec.parse(self.given)
+        except ArgumentsError as error:
+            return Outcome.of_refusal(wrong_arguments_error(error))
+        self.mark = mark_of(self.name, self.given)
+        return None
+
+    def is_same(self, command: Command, given: Given) -> bool:
+        """Whether that is the same call once more."""
+        if command.spec.name != self.name:
+            return False
+        return given == self.given or mark_of(self.name, given) == mark_of(self.name, self.given)
+
+
+def mark_of(name: str, given: Given) -> str:
+    """The fingerprint of a command's name and its arguments; empty where those are no JSON object."""
+    values: object = given
+    try:
+        if isinstance(given, str):
+            values = json.loads(given)
+        return fingerprint(name, {} if values is None else dict(values))  # type: ignore[call-overload]  # any JSON may come
+    except (ValueError, TypeError, RecursionError, ArgumentsError):
+        return ""

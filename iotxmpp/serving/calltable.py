@@ -1,0 +1,245 @@
+"""The journal's table: a row for each call, in a file or in memory."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from iotxmpp.commands import Outcome
+from iotxmpp.errors import StoreError
+from iotxmpp.serving.journal import CONFLICT, KEEP, KEEP_EXPIRED, MOST_CALLS, UNKNOWN, Now
+
+VERSION = 1
+"""The version of the table."""
+
+APPLICATION = 0x696F7463
+"""Marks a SQLite file as a journal of ours: `iotc`."""
+
+MOST_BYTES = 32 * 2**20
+"""Bytes that results and reasons may take; of more, the oldest are forgotten, and that they ran is not."""
+
+SMALL = 128
+"""Bytes of a result that are never worth forgetting."""
+
+TIDY_EVERY = 100
+"""Calls after which the table is tidied."""
+
+BUSY = 1.0
+"""Seconds to wait for another program that has the file open."""
+
+_TABLES = f"""
+CREATE TABLE calls (number INTEGER PRIMARY KEY AUTOINCREMENT, caller TEXT NOT NULL, id TEXT NOT NULL,
+                    name TEXT NOT NULL, fingerprint TEXT NOT NULL, expires REAL, keep REAL,
+                    kind TEXT NOT NULL, result TEXT NOT NULL DEFAULT '', text TEXT NOT NULL DEFAULT '',
+                    condition TEXT NOT NULL DEFAULT '', UNIQUE (caller, id));
+CREATE INDEX calls_by_keep ON calls (keep);
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {VERSION};
+"""
+_BEGUN = "begun"
+_CANCELLED = Outcome(kind="cancelled", text="it was cancelled before it was started")
+_SIZE = "length(CAST(result AS BLOB)) + length(CAST(text AS BLOB))"
+_TOTAL_SIZE = f"SELECT coalesce(sum({_SIZE}), 0) FROM calls"  # noqa: S608  # of a constant
+_SIZES = f"SELECT number, {_SIZE} AS size FROM calls WHERE size > ? ORDER BY number"  # noqa: S608  # likewise
+
+
+def open_memory() -> sqlite3.Connection:
+    """A table in memory."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(_TABLES)
+    return connection
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Opens the journal of a path, in the calling thread, for this process alone; makes it if need be.
+
+    Raises:
+        StoreError: It is of another version, or another program's; nothing was changed.
+        sqlite3.Error: It cannot be opened, is damaged, or another process uses it.
+        OSError: Its directory cannot be made.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY)
+    try:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        _check_version(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA journal_size_limit = 1048576")
+        connection.execute("PRAGMA wal_autocheckpoint = 250")
+        connection.execute("PRAGMA cache_size = -128")  # KiB: calls come one by one
+        connection.execute("PRAGMA synchronous = FULL")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            connection.executescript(f"BEGIN IMMEDIATE;{_TABLES}COMMIT;")
+        else:
+            # Taken now, not at the first call: another process that uses the file shows at once.
+            connection.executescript("BEGIN EXCLUSIVE; COMMIT;")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    version, application, tables = (
+        connection.execute(question).fetchone()[0]
+        for question in (
+            "PRAGMA user_version",
+            "PRAGMA application_id",
+            "SELECT count(*) FROM sqlite_master",
+        )
+    )
+    if (application, version, tables) == (0, 0, 0):
+        return
+    if application != APPLICATION:
+        raise StoreError(f"{path}: a database of another program; nothing was changed; give another path")
+    if version != VERSION:
+        raise StoreError(
+            f"{path}: its table has version {version}, this iotxmpp knows {VERSION}; nothing was changed;"
+            " run the iotxmpp that made it"
+        )
+
+
+class CallTable:
+    """The calls in a database, for one thread."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        now: Now,
+        most: int = MOST_CALLS,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        """Takes over a database; calls that were begun and never finished are unknown now."""
+        self._connection = connection
+        self._now = now
+        self._most = most
+        self._most_bytes = most_bytes
+        self._since_tidied = 0
+        with self._transaction():
+            connection.execute(
+                "UPDATE calls SET kind = ?, text = ? WHERE kind = ?", (UNKNOWN.kind, UNKNOWN.text, _BEGUN)
+            )
+            self._tidy()
+
+    def find(self, caller: str, call_id: str, fingerprint: str) -> Outcome | None:
+        """As `Journal.find`."""
+        row = self._connection.execute(
+            "SELECT fingerprint, kind, result, text, condition FROM calls WHERE caller = ? AND id = ?",
+            (caller, call_id),
+        ).fetchone()
+        if row is None:
+            return None
+        known, kind, result, text, condition = row
+        # A cancellation knows no arguments: its row stands for all of them.
+        if fingerprint and known and known != fingerprint:
+            return CONFLICT
+        if kind == _BEGUN:
+            return UNKNOWN
+        return Outcome(kind=kind, result_json=result, text=text, condition=condition)
+
+    def begin(
+        self, caller: str, call_id: str, name: str, fingerprint: str, expires: float | None
+    ) -> Outcome | None:
+        """As `Journal.begin`."""
+        with self._transaction():
+            known = self.find(caller, call_id, fingerprint)
+            if known is None:
+                self._insert(caller, call_id, name, fingerprint, expires)
+        return known
+
+    def finish(self, caller: str, call_id: str, outcome: Outcome) -> None:
+        """As `Journal.finish`."""
+        # What acts was on disk before it acted. A power cut may take its end along, a killed process never.
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with self._transaction():
+                self._end(caller, call_id, outcome)
+        finally:
+            self._connection.execute("PRAGMA synchronous = FULL")
+
+    def cancel(self, caller: str, call_id: str, name: str) -> Outcome:
+        """As `Journal.cancel`."""
+        with self._transaction():
+            known = self.find(caller, call_id, "")
+            if known is None:
+                self._insert(caller, call_id, name, "", None)
+                self._end(caller, call_id, _CANCELLED)
+        return known if known is not None else _CANCELLED
+
+    def close(self) -> None:
+        """Closes the database."""
+        self._connection.close()
+
+    def _insert(self, caller: str, call_id: str, name: str, fingerprint: str, expires: float | None) -> None:
+        self._connection.execute(
+            "INSERT INTO calls (caller, id, name, fingerprint, expires, kind) VALUES (?, ?, ?, ?, ?, ?)",
+            (caller, call_id, name, fingerprint, expires, _BEGUN),
+        )
+        self._since_tidied += 1
+        if self._since_tidied >= TIDY_EVERY:
+            self._tidy()
+
+    def _end(self, caller: str, call_id: str, outcome: Outcome) -> None:
+        now = self._now()
+        self._connection.execute(
+            "UPDATE calls SET kind = ?, result = ?, text = ?, condition = ?,"
+            " keep = max(? + ?, coalesce(expires, 0) + ?) WHERE caller = ? AND id = ?",
+            (
+                outcome.kind,
+                outcome.result_json,
+                outcome.text,
+                outcome.condition,
+                now,  # null while the clock is not set, and then `keep` is null too
+                KEEP,
+                KEEP_EXPIRED,
+                caller,
+                call_id,
+            ),
+        )
+
+    def _tidy(self) -> None:
+        self._since_tidied = 0
+        now = self._now()
+        if now is not None:
+            self._connection.execute(
+                "UPDATE calls SET keep = max(? + ?, coalesce(expires, 0) + ?)"
+                " WHERE keep IS NULL AND kind != ?",
+                (now, KEEP, KEEP_EXPIRED, _BEGUN),
+            )
+            self._connection.execute("DELETE FROM calls WHERE keep < ?", (now,))
+        held = self._connection.execute("SELECT count(*) FROM calls").fetchone()[0]
+        self._connection.execute(
+            "DELETE FROM calls WHERE number IN"
+            " (SELECT number FROM calls WHERE kind != ? ORDER BY number LIMIT ?)",
+            (_BEGUN, max(0, held - self._most)),
+        )
+        self._forget_results()
+
+    def _forget_results(self) -> None:
+        total = self._connection.execute(_TOTAL_SIZE).fetchone()[0]
+        if total <= self._most_bytes:
+            return
+        rows = self._connection.execute(_SIZES, (SMALL,)).fetchall()
+        forgotten = []
+        for number, size in rows:
+            if total <= self._most_bytes:
+                break
+            total -= size
+            forgotten.append((number,))
+        self._connection.executemany(
+            "UPDATE calls SET result = CASE kind WHEN 'done' THEN 'null' ELSE '' END,"
+            " text = 'it ended; what it said is not kept any more' WHERE number = ?",
+            forgotten,
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise

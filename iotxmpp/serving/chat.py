@@ -1,0 +1,217 @@
+"""The door for people who write to a device from a chat client: `status`, `help`, `switch on=true`."""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from iotxmpp.access import Access, Decision
+from iotxmpp.addresses import bare_jid
+from iotxmpp.commands import Outcome
+from iotxmpp.errors import ArgumentsError, InvalidError, StoreError
+from iotxmpp.link import Message
+from iotxmpp.serving.alarms import AUTOMATIC, LONGEST_TEXT
+from iotxmpp.serving.audit import Audit, AuditEntry
+from iotxmpp.serving.chatlimits import Senders, Strangers
+from iotxmpp.serving.chattext import span, told
+from iotxmpp.serving.command import Caller, Command
+from iotxmpp.textargs import describe, split_words, typed_arguments
+from iotxmpp.xmltext import clean_text
+
+OLDEST = 30.0
+"""Seconds after which a message that a server kept is not obeyed any more."""
+
+LONGEST_MESSAGE = 4000
+"""Characters of a message; a longer one is refused."""
+
+_STATUS, _HELP = "status", "help"
+_LOGGER = logging.getLogger(__name__)
+
+
+class Executes(Protocol):
+    """What carries commands out, and writes down what became of them."""
+
+    async def execute(  # noqa: PLR0913  # a call has so many parts
+        self,
+        caller: Caller,
+        command: Command,
+        *,
+        id: str,  # noqa: A002  # the wire's word
+        arguments: str | Mapping[str, Any] | None,
+        expires: float | None = None,
+        within: float | None = None,
+    ) -> Outcome:
+        """Carries a call out; what became of it."""
+
+
+class ChatDoor:
+    """Understands what people write to a device.
+
+    A stranger gets no answer at all, and neither does what no person wrote.
+    """
+
+    def __init__(  # noqa: PLR0913  # a door knows all that lies behind it
+        self,
+        commands: Mapping[str, Command],
+        access: Access,
+        executor: Executes,
+        *,
+        device: str,
+        status: Callable[[], str],
+        audit: Audit,
+        own: str = "",
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Makes it.
+
+        Args:
+            commands: The commands by name.
+            access: Who may do what.
+            executor: Carries commands out.
+            device: The device's id.
+            status: Tells how the device is, for people.
+            audit: Where refusals are written down; the executor writes down the rest.
+            own: The device's own JID, whose messages are nobody's.
+            now: The clock, in seconds since 1970.
+            clock: Gives seconds that nobody sets.
+        """
+        self._commands = commands
+        self._access = access
+        self._executor = executor
+        self._device = device
+        self._status = status
+        self._audit = audit
+        self._own = own.partition("/")[0].lower()
+        self._now = now
+        self._senders = Senders(clock)
+        self._strangers = Strangers(clock)
+
+    async def take(self, message: Message) -> str | None:
+        """What to answer; None for no answer.
+
+        A command is carried out before this returns, so call it in a task of its own.
+        """
+        if message.kind == "headline" or not message.text.strip():
+            return None
+        if any(each.tag == AUTOMATIC for each in message.extensions):
+            return None
+        try:
+            sender = bare_jid(message.sender)
+        except InvalidError:  # a server's own address
+            return None
+        if sender == self._own or not self._knows(sender, message) or self._senders.repeats(message):
+            return None
+        if not self._senders.may(sender):
+            return self._senders.complaint(sender)
+        return clean_text(await self._answer(sender, message), LONGEST_TEXT)
+
+    def _knows(self, sender: str, message: Message) -> bool:
+        decision = self._access.decide(sender, device=self._device)
+        if not decision.allowed:
+            passed_over = self._strangers.noted()
+            if passed_over is not None:
+                _LOGGER.warning("%s wrote, and has no role here", message.sender)
+                more = f"; {passed_over} more messages of strangers came since" if passed_over else ""
+                self._refused(
+                    message, "", f"a message of {len(message.text)} characters{more}; {decision.why}"
+                )
+        return decision.allowed
+
+    async def _answer(self, sender: str, message: Message) -> str:
+        late = self._lateness(message)
+        if late:
+            self._refused(message, "", late)
+            return late
+        if len(message.text) > LONGEST_MESSAGE:
+            return f"That is too long: at most {LONGEST_MESSAGE} characters."
+        first, _, rest = message.text.strip().partition(" ")
+        match first.strip().lower():
+            case "status":
+                return self._status()
+            case "help":
+                return self._help(sender, rest.strip())
+            case _:
+                return await self._call(sender, message)
+
+    def _lateness(self, message: Message) -> str:
+        age = 0.0 if message.sent is None else abs(self._now() - message.sent)
+        return (
+            f"Your message was on its way for {span(age)}, so it was not obeyed; write it again."
+            if age > OLDEST
+            else ""
+        )
+
+    def _help(self, sender: str, name: str) -> str:
+        if name:
+            found = self._find(name)
+            if found is None:
+                return self._unknown(sender, name)
+            decision = self._decide(sender, found)
+            return describe(found, self._commands[found].spec.about()) if decision.allowed else decision.why
+        lines = [f"{name}: {self._commands[name].spec.description}" for name in self._callable_by(sender)]
+        fixed = ["status: how this device is", "help NAME: how to write a command"]
+        return "\n".join([*fixed, *lines])
+
+    async def _call(self, sender: str, message: Message) -> str:
+        try:
+            written, given = split_words(message.text)
+        except ArgumentsError as error:
+            written = message.text.split(maxsplit=1)[0]
+            return str(error) if self._find(written) else self._unknown(sender, written)
+        name = self._find(written)
+        if name is None:
+            return self._unknown(sender, written)
+        decision = self._decide(sender, name)
+        if not decision.allowed:
+            self._refused(message, name, decision.why)
+            return decision.why
+        command = self._commands[name]
+        outcome = await self._executor.execute(
+            Caller(jid=message.sender, by=sender, role=decision.role, door="chat"),
+            command,
+            id=f"chat-{secrets.token_hex(8)}",
+            arguments=typed_arguments(given, command.spec.about().arguments),
+        )
+        return told(name, outcome)
+
+    def _find(self, written: str) -> str | None:
+        """The command that is meant; phones begin a message with a capital."""
+        if written in self._commands:
+            return written
+        found = [name for name in self._commands if name.lower() == written.lower()]
+        return found[0] if len(found) == 1 else None
+
+    def _decide(self, sender: str, name: str) -> Decision:
+        needs = self._commands[name].spec.role
+        return self._access.decide(sender, device=self._device, command=name, needs=needs)
+
+    def _callable_by(self, sender: str) -> list[str]:
+        return [name for name in sorted(self._commands) if self._decide(sender, name).allowed]
+
+    def _unknown(self, sender: str, written: str) -> str:
+        from difflib import get_close_matches  # noqa: PLC0415  # for errors alone; an agent has little memory
+
+        names = [_STATUS, _HELP, *self._callable_by(sender)]
+        by_lower = {name.lower(): name for name in names}
+        close = get_close_matches(written.lower()[:100], by_lower, n=1)
+        meant = f" Did you mean {by_lower[close[0]]}?" if close else ""
+        return f"I do not know {clean_text(written, 50)!r}.{meant} I understand: {', '.join(names)}."
+
+    def _refused(self, message: Message, command: str, why: str) -> None:
+        entry = AuditEntry(
+            time=self._now(),
+            who=message.sender,
+            by=bare_jid(message.sender),
+            device=self._device,
+            command=command,
+            id=message.id,
+            door="chat",
+            result="refused",
+            text=why,
+        )
+        try:
+            self._audit.append(entry)
+        except StoreError as error:  # the refusal stands
+            _LOGGER.warning("%s", error)

@@ -1,0 +1,41 @@
+"""A command as it is served, and who calls it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from iotxmpp.addresses import bare_jid
+from iotxmpp.commands import CommandSpec
+
+Door = Literal["machine", "form", "chat", "controller"]
+"""How a call came: JSON in one round trip, a form, a chat message, or through a controller for a person."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """A command and the function that serves it, by keyword arguments."""
+
+    spec: CommandSpec
+    function: Callable[..., object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """Who calls, as far as the server vouches for it.
+
+    Attributes:
+        jid: The full JID that the call came from, as its server stamped it.
+        by: The bare JID of the person on whose behalf it calls; the caller's own where it says none.
+        role: The role that it calls with.
+        door: How the call came.
+    """
+
+    jid: str
+    by: str
+    role: str
+    door: Door
+
+    @property
+    def bare(self) -> str:
+        """The account that calls; ids of calls are told apart by it."""
+        return bare_jid(self.jid)

@@ -1,0 +1,367 @@
+"""Carries out calls: each at most once where the command says so, in order, in time, and written down."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from iotxmpp import crashpoints
+from iotxmpp.commands import Outcome, progress_element
+from iotxmpp.errors import IotxmppError, StoreError
+from iotxmpp.link import Message
+from iotxmpp.serving.audit import Audit
+from iotxmpp.serving.call import Call, Given
+from iotxmpp.serving.command import Caller, Command
+from iotxmpp.serving.deadline import Clocks, Deadline
+from iotxmpp.serving.journal import CONFLICT, UNKNOWN, Journal
+from iotxmpp.serving.lane import Lane
+from iotxmpp.serving.progress import Reporter
+from iotxmpp.serving.records import Problems, Records
+from iotxmpp.serving.running import run
+
+AT_ONCE: Final = 8
+"""Commands that run side by side; the same command runs one at a time."""
+
+MOST_WAITING: Final = 64
+"""Calls that wait for one of those to end; more are refused."""
+
+PATIENCE: Final = 2.0
+"""Seconds that running commands get to end, when serving ends."""
+
+_MOST_WITHDRAWN = 1000
+_MOST_TOLD = 8
+_CANCELLED = Outcome(kind="cancelled", text="it was cancelled before it was started")
+_BUSY = Outcome(
+    kind="rejected",
+    condition="resource-constraint",
+    text="this device is busy with other commands; try again later",
+)
+_EXPIRED = Outcome(kind="expired", text="the call expired before it could start")
+_STOPPING = Outcome(
+    kind="rejected", condition="resource-constraint", text="this device stops now; try again later"
+)
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Executor:
+    """Carries out calls, whatever door they came through.
+
+    One that is repeated while it runs gets the same outcome as the first; one that is repeated later, where
+    the command must not run twice, the outcome from the journal. Calls are told apart by the caller's bare
+    JID and the id.
+
+    Attributes:
+        records: Where it is written down who did what.
+    """
+
+    def __init__(  # noqa: PLR0913  # each is another part of whoever serves
+        self,
+        journal: Journal | None,
+        *,
+        device: str = "",
+        audit: Audit | None = None,
+        send: Callable[[str, Message], Awaitable[None]] | None = None,
+        problems: Problems | None = None,
+        clocks: Clocks | None = None,
+        at_once: int = AT_ONCE,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        """Makes one.
+
+        Args:
+            journal: Remembers calls of commands that must not run twice; opened and closed here. None refuses
+                those commands.
+            device: Whose commands they are, for the audit.
+            audit: Where to write down who did what; nothing runs that cannot be written down.
+            send: `Link.send`, to tell callers how far their commands are.
+            problems: Where to say what does not work.
+            clocks: The clocks that calls expire by.
+            at_once: Commands that run side by side.
+            most_waiting: Calls that wait for one of those to end.
+        """
+        self._journal = journal
+        self.records = Records(device=device, audit=audit, problems=problems)
+        self._send = send
+        self._clocks = clocks or Clocks()
+        self._calls: dict[tuple[str, str], Call] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._slots = Lane(at_once)
+        self._most_waiting = most_waiting
+        self._withdrawn: dict[tuple[str, str], None] = {}
+        self._closing = False
+
+    async def open(self) -> None:
+        """Opens the journal; where that fails, the problem is told, and each call tries again."""
+        if self._journal is not None:
+            try:
+                await self._journal.open()
+            except StoreError as error:
+                self.records.report("journal", error)
+
+    async def close(self) -> None:
+        """Refuses what waits, lets what runs end if that goes quickly, and closes the journal."""
+        self._closing = True
+        tasks = [call.task for call in self._calls.values()]
+        for call in list(self._calls.values()):
+            self._withdraw(call, _STOPPING)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=PATIENCE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        if self._journal is not None:
+            try:
+                await self._journal.close()
+            except StoreError as error:
+                _LOGGER.warning("%s", error)
+
+    async def execute(  # noqa: PLR0913  # what a call can say
+        self,
+        caller: Caller,
+        command: Command,
+        *,
+        id: str,  # noqa: A002  # the wire's word
+        arguments: Given,
+        expires: float | None = None,
+        within: float | None = None,
+    ) -> Outcome:
+        """What became of a call.
+
+        Whoever waits for it may stop waiting: the command goes on.
+
+        Args:
+            caller: Who calls; whether they may was decided before.
+            command: What is called.
+            id: The call's id; the same one again from the same account is the same call.
+            arguments: As JSON text or plain values, unchecked.
+            expires: It must not start after this time, in seconds since 1970 (UTC).
+            within: Seconds that were left to start it when it was sent.
+
+        Returns:
+            How it ended. `rejected` has the condition `bad-request/bad-payload` for wrong arguments,
+            `conflict` for an id that stands for another call, and `resource-constraint` while this device is
+            busy, stops, or cannot write down what must not be forgotten; the last may be tried again.
+        """
+        if self._closing:
+            return _STOPPING
+        key = (caller.bare, id)
+        call = self._calls.get(key)
+        if call is None:
+            deadline = Deadline(self._clocks, expires=expires, within=within)
+            call = self._take(
+                Call(
+                    caller=caller,
+                    command=command,
+                    id=id,
+                    given=arguments,
+                    deadline=deadline,
+                    expires=expires,
+                )
+            )
+        elif not call.is_same(command, arguments):
+            return CONFLICT
+        if caller.door in {"machine", "controller"} and len(call.told) < _MOST_TOLD:
+            call.told.add(caller.jid)
+        return await asyncio.shield(call.task)
+
+    async def cancel(self, caller: Caller, command: Command, *, id: str) -> Outcome | None:  # noqa: A002  # as above
+        """Cancels a call that did not start yet, even one that did not come yet.
+
+        Returns:
+            `cancelled`: it will never run. Else how it ended before. None: too late, it runs.
+        """
+        call = self._calls.get((caller.bare, id))
+        if call is not None and call.started:
+            return None
+        if call is not None:
+            self._withdraw(call, _CANCELLED)
+        if command.spec.idempotent:
+            self._remember_withdrawn(caller.bare, id)
+            outcome = _CANCELLED
+        else:
+            try:
+                outcome = await self._required_journal().cancel(caller.bare, id, command.spec.name)
+            except StoreError as error:
+                return self._unjournaled(error)
+        if outcome.kind == "cancelled" and call is None:
+            self.records.note(caller, command=command.spec.name, id=id, result="cancelled", text=outcome.text)
+        return outcome
+
+    def running(self, caller: Caller, id: str) -> Call | None:  # noqa: A002  # as above
+        """A call that did not end yet."""
+        return self._calls.get((caller.bare, id))
+
+    async def find(self, caller: Caller, command: Command, *, id: str) -> Outcome | None:  # noqa: A002  # as above
+        """How a call ended that the journal remembers, whatever its arguments were."""
+        if command.spec.idempotent or self._journal is None:
+            return None
+        try:
+            return await self._journal.find(caller.bare, id, "")
+        except StoreError as error:
+            self._unjournaled(error)
+            return None
+
+    def _take(self, call: Call) -> Call:
+        key = (call.caller.bare, call.id)
+        call.reporter = Reporter(partial(self._tell, call) if self._send is not None else None)
+        self._calls[key] = call
+        call.task = asyncio.create_task(self._carry_out(call), name=f"command {call.name}")
+        return call
+
+    async def _carry_out(self, call: Call) -> Outcome:
+        """Carries out a call, and always says how it ended."""
+        try:
+            outcome = await self._outcome(call)
+        except asyncio.CancelledError:
+            # A command that was started and is cut off at the end of serving stays begun in the journal.
+            outcome = call.withdrawn or UNKNOWN
+            self._note_end(call, outcome)
+        finally:
+            del self._calls[call.caller.bare, call.id]
+            call.reporter.end()
+        return outcome
+
+    async def _outcome(self, call: Call) -> Outcome:
+        if (call.caller.bare, call.id) in self._withdrawn:
+            return _CANCELLED
+        lane = self._lanes.setdefault(call.name, Lane())
+        refusal = self._refusal(call, lane)
+        turn = lane.join() if refusal is None else None
+        try:
+            if turn is None or not turn.done() or self._slots.full:
+                known = await self._known(call)
+                if known is not None:
+                    return known
+            if turn is not None:
+                return await self._in_turn(call, turn)
+        finally:
+            if turn is not None:
+                lane.leave(turn)
+        outcome = refusal or _BUSY
+        self._note_end(call, outcome)
+        return outcome
+
+    def _refusal(self, call: Call, lane: Lane) -> Outcome | None:
+        """How a call is refused before it waits for its turn; None where it may wait."""
+        wrong = call.check()
+        if wrong is not None:
+            return wrong
+        if call.deadline.passed:
+            return _EXPIRED
+        waiting = sum(not each.started for each in self._calls.values()) - 1
+        if (lane.full or self._slots.full) and waiting >= self._most_waiting:
+            return _BUSY
+        return None
+
+    async def _known(self, call: Call) -> Outcome | None:
+        if not call.journaled or self._journal is None:
+            return None
+        try:
+            return await self._journal.find(call.caller.bare, call.id, call.mark)
+        except StoreError:  # it is refused when its turn comes
+            return None
+
+    async def _in_turn(self, call: Call, turn: "asyncio.Future[None]") -> Outcome:
+        slot = None
+        try:
+            if turn.done() and not self._slots.full:
+                slot = self._slots.join()
+            else:
+                async with asyncio.timeout(call.deadline.left()):
+                    await turn
+                    slot = self._slots.join()
+                    await slot
+            if not call.deadline.passed:
+                call.started = True
+                return await self._act(call)
+        except TimeoutError:
+            pass
+        finally:
+            if slot is not None:
+                self._slots.leave(slot)
+        self._note_end(call, _EXPIRED)
+        return _EXPIRED
+
+    async def _act(self, call: Call) -> Outcome:
+        if call.journaled:
+            try:
+                known = await self._required_journal().begin(
+                    call.caller.bare, call.id, call.name, call.mark, call.expires
+                )
+            except StoreError as error:
+                outcome = self._unjournaled(error)
+                self._note_end(call, outcome)
+                return outcome
+            self.records.clear("journal")
+            if known is not None:
+                return known
+            crashpoints.at("journal.begun")
+        outcome = await self._audited(call)
+        if call.journaled:
+            await self._finish(call, outcome)
+        return outcome
+
+    async def _audited(self, call: Call) -> Outcome:
+        if call.deadline.passed:  # a slow disk may have taken long
+            self._note_end(call, _EXPIRED)
+            return _EXPIRED
+        try:
+            self.records.write(call.caller, command=call.name, id=call.id, result="started", given=call.given)
+        except StoreError as error:
+            return Outcome(kind="rejected", condition="resource-constraint", text=str(error))
+        _LOGGER.info("%s calls %s (%s)", call.caller.jid, call.name, call.id)
+        call.reporter.enter()
+        outcome = await run(call.command, call.arguments, f"{call.name} ({call.id})")
+        crashpoints.at("command.ran")
+        self._note_end(call, outcome)
+        return outcome
+
+    async def _finish(self, call: Call, outcome: Outcome) -> None:
+        try:
+            await self._required_journal().finish(call.caller.bare, call.id, outcome)
+        except StoreError as error:
+            self.records.report("journal", error)
+        crashpoints.at("journal.finished")
+
+    def _withdraw(self, call: Call, outcome: Outcome) -> None:
+        if not call.started:
+            call.withdrawn = outcome
+            call.task.cancel()
+
+    def _remember_withdrawn(self, caller: str, call_id: str) -> None:
+        self._withdrawn[caller, call_id] = None
+        if len(self._withdrawn) > _MOST_WITHDRAWN:
+            del self._withdrawn[next(iter(self._withdrawn))]
+
+    def _required_journal(self) -> Journal:
+        if self._journal is None:
+            raise StoreError("there is no journal")
+        return self._journal
+
+    def _unjournaled(self, error: StoreError) -> Outcome:
+        """The refusal of a call that must not run twice, while nobody could tell whether it did."""
+        self.records.report("journal", error)
+        text = f"not started: this command must not run twice, and its journal cannot be kept: {error}"
+        return Outcome(kind="rejected", condition="resource-constraint", text=text)
+
+    async def _tell(self, call: Call, fraction: float | None, text: str) -> None:
+        if self._send is None:
+            return
+        element = progress_element(call.id, fraction, text)
+        for jid in tuple(call.told):
+            try:
+                await self._send(jid, Message(kind="headline", extensions=(element,)))
+            except IotxmppError as error:
+                _LOGGER.debug("progress of %s was not sent to %s: %s", call.name, jid, error)
+
+    def _note_end(self, call: Call, outcome: Outcome) -> None:
+        self.records.note(
+            call.caller,
+            command=call.name,
+            id=call.id,
+            result=outcome.kind,
+            text=outcome.text,
+            given=None if call.started else call.given,
+        )

@@ -1,0 +1,149 @@
+"""Answers requests for commands at both doors: the machine's, JSON in one round trip, and the person's."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
+
+from iotxmpp.access import Access, Decision
+from iotxmpp.addresses import bare_jid
+from iotxmpp.commands import COMMANDS_NAMESPACE, CommandCall, parse_call, too_late_error, unknown_error
+from iotxmpp.errors import stanza_error
+from iotxmpp.link import Entry, Request
+from iotxmpp.serving.chatlimits import Strangers
+from iotxmpp.serving.command import Caller, Command, Door
+from iotxmpp.serving.execution import Executor
+
+if TYPE_CHECKING:
+    from iotxmpp.serving.person import PersonDoor
+
+_BAD_ACTION = f"{{{COMMANDS_NAMESPACE}}}bad-action"
+_STRANGER = "this device does not obey you; its operator can add you as controller"
+_LOGGER = logging.getLogger(__name__)
+
+
+class CommandServer:
+    """Answers requests for commands; its `answer` is a handler for `Link.serve`.
+
+    Refused before anything starts, and written down: a caller without the role. What else is refused, the
+    executor says.
+    """
+
+    def __init__(
+        self,
+        commands: Mapping[str, Command],
+        access: Access,
+        executor: Executor,
+        *,
+        device: str,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Makes one.
+
+        Args:
+            commands: The commands by name.
+            access: Who may do what.
+            executor: Carries commands out.
+            device: The id of whose commands they are.
+            now: Gives seconds that never jump.
+        """
+        self._commands = commands
+        self._access = access
+        self._executor = executor
+        self._device = device
+        self._strangers = Strangers(now)
+        self._door: PersonDoor | None = None
+
+    def entries(self, sender: str) -> list[Entry]:
+        """The commands that somebody may call, for `Link.list_commands`."""
+        return [
+            Entry(node=name, name=command.spec.title or name)
+            for name, command in self._callable_by(sender).items()
+        ]
+
+    async def answer(self, request: Request) -> Element:
+        """The answer to one request.
+
+        Raises:
+            StanzaError: The command was not started, and why.
+        """
+        observes = self._access.decide(request.sender, device=self._device)
+        if not observes.allowed:
+            self._refuse_stranger(request.sender, observes)
+            raise stanza_error("forbidden", _STRANGER)
+        if request.kind != "set":
+            raise stanza_error("bad-request", "a command is called with an IQ of type set")
+        call = parse_call(request.payload)
+        command = self._commands.get(call.name)
+        if command is None:
+            raise unknown_error(call, self._callable_by(request.sender))
+        decision = self._decide(request.sender, command)
+        caller = _caller(request.sender, call, decision)
+        if not decision.allowed:
+            _LOGGER.warning("%s called %s and may not", request.sender, call.name)
+            self._executor.records.note(
+                caller,
+                command=call.name,
+                id=call.id,
+                result="refused",
+                text=decision.why,
+                given=call.arguments_json,
+            )
+            raise stanza_error("forbidden", decision.why)
+        if call.machine:
+            return await self._machine(caller, command, call)
+        return await self._person().answer(caller, command, call)
+
+    async def _machine(self, caller: Caller, command: Command, call: CommandCall) -> Element:
+        if call.action == "cancel":
+            ended = await self._executor.cancel(caller, command, id=call.id)
+            if ended is None or ended.kind in {"done", "failed", "unknown"}:
+                raise too_late_error(call)
+            return ended.element(call)
+        if call.action not in {"execute", "complete"}:
+            raise stanza_error(
+                "bad-request", "a call in JSON takes one step: use action execute", _BAD_ACTION
+            )
+        outcome = await self._executor.execute(
+            caller,
+            command,
+            id=call.id,
+            arguments=call.arguments_json,
+            expires=call.expires,
+            within=call.within,
+        )
+        return outcome.element(call)
+
+    def _person(self) -> "PersonDoor":
+        if self._door is None:
+            # Forms take memory that most devices never need.
+            from iotxmpp.serving.person import PersonDoor  # noqa: PLC0415  # see above
+
+            self._door = PersonDoor(self._executor)
+        return self._door
+
+    def _decide(self, sender: str, command: Command) -> Decision:
+        return self._access.decide(
+            sender, device=self._device, command=command.spec.name, needs=command.spec.role
+        )
+
+    def _callable_by(self, sender: str) -> dict[str, Command]:
+        return {
+            name: command for name, command in self._commands.items() if self._decide(sender, command).allowed
+        }
+
+    def _refuse_stranger(self, sender: str, decision: Decision) -> None:
+        """Writes it down, unless strangers fill the audit with nothing else."""
+        passed_over = self._strangers.noted()
+        if passed_over is None:
+            return
+        _LOGGER.warning("%s asked for a command and has no role here", sender)
+        more = f"; {passed_over} more requests of strangers came since" if passed_over else ""
+        stranger = Caller(jid=sender, by="", role="", door="machine")
+        self._executor.records.note(stranger, command="", result="refused", text=f"{decision.why}{more}")
+
+
+def _caller(sender: str, call: CommandCall, decision: Decision) -> Caller:
+    door: Door = "form" if not call.machine else "controller" if call.by else "machine"
+    return Caller(jid=sender, by=call.by or bare_jid(sender), role=decision.role, door=door)

@@ -1,0 +1,131 @@
+"""A running agent's doors: what people and machines can do with it, and what it remembers."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from iotxmpp.access import Access, Grant
+from iotxmpp.commands import COMMAND_TAG, call_element, read_reply
+from iotxmpp.errors import ForbiddenError, StanzaError
+from iotxmpp.link import Message
+from iotxmpp.serving.auditcheck import verify
+from tests.unit.agent_house import House, account, open_house, until
+
+FRIEND = "stranger@example.org"
+
+
+@pytest.fixture
+async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    async with open_house() as opened:
+        monkeypatch.setattr("iotxmpp.agent.agent.open_link", opened.server.link)
+        yield opened
+
+
+OBSERVER = Access([Grant(who=FRIEND, role="observer")])
+
+
+class Lamp:
+    """Switches."""
+
+    def __init__(self) -> None:
+        self.on: list[bool] = []
+
+    def switch(self, on: bool) -> bool:
+        """Switches the lamp."""
+        self.on.append(on)
+        return on
+
+
+async def ask(house: House, element: Element, by: Any = None) -> Element | None:  # noqa: ANN401  # a link
+    await until(lambda: bool(house.presences))
+    answer: Element | None = await (by or house.watcher).call(house.presences[-1].sender, element)
+    return answer
+
+
+async def test_a_call_is_remembered_over_a_restart(house: House, tmp_path: Path) -> None:
+    lamp = Lamp()
+    for _ in range(2):
+        agent = house.agent(outbox=tmp_path / "outbox.db")
+        agent.command(lamp.switch)
+        house.presences.clear()
+        async with agent:
+            assert read_reply(await ask(house, call_element("switch", {"on": True}, id="c"))) is True
+    assert lamp.on == [True]
+    assert (tmp_path / "outbox.commands.db").exists()
+    verdict = verify(tmp_path / "outbox.audit.log")
+    assert verdict.ok
+    assert verdict.lines >= 2
+
+
+async def test_a_damaged_journal_is_a_problem_and_idempotent_commands_go_on(
+    house: House, tmp_path: Path
+) -> None:
+    (tmp_path / "outbox.commands.db").write_bytes(b"damaged " * 1000)
+    lamp = Lamp()
+    agent = house.agent(outbox=tmp_path / "outbox.db")
+    agent.command(lamp.switch)
+    agent.command(name="again", idempotent=True)(lambda: "pong")
+    async with agent:
+        await until(lambda: any("is damaged" in each for each in house.problems))
+        with pytest.raises(StanzaError, match="must not run twice") as caught:
+            await ask(house, call_element("switch", {"on": True}, id="c"))
+        assert caught.value.condition == "resource-constraint"
+        assert await house.call("again") == "pong"
+    assert lamp.on == []
+
+
+async def test_roles_hold_at_the_device(house: House) -> None:
+    lamp = Lamp()
+    async with house.server.link(account("stranger")) as friend:
+        agent = house.agent(access=OBSERVER, outbox="memory")
+        agent.command(lamp.switch)
+        agent.command(name="look", role="observer")(lambda: "dark")
+        async with agent:
+            assert await house.call("look", by=friend) == "dark"
+            with pytest.raises(ForbiddenError, match="asks for operator"):
+                await house.call("switch", {"on": True}, by=friend)
+            assert await house.call("switch", {"on": True}) is True
+    assert lamp.on == [True]
+
+
+async def test_a_person_gets_a_form(house: House) -> None:
+    agent = house.agent(outbox="memory")
+    agent.command(Lamp().switch)
+    async with agent:
+        shown = await ask(house, Element(COMMAND_TAG, {"node": "switch", "action": "execute"}))
+        assert shown is not None
+        assert shown.get("status") == "executing"
+        assert shown.find("{jabber:x:data}x") is not None
+
+
+async def test_who_writes_to_it_is_answered_and_a_stranger_is_not(house: House) -> None:
+    lamp = Lamp()
+    answers: list[Message] = []
+    unanswered: list[Message] = []
+
+    async def take(message: Message) -> None:
+        answers.append(message)
+
+    async def take_unanswered(message: Message) -> None:
+        unanswered.append(message)
+
+    async with house.server.link(account("stranger")) as stranger:
+        house.watcher.on_message(take)
+        stranger.on_message(take_unanswered)
+        agent = house.agent(outbox="memory")
+        agent.command(lamp.switch)
+        agent.channel("level", type="float", unit="Cel")
+        async with agent:
+            await agent.publish("level", 21.5)
+            await until(lambda: bool(house.presences))
+            device = house.presences[-1].sender
+            await stranger.send(device, Message(text="switch on=true"))
+            for number, text in enumerate(("switch on=true", "status"), 1):
+                await house.watcher.send(device, Message(text=text))
+                await until(lambda number=number: len(answers) == number)  # type: ignore[misc]  # bound now
+    assert lamp.on == [True]
+    assert "level: 21.5 Cel" in answers[1].text
+    assert unanswered == []

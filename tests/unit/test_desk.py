@@ -1,0 +1,226 @@
+"""The controller's desk: people queue, see and cancel commands of devices, each as far as they may."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from iotxmpp.about import CommandAbout
+from iotxmpp.access import Access, Grant
+from iotxmpp.commands import COMMAND_TAG, CommandCall, parse_call, result_element
+from iotxmpp.controller import Controller, desk_client
+from iotxmpp.controller.desk_client import ask_desk, call_by_desk, find_controller
+from iotxmpp.controller.store import audit_place
+from iotxmpp.errors import (
+    ArgumentsError,
+    CommandError,
+    CommandExpiredError,
+    DeviceAwayError,
+    NotAllowedError,
+    UnreachableError,
+)
+from iotxmpp.link import Link, Presence, Request
+from iotxmpp.serving.auditcheck import entries, verify
+from tests.unit.controller_world import HOUSE, SOON, PlayedDevice, World, about_of, account, until
+
+COMMANDS = {
+    "water": CommandAbout(once="journal"),
+    "reset": CommandAbout(once="journal", role="maintainer"),
+}
+ACCESS = Access(
+    (
+        Grant(who="ann@localhost", role="operator", devices=("hall",)),
+        Grant(who="olaf@localhost", role="observer"),
+        Grant(who="bert@localhost", role="operator", devices=("barn",)),
+    )
+)
+
+
+@dataclass
+class Case:
+    world: World
+    controller: Controller
+    played: PlayedDevice
+    stack: AsyncExitStack
+    store: Path
+    calls: list[CommandCall] = field(default_factory=list)
+
+    async def serve(self, request: Request) -> Element:
+        call = parse_call(request.payload)
+        self.calls.append(call)
+        return result_element(call, "watered")
+
+    async def link(self, name: str) -> Link:
+        await self.world.server.create_account(f"{name}@localhost", "secret", renew=True)
+        return await self.stack.enter_async_context(self.world.server.link(account(f"{name}@localhost")))
+
+    async def come(self, name: str) -> tuple[Link, str]:
+        link = await self.link(name)
+        return link, await find_controller(link, HOUSE, SOON)
+
+    async def ask(self, who: str, what: str, /, **arguments: Any) -> Any:  # noqa: ANN401  # JSON in, JSON out
+        link, desk = await self.come(who)
+        return await ask_desk(link, desk, what, arguments)
+
+    async def away(self) -> None:
+        await self.played.link.announce(Presence(available=False))
+        await until(lambda: not self.controller.device("hall").online)
+
+
+@pytest.fixture
+async def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Case]:
+    monkeypatch.setattr(desk_client, "GRACE", 2.0)
+    world = World()
+    await world.add("hall")
+    path = tmp_path / "controller.db"
+    async with AsyncExitStack() as stack:
+        played = await stack.enter_async_context(world.device("hall"))
+        await played.describe(about_of("hall", commands=COMMANDS))
+        made = await world.controller(discover_every=60, store=f"sqlite:///{path}", access=ACCESS)
+        controller = await stack.enter_async_context(made)
+        await played.say(outbox="disk")
+        await controller.wait_for("hall", timeout=SOON)
+        case = Case(world, controller, played, stack, path)
+        played.link.serve(COMMAND_TAG, case.serve)
+        yield case
+    await world.close()
+
+
+async def test_a_person_calls_a_device_through_the_controller(case: Case) -> None:
+    link, desk = await case.come("ann")
+    assert desk.startswith(f"{HOUSE}/")
+    assert await call_by_desk(link, desk, "hall", "water", {"seconds": 20}, ttl="1m") == "watered"
+    (call,) = case.calls
+    assert (call.by, call.arguments_json) == ("ann@localhost", '{"seconds":20}')
+
+
+async def test_the_controllers_own_account_may_do_everything(case: Case) -> None:
+    link = case.world.server.link(account(HOUSE))
+    await case.stack.enter_async_context(link)
+    desk = case.controller._running()._link.jid
+    assert await call_by_desk(link, desk, "hall", "reset", {}, ttl=60) == "watered"
+    assert case.calls[0].by == HOUSE
+
+
+async def test_what_waits_is_listed_shown_and_cancelled(case: Case) -> None:
+    await case.away()
+    queued = await case.ask("ann", "call", device="hall", command="water", arguments={"n": 1}, ttl="6h")
+    assert (queued["state"], queued["by"], queued["arguments"]) == ("queued", "ann@localhost", {"n": 1})
+    assert await case.ask("ann", "commands") == [queued]
+    assert await case.ask("olaf", "commands", device="hall", state="queued") == [queued]
+    assert await case.ask("olaf", "commands", state="done") == []
+    assert await case.ask("ann", "command", id=queued["id"]) == queued
+    answer = await case.ask("ann", "cancel", id=queued["id"])
+    assert (answer["cancelled"], answer["command"]["state"]) == (True, "cancelled")
+
+
+async def test_the_same_id_twice_is_one_command(case: Case) -> None:
+    await case.away()
+    for _ in range(2):
+        await case.ask("ann", "call", device="hall", command="water", arguments={"n": 1}, id="mine")
+    assert len(await case.controller.commands()) == 1
+    with pytest.raises(CommandError, match="stands for another"):
+        await case.ask("ann", "call", device="hall", command="water", arguments={"n": 2}, id="mine")
+
+
+async def test_a_command_that_expires_is_told_to_who_called(case: Case) -> None:
+    await case.away()
+    link, desk = await case.come("ann")
+    with pytest.raises(CommandExpiredError, match="never sent"):
+        await call_by_desk(link, desk, "hall", "water", {}, ttl=0.2)
+
+
+@pytest.mark.parametrize(
+    ("who", "device", "command", "why"),
+    [
+        ("ann", "hall", "reset", "reset asks for maintainer"),
+        ("ann", "barn", "water", "has no role on barn"),
+        ("olaf", "hall", "water", "water asks for operator"),
+        ("bert", "hall", "water", "has no role on hall"),
+        ("ann", "hall", "fly", "fly asks for maintainer"),
+    ],
+)
+async def test_who_may_not_is_refused_and_nothing_is_queued(
+    case: Case, who: str, device: str, command: str, why: str
+) -> None:
+    with pytest.raises(CommandError, match=why):
+        await case.ask(who, "call", device=device, command=command)
+    assert await case.controller.commands() == []
+    assert case.calls == []
+
+
+async def test_others_commands_are_neither_seen_nor_cancelled(case: Case) -> None:
+    await case.away()
+    queued = await case.ask("ann", "call", device="hall", command="water", ttl="6h")
+    assert await case.ask("bert", "commands") == []
+    for name in ("command", "cancel"):
+        with pytest.raises(CommandError, match="no command"):
+            await case.ask("bert", name, id=queued["id"])
+    with pytest.raises(CommandError, match="asks for operator"):
+        await case.ask("olaf", "cancel", id=queued["id"])
+    assert (await case.controller.commands())[0].state == "queued"
+
+
+async def test_a_stranger_finds_no_controller_and_is_refused(case: Case) -> None:
+    link = await case.link("stranger")
+    with pytest.raises(DeviceAwayError, match="no controller runs as house@localhost, or this account"):
+        await find_controller(link, HOUSE, 0.1)
+    with pytest.raises(NotAllowedError):
+        await ask_desk(link, case.controller._running()._link.jid, "commands", {})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"device": "hall", "command": "water", "ttl": "soon"},
+        {"device": "hall", "command": "water", "ttl": "400d"},
+        {"device": "hall", "command": "water", "id": "a b"},
+        {"device": "hall", "command": "water", "id": "x" * 65},
+        {"device": "hall", "command": "water", "arguments": [1]},
+        {"device": "hall"},
+        {"device": "hall", "command": "water", "more": 1},
+    ],
+)
+async def test_what_cannot_be_is_told_as_wrong_arguments(case: Case, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentsError):
+        await case.ask("ann", "call", **arguments)
+    with pytest.raises(ArgumentsError, match="use one of queued"):
+        await case.ask("ann", "commands", state="odd")
+
+
+async def test_what_was_asked_and_refused_stands_in_the_audit_log(case: Case) -> None:
+    link, desk = await case.come("ann")
+    await call_by_desk(link, desk, "hall", "water", {"n": 7}, ttl="1m")
+    with pytest.raises(NotAllowedError):
+        await ask_desk(await case.link("stranger"), desk, "commands", {})
+    path = audit_place(f"sqlite:///{case.store}", HOUSE)
+    assert path == case.store.with_name("controller.audit.log")
+    found = [each for each in entries(path) if each["command"] in {"call", ""}]
+    results = [(each["who"].partition("/")[0], each["result"]) for each in found]
+    assert results[:2] == [("ann@localhost", "started"), ("ann@localhost", "done")]
+    assert results[-1] == ("stranger@localhost", "refused")
+    assert '"n":7' in found[0]["arguments"].replace(" ", "")
+    assert verify(path).ok
+
+
+async def test_an_audit_log_that_is_in_use_closes_the_desk_and_nothing_else(
+    case: Case, tmp_path: Path
+) -> None:
+    link = case.world.server.link(account(HOUSE))
+    async with link, Controller(HOUSE, link=link, store=f"sqlite:///{case.store}") as second:
+        assert (await second.wait_for("hall", timeout=SOON)).online
+        ann = await case.link("ann")
+        with pytest.raises(UnreachableError):
+            await ann.call(link.jid, Element(COMMAND_TAG, {"node": "commands"}))
+
+
+def test_where_the_audit_log_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("IOTXMPP_STATE", str(tmp_path))
+    assert audit_place("sqlite://", HOUSE) is None
+    assert audit_place("sqlite:///:memory:", HOUSE) is None
+    assert audit_place("sqlite:////var/x/house.db?mode=rw", HOUSE) == Path("/var/x/house.audit.log")
+    assert audit_place("postgresql://me@there/x", HOUSE) == tmp_path / "controller.audit.log"
