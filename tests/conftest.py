@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,11 @@ pytest_plugins = ["tests.servers", "tests.postgres"]
 # A busy machine is no fault; nor is a first run, in which Hypothesis makes its tables of characters.
 settings.register_profile("iotxmpp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("iotxmpp")
+
+# A shell starts what runs in the background with SIGINT ignored, and every child would inherit that: then a
+# test's Ctrl-C reaches nobody.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

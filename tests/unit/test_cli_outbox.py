@@ -1,6 +1,7 @@
 """`iotxmpp outbox`: what it shows and changes, beside a running agent."""
 
 import json
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from iotxmpp.agent.config import load_agent
+from iotxmpp.agent.outbox.notes import EpochNotes
 from iotxmpp.agent.outbox.rows import Epoch, Row, place_of
 from iotxmpp.agent.outbox.store import DiskOutbox
 from iotxmpp.cli.app import app
@@ -88,9 +90,55 @@ def test_a_wrong_name_or_file_is_told(outbox: Path, tmp_path: Path) -> None:
         run("retry", "-f", str(outbox))
     with pytest.raises(StoreError, match="not there"):
         run("list", "-f", str(tmp_path / "none.db"))
-    (tmp_path / "text").write_text("nothing of the kind" * 100)
-    with pytest.raises(StoreError, match="not a database"):
-        run("list", "-f", str(tmp_path / "text"))
+
+
+def damage(path: Path, offset: int, content: bytes) -> bytes:
+    content = path.read_bytes()[:offset] + content + path.read_bytes()[offset + len(content) :]
+    path.write_bytes(content)
+    return content
+
+
+@pytest.mark.parametrize("command", ["list", "show e1.1", "retry", "drop"])
+@pytest.mark.parametrize(
+    ("offset", "content", "why"),
+    [
+        (0, b"nothing of the kind", "file is not a database"),
+        (47, b"\x90", "unsupported file format"),
+        (4096, b"\xff" * 60_000, "malformed"),
+        (68, b"\x12", "header: a database of another program"),
+        (60, b"\x12", "header: its tables have version"),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_becomes_of_it(
+    outbox: Path, command: str, offset: int, content: bytes, why: str
+) -> None:
+    EpochNotes(outbox).write([])
+    damaged = damage(outbox, offset, content)
+    with pytest.raises(StoreError) as caught:
+        run(*command.split(), "-f", str(outbox))
+    text = str(caught.value)
+    assert text.startswith(f"outbox {outbox}: the file is damaged (")
+    assert why in text
+    assert "Start its agent anew" in text
+    assert "outbox.db.corrupt-" in text
+    assert outbox.read_bytes() == damaged
+
+
+def test_a_strange_file_without_a_note_and_an_empty_one_are_told(outbox: Path) -> None:
+    damage(outbox, 68, b"\x12")
+    with pytest.raises(StoreError, match=r"outbox\.db: a database of another program; .* give another path"):
+        run("list", "-f", str(outbox))
+    outbox.write_bytes(b"")
+    with pytest.raises(StoreError, match=r"outbox\.db: empty; an agent makes it"):
+        run("list", "-f", str(outbox))
+
+
+def test_a_file_that_is_in_use_is_not_called_damaged(outbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iotxmpp.agent.outbox.inspection.BUSY", 0.01)
+    with closing(sqlite3.connect(outbox, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"outbox\.db: cannot be used now: database is locked; see to"):
+            run("drop", "-f", str(outbox))
 
 
 def agent_file(folder: Path, more: str = "") -> Path:

@@ -6,9 +6,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from iotxmpp.agent.outbox.notes import EpochNotes
 from iotxmpp.agent.outbox.room import SIZE
 from iotxmpp.agent.outbox.rows import DeadLetter, place_of
-from iotxmpp.agent.outbox.schema import BUSY, open_to_read
+from iotxmpp.agent.outbox.schema import BUSY, StrangeFileError, is_unusable, open_to_read
 from iotxmpp.agent.outbox.store import read_letters
 from iotxmpp.errors import InvalidError, StoreError
 
@@ -112,20 +113,38 @@ def name_of(letter: DeadLetter) -> str:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(open_to_read(path)) as connection:
-        try:
-            yield connection
-        except sqlite3.Error as error:
-            raise StoreError(f"outbox {path}: {error}") from error
+    with _explained(path), closing(open_to_read(path)) as connection:
+        yield connection
 
 
 def _change(path: Path, statement: str, letters: Sequence[DeadLetter]) -> None:
     with _reading(path):  # it is there, and of our version
         pass
+    with _explained(path), closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(statement, [(letter.row.place,) for letter in letters])
+        connection.execute("COMMIT")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Says which file an error is about, and what becomes of it."""
     try:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(statement, [(letter.row.place,) for letter in letters])
-            connection.execute("COMMIT")
+        yield
+    except StrangeFileError as error:
+        if error.is_newer or EpochNotes(path).read() is None:
+            raise
+        raise StoreError(_damaged(path, f"header: {error.what}")) from error
     except sqlite3.Error as error:
-        raise StoreError(f"outbox {path}: {error}") from error
+        if is_unusable(error, path):
+            raise StoreError(_damaged(path, str(error))) from error
+        raise StoreError(
+            f"outbox {path}: cannot be used now: {error}; see to the disk, or try again"
+        ) from error
+
+
+def _damaged(path: Path, why: str) -> str:
+    return (
+        f"outbox {path}: the file is damaged ({why}); nothing was changed. Start its agent anew: that moves"
+        f" the file aside (as {path.name}.corrupt-…), begins a new one, and tells the collector what is lost"
+    )

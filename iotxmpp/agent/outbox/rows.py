@@ -17,6 +17,9 @@ LAST = 2**63 - 1
 SPARE_EPOCHS = 1 << 20
 """Epochs that began while the disk could not be read have ids from here to twice this."""
 
+MOST_EPOCHS = 1 << 63 - _SEQ_BITS
+"""Ids of epochs are below: their places are numbers of 63 bits."""
+
 
 def place_of(epoch: int, seq: int) -> int:
     """Where the reading of that number stands in the outbox: ascending by epoch, then by number."""
@@ -104,6 +107,11 @@ class Epoch:
     offset: float | None = None
     first: int = 0
     last: int = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether anything of it is kept."""
+        return 0 < self.first <= self.last
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

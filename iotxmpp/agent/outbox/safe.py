@@ -3,21 +3,23 @@
 import logging
 import secrets
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from heapq import merge
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from iotxmpp.agent.outbox.damage import EpochNotes, except_from, reserved_after, start_anew, with_reserve
+from iotxmpp.agent.outbox.damage import Damage, except_from, open_outbox, start_anew
+from iotxmpp.agent.outbox.known import epochs_after, stock_of
+from iotxmpp.agent.outbox.notes import EpochNotes, reserved_after, with_reserve
 from iotxmpp.agent.outbox.owed import Owed
 from iotxmpp.agent.outbox.protocol import Span
 from iotxmpp.agent.outbox.rows import SPARE_EPOCHS, DeadLetter, Epoch, Loss, Row, Stock, epoch_of, seq_of
 from iotxmpp.agent.outbox.schema import is_corrupt
 from iotxmpp.agent.outbox.settings import Limits
 from iotxmpp.agent.outbox.store import DiskOutbox, MemoryOutbox
+from iotxmpp.agent.outbox.trouble import Reporter, Trouble
 from iotxmpp.backoff import Backoff
 from iotxmpp.delivery import GapReason
 from iotxmpp.errors import StoreError
@@ -31,21 +33,12 @@ MOVED_AT_ONCE = 2000
 _LOGGER = logging.getLogger(__name__)
 
 
-class Reporter(Protocol):
-    """Where it says what does not work."""
-
-    def report(self, key: str, text: str) -> None:
-        """Something does not work."""
-
-    def clear(self, key: str) -> None:
-        """It works again."""
-
-
 class SafeOutbox:
     """An outbox whose calls do not block, and do not fail because of the disk.
 
-    A file that is damaged is moved aside, and what is known to have been in it is noted as lost. While the
-    file cannot be written, readings are kept in memory, within narrower bounds; `mend` takes them to disk.
+    A file that is damaged is moved aside, and what is known to have been in it is noted as lost; likewise
+    where it is gone or empty although the note beside it tells of readings. While the file cannot be written,
+    readings are kept in memory, within narrower bounds; `mend` takes them to disk.
 
     Attributes:
         epochs: The epochs of which something is held, by id, and the current one.
@@ -78,16 +71,14 @@ class SafeOutbox:
         self._path = path
         self._limits = limits
         self._memory_limits = memory_limits
-        self._problems = problems
-        self._backoff = backoff(first=1.0, longest=60.0)
+        self._trouble = Trouble(path, problems, backoff(first=1.0, longest=60.0))
         self._thread: OneThread | None = None
         self._disk: DiskOutbox | None = None
         self._writable = False
         self._memory = MemoryOutbox(memory_limits)
         self._owed = Owed()
         self._dropped = 0
-        self._mend_at = 0.0
-        self._reserved = 0
+        self._reserved = -1
 
     @property
     def state(self) -> State:
@@ -105,22 +96,13 @@ class SafeOutbox:
         memory = self._memory.stock
         if self._disk is None:
             return replace(memory, dropped=memory.dropped + self._dropped)
-        disk = self._disk.stock
-        active = disk if self._writable else memory
-        return Stock(
-            held=max(0, disk.held - self._owed.held) + memory.held,
-            bytes=active.bytes,
-            dead=disk.dead + memory.dead,
-            dropped=disk.dropped + memory.dropped + self._dropped,
-            oldest=disk.oldest or memory.oldest,
-            losses=active.losses,
-            stuck=active.stuck,
-        )
+        done, dropped = self._owed.held, self._dropped
+        return stock_of(self._disk.stock, memory, done=done, dropped=dropped, writable=self._writable)
 
     @property
     def mend_at(self) -> float | None:
         """When the disk is worth another attempt, by the monotonic clock; None while there is no need."""
-        return None if self._path is None or self._writable else self._mend_at
+        return None if self._path is None or self._writable else self._trouble.mend_at
 
     async def open(self, name: str, boot: str) -> None:
         """Opens it and begins an epoch.
@@ -148,7 +130,7 @@ class SafeOutbox:
         self.epochs[number] = self.current
         self._memory.begin(self.current)
         await self._on_disk("begin", self.current)
-        self._reserve()
+        self._reserve(0)
 
     async def close(self) -> None:
         """Closes it."""
@@ -156,6 +138,7 @@ class SafeOutbox:
         if self._thread is not None:
             try:
                 if self._disk is not None:
+                    self._note(self.epochs.values())
                     await self._thread.call(self._disk.close)
             except (sqlite3.Error, OSError) as error:
                 _LOGGER.warning("outbox %s: %s", self._path, error)
@@ -173,11 +156,12 @@ class SafeOutbox:
         """Keeps readings, as `Outbox.write` does; in memory if the disk fails."""
         trims, revived = tuple(trims), tuple(revived)
         options = {"trims": trims, "revived": revived, "now": now}
+        if rows:
+            self._reserve(seq_of(rows[-1].place))
         if await self._on_disk("write", tuple(rows), **options):
             if self._memory.stock.held and trims:
                 self._memory.write(trims=trims)
             self._know(rows, trims)
-            self._reserve()
             return
         self._memory.write(rows, **options)  # type: ignore[arg-type]  # each fits its own parameter
         self._know(rows, trims)
@@ -257,25 +241,24 @@ class SafeOutbox:
                 return
             for epoch in self.epochs.values():
                 await self._do("begin", epoch)
-            self._reserved = 0
-            self._reserve()
+            self._reserved = -1
+            self._reserve(seq_of(self.current.last))
             await self._settle()
             await self._move()
         except StoreError as error:
             self._writable = False
-            self._put_off(error)
+            self._trouble.put_off(error)
         except (sqlite3.Error, OSError) as error:
             await self._fail(error)
         else:
-            self._backoff.reset()
-            self._problems.clear("outbox")
+            self._trouble.works()
 
     async def _open_file(self) -> int | None:
         """Opens the file, if it can be; the id of the next epoch."""
         if self._path is None or self._thread is None:
             return None
         try:
-            self._disk = await self._thread.call(DiskOutbox, self._path, self._limits)
+            opened = await self._thread.call(open_outbox, self._path, self._limits, self._on_file())
         except StoreError:
             raise
         except BlockingIOError as error:
@@ -283,17 +266,13 @@ class SafeOutbox:
                 f"outbox {self._path}: another agent uses it; end that one, or give each its own"
             ) from error
         except (sqlite3.Error, OSError) as error:
-            if not is_corrupt(error):
-                self._put_off(error)
-                return None
-            await self._set_aside(error)
-        if self._disk is None:
+            self._trouble.put_off(error)
             return None
-        known = await self._thread.call(self._disk.epochs)
+        self._begin_with(*opened)
+        known = await self._thread.call(opened[0].epochs)
         self.epochs = {each.id: each for each in known} | self.epochs
-        self._writable = True
         self.generation += 1
-        return await self._thread.call(self._disk.next_epoch)
+        return await self._thread.call(opened[0].next_epoch)
 
     async def _on_disk(self, name: str, *arguments: Any, **options: Any) -> bool:  # noqa: ANN401  # passed on
         """Whether the disk did it; it is tried a second time after a damaged file was replaced."""
@@ -316,7 +295,7 @@ class SafeOutbox:
         self._writable = False
         self.generation += 1
         if not is_corrupt(error):
-            self._put_off(error)
+            self._trouble.put_off(error)
             return
         if self._disk is not None and self._thread is not None:
             disk, self._disk = self._disk, None
@@ -328,18 +307,25 @@ class SafeOutbox:
         """Moves a damaged file away and begins a new one, if it can; what was in it is noted as lost."""
         if self._path is None or self._thread is None:
             return
-        aside = self._path.with_name(f"{self._path.name}.corrupt-{time.time():.0f}")
-        text = f"undelivered readings are lost, their file was damaged ({error}); it is now {aside}"
-        in_memory = {each.id: each.first for each in self._memory.epochs() if each.last}
-        held = [except_from(each, in_memory.get(each.id)) for each in self.epochs.values()]
         try:
-            disk = await self._thread.call(start_anew, self._path, aside, self._limits, held)
+            held = self._on_file()
+            opened = await self._thread.call(start_anew, self._path, self._limits, held, str(error))
         except (sqlite3.Error, OSError) as fault:
-            self._put_off(fault)
+            self._trouble.put_off(fault)
             return
+        self._begin_with(*opened)
+
+    def _on_file(self) -> list[Epoch]:
+        """What is known to be in the file: all that is held, and not in memory."""
+        in_memory = {each.id: each.first for each in self._memory.epochs() if each.last}
+        return [except_from(each, in_memory.get(each.id)) for each in self.epochs.values()]
+
+    def _begin_with(self, disk: DiskOutbox, damage: Damage | None) -> None:
         self._disk = disk
         self._writable = True
-        self._problems.report("outbox damaged", text)
+        if damage is not None:
+            self.epochs = {each.id: each for each in damage.lost} | self.epochs
+            self._trouble.damaged(damage)
 
     async def _count_owed(self) -> None:
         """Counts what is done with, and still on the disk that cannot be written."""
@@ -372,28 +358,19 @@ class SafeOutbox:
         self._memory.begin(self.current)
         memory.close()
 
-    def _reserve(self) -> None:
-        """Has the next numbers noted beside the file, long before they are needed; nobody waits for it."""
-        upto = reserved_after(seq_of(self.current.last))
-        if self._path is not None and self._thread is not None and self._writable and upto > self._reserved:
-            self._reserved = upto
-            noted = with_reserve(self.epochs.values(), self.current.id, upto)
-            self._thread.post(EpochNotes(self._path).write, noted)
+    def _reserve(self, seq: int) -> None:
+        """Has numbers up to this one noted beside the file, and some more, before they are written to it."""
+        if self._writable and seq > self._reserved:
+            self._reserved = reserved_after(seq)
+            self._note(with_reserve(self.epochs.values(), self.current.id, self._reserved))
 
-    def _put_off(self, error: Exception) -> None:
-        delay = self._backoff.next_delay()
-        self._mend_at = time.monotonic() + delay
-        text = str(error) if isinstance(error, StoreError) else f"outbox {self._path}: {error}"
-        self._problems.report("outbox", f"readings are kept in memory: {text}")
+    def _note(self, epochs: Iterable[Epoch]) -> None:
+        if self._path is not None and self._thread is not None and self._writable:
+            self._thread.post(EpochNotes(self._path).write, tuple(epochs))
 
     def _know(self, rows: Sequence[Row], trims: Iterable[Span]) -> None:
         """Follows what places are held of each epoch."""
-        if rows:
-            epoch = self.epochs[self.current.id]
-            self.current = replace(epoch, first=epoch.first or rows[0].place, last=rows[-1].place)
-            self.epochs[epoch.id] = self.current
-        for first, last in trims:
-            known = self.epochs.get(epoch_of(first))
-            if known is not None and known.first <= last:
-                self.epochs[known.id] = replace(known, first=last + 1, last=max(last, known.last))
-                self.current = self.epochs[self.current.id]
+        self.epochs = epochs_after(self.epochs, self.current.id, rows, trims)
+        self.current = self.epochs[self.current.id]
+        if trims:
+            self._trouble.acknowledged(self.epochs)

@@ -17,6 +17,9 @@ APPLICATION = 0x696F7478
 BUSY = 5.0
 """Seconds to wait for another program that writes, such as `iotxmpp outbox drop`."""
 
+NEWER = 1000
+"""Versions that a newer iotxmpp may have, above our own; a greater number is no version."""
+
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 _TABLES = f"""
@@ -37,17 +40,44 @@ PRAGMA user_version = {VERSION};
 """
 
 
+class StrangeFileError(StoreError):
+    """The file's header names another program or another version; nothing was changed.
+
+    Attributes:
+        what: Whose header it is.
+        is_newer: It may well be the file of a newer iotxmpp.
+    """
+
+    def __init__(self, path: Path, what: str, advice: str, *, is_newer: bool = False) -> None:
+        super().__init__(f"outbox {path}: {what}; nothing was changed; {advice}")
+        self.what = what
+        self.is_newer = is_newer
+
+
 def is_corrupt(error: Exception) -> bool:
     """Whether an error says that the file's content is damaged, or is no database."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, sqlite3.DatabaseError) and code is not None and code & 0xFF in _CORRUPT
 
 
+def is_unusable(error: Exception, path: Path) -> bool:
+    """Whether an error while a file was opened says that its content is to blame.
+
+    Besides `is_corrupt`: the tables are not there or have a form that SQLite does not know (it says only
+    "error"), or the header forbids to write, while the system allows it.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_READONLY:
+        files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+        return all(os.access(each, os.W_OK) for each in files if each.exists())
+    return is_corrupt(error) or code == sqlite3.SQLITE_ERROR
+
+
 def open_file(path: Path) -> sqlite3.Connection:
     """Opens the outbox of a path, in the calling thread; makes it if it is not there.
 
     Raises:
-        StoreError: It is of another version, or another program's; nothing was changed.
+        StrangeFileError: It is of another version, or another program's; nothing was changed.
         sqlite3.Error: It cannot be opened, or is damaged.
         OSError: Its directory cannot be made.
     """
@@ -79,15 +109,16 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     """Opens an outbox to look at it, while an agent may be using it.
 
     Raises:
-        StoreError: It is not there, cannot be read, or is no outbox of this version.
+        StoreError: It is not there, or is no outbox of this version.
+        sqlite3.Error: It cannot be opened, or is damaged.
     """
-    if not path.exists():
-        raise StoreError(f"outbox {path}: not there; an agent makes it when it first runs")
-    try:
-        _check_version(path)
-        return _read_only(path)
-    except sqlite3.Error as error:
-        raise StoreError(f"outbox {path}: {error}") from error
+    if not path.exists() or not path.stat().st_size:
+        what = "not there" if not path.exists() else "empty"
+        raise StoreError(
+            f"outbox {path}: {what}; an agent makes it when it next runs, and tells what is lost"
+        )
+    _check_version(path)
+    return _read_only(path)
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
@@ -105,13 +136,13 @@ def _check_version(path: Path) -> None:
     if (application, version, tables) == (0, 0, 0):
         return
     if application != APPLICATION:
-        raise StoreError(
-            f"outbox {path}: a database of another program; nothing was changed; give another path"
-        )
+        raise StrangeFileError(path, "a database of another program", "give another path")
     if version != VERSION:
-        raise StoreError(
-            f"outbox {path}: its tables have version {version}, this iotxmpp knows {VERSION}; nothing was"
-            " changed; run the iotxmpp that made it until it is empty, or give another path"
+        raise StrangeFileError(
+            path,
+            f"its tables have version {version}, this iotxmpp knows {VERSION}",
+            "run the iotxmpp that made it until it is empty, or give another path",
+            is_newer=VERSION < version <= VERSION + NEWER,
         )
 
 

@@ -78,13 +78,16 @@ class SqlOutbox:
     def begin(self, epoch: Epoch) -> None:
         """Makes an epoch known; the one with the highest id is the current one."""
         with self._transaction():
-            self._connection.execute(
-                "INSERT INTO epochs (id, name, boot, offset) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET offset = coalesce(excluded.offset, offset)",
-                (epoch.id, epoch.name, epoch.boot, epoch.offset),
-            )
-            self._current = max(epoch.id, self._current)
+            self._begin(epoch)
             self._forget_epochs()
+
+    def forfeit(self, epochs: Iterable[Epoch]) -> None:
+        """Makes epochs known all whose places were lost with a damaged file: all of them, or none."""
+        with self._transaction():
+            for epoch in epochs:
+                self._begin(epoch)
+                if epoch.first:
+                    self._bounds.lose(epoch.first, epoch.last, "corrupt")
 
     def next_epoch(self) -> int:
         """An id for a new epoch."""
@@ -231,6 +234,14 @@ class SqlOutbox:
         else:
             held, size = count_rows(self._connection)
             self.stock = replace(self.stock, held=held, bytes=size)
+
+    def _begin(self, epoch: Epoch) -> None:
+        self._connection.execute(
+            "INSERT INTO epochs (id, name, boot, offset) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET offset = coalesce(excluded.offset, offset)",
+            (epoch.id, epoch.name, epoch.boot, epoch.offset),
+        )
+        self._current = max(epoch.id, self._current)
 
     def _trim(self, first: int, last: int) -> None:
         self._remove(first, last)
