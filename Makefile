@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 SERVER ?= prosody
 
-.PHONY: help demo test check unit chaos liveness bench lock servers clean
+.PHONY: help demo test check unit chaos chaos-commands liveness bench lock servers clients clean
 
 help:
 	@echo "make demo    a private server, five devices and a controller, live in this terminal"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   format, lint and types only"
 	@echo "make unit    the tests that need no server"
 	@echo "make chaos   20 devices, a million readings, 100 kills of each kind, on both servers; CHAOS=... for options"
+	@echo "make chaos-commands  10,000 commands that must not run twice, cuts and kills, on both servers"
 	@echo "make liveness  seconds until the right state after each fault, and ten minutes of packet loss"
 	@echo "make bench   latencies, side by side with a raw slixmpp round trip; delivery with the outbox on and off"
 	@echo "make lock    renew requirements.lock"
@@ -21,6 +22,9 @@ help:
 
 servers: .venv/ready
 	@.ci/setup-servers prosody ejabberd postgresql
+
+clients:
+	@.ci/setup-servers profanity tmux
 
 demo: .venv/ready
 	@case "$(SERVER)" in prosody|ejabberd) .ci/setup-servers $(SERVER);; esac
@@ -34,11 +38,14 @@ check: .venv/ready
 unit: .venv/ready
 	@$(PY) -m pytest tests/unit
 
-test: servers check
+test: servers clients check
 	@$(PY) -m pytest
 
 chaos: servers
 	@$(PY) -m tests.chaos.run $(CHAOS)
+
+chaos-commands: servers
+	@$(PY) -m tests.chaos.commands $(CHAOS)
 
 liveness: servers
 	@LIVENESS_TRIALS=$(or $(TRIALS),10) LIVENESS_LOSS_SECONDS=$(or $(LOSS_SECONDS),600) \

@@ -11,7 +11,7 @@ from iotxmpp.server import ServerProcess
 from iotxmpp.server.devices import add_device
 from iotxmpp.xmpp import XmppLink, XmppProvisioner
 
-RAW, AGENT, FOOTPRINT = DeviceId("raw"), DeviceId("agent"), DeviceId("footprint")
+RAW, LINK, AGENT, FOOTPRINT = (DeviceId(name) for name in ("raw", "link", "agent", "footprint"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,12 +21,14 @@ class Accounts:
     Attributes:
         plain: The plain client beside the controller.
         raw: The plain client beside the device; its node is set up as a device's.
+        link: The device that serves by the link alone.
         agent: The device whose latencies are measured.
         footprint: The device whose memory is measured.
     """
 
     plain: Account
     raw: Account
+    link: Account
     agent: Account
     footprint: Account
 
@@ -46,6 +48,7 @@ async def make_accounts(server: ServerProcess) -> Accounts:
         return Accounts(
             plain=plain,
             raw=await device(RAW, plain.jid),
+            link=await device(LINK, server.controller.jid),
             agent=await device(AGENT, server.controller.jid),
             footprint=await device(FOOTPRINT, server.controller.jid),
         )

@@ -1,4 +1,4 @@
-"""The device's end with iotxmpp: an agent with one channel and one command; it publishes when told to."""
+"""The device's end with iotxmpp: an agent with one channel and two commands; it publishes when told to."""
 
 import asyncio
 import time
@@ -13,9 +13,13 @@ def make_agent(account: Account) -> Agent:
     agent = Agent(account)
     agent.channel("stamp", type="int", description="the clock of this machine, in nanoseconds")
 
+    @agent.command(idempotent=True)
+    async def again() -> None:
+        """Does nothing, as often as it is asked."""
+
     @agent.command
-    async def noop() -> None:
-        """Does nothing."""
+    async def once() -> None:
+        """Does nothing, and is written into the journal."""
 
     return agent
 

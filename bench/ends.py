@@ -6,6 +6,7 @@ moment at which it does, and the handler here subtracts it.
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -15,11 +16,14 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from accounts import AGENT, RAW, Accounts
+from link_device import NOOP
 from raw_slixmpp import RawClient
 
 from iotxmpp import Account, Controller, Reading
 from iotxmpp.addresses import DeviceNodes
+from iotxmpp.agent.outbox.settings import STATE_VARIABLE
 from iotxmpp.server import ServerProcess
+from iotxmpp.xmpp import XmppLink
 
 TIMEOUT = 10.0
 _HERE = Path(__file__).parent
@@ -59,7 +63,9 @@ class DeviceProcess:
 
 
 @asynccontextmanager
-async def raw_ends(server: ServerProcess, accounts: Accounts) -> AsyncIterator[tuple[Once, Once]]:
+async def raw_ends(
+    server: ServerProcess, accounts: Accounts, folder: Path
+) -> AsyncIterator[tuple[Once, Once]]:
     """Two plain clients: an IQ round trip, and a notification."""
     node = DeviceNodes(service=server.service, device=RAW).readings.node
 
@@ -75,7 +81,7 @@ async def raw_ends(server: ServerProcess, accounts: Accounts) -> AsyncIterator[t
         }
 
     client = RawClient(identity(accounts.plain))
-    async with _device_process("raw_slixmpp.py") as device:
+    async with _device_process("raw_slixmpp.py", folder) as device:
 
         def notified(payload: Element) -> None:
             device.arrived(time.monotonic_ns(), int(payload.text or ""))
@@ -88,11 +94,22 @@ async def raw_ends(server: ServerProcess, accounts: Accounts) -> AsyncIterator[t
 
 
 @asynccontextmanager
+async def link_ends(accounts: Accounts, folder: Path) -> AsyncIterator[tuple[Once]]:
+    """Two links: a request, and its answer."""
+    async with (
+        _device_process("link_device.py", folder) as device,
+        XmppLink(accounts.plain) as link,
+    ):
+        jid = await device.begin(_identity(accounts.link))
+        yield (_timed(lambda: link.call(jid, Element(NOOP))),)
+
+
+@asynccontextmanager
 async def iotxmpp_ends(
     server: ServerProcess, accounts: Accounts, folder: Path
-) -> AsyncIterator[tuple[Once, Once]]:
-    """A controller and an agent: a command, and a reading."""
-    async with _device_process("agent_device.py") as device:
+) -> AsyncIterator[tuple[Once, Once, Once]]:
+    """A controller and an agent: a command of each kind, and a reading."""
+    async with _device_process("agent_device.py", folder) as device:
         controller = Controller(
             server.controller, devices=[AGENT], store=f"sqlite:///{folder / 'controller.db'}"
         )
@@ -101,18 +118,25 @@ async def iotxmpp_ends(
         async def took(reading: Reading) -> None:
             device.arrived(time.monotonic_ns(), int(reading.value))
 
-        password = accounts.agent.password.get_secret_value()
-        await device.begin({**accounts.agent.model_dump(mode="json"), "password": password})
+        await device.begin(_identity(accounts.agent))
         async with controller:
             handle = await controller.wait_for(AGENT, timeout=TIMEOUT)
-            yield _timed(lambda: handle.call("noop")), device.publish
+            yield (
+                _timed(lambda: handle.call("again")),
+                _timed(lambda: handle.call("once")),
+                device.publish,
+            )
 
 
 @asynccontextmanager
-async def _device_process(script: str) -> AsyncIterator[DeviceProcess]:
-    """Starts a device's process, and ends it by ending its input."""
+async def _device_process(script: str, folder: Path) -> AsyncIterator[DeviceProcess]:
+    """Starts a device's process, with its files in a folder, and ends it by ending its input."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(_HERE / script), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        str(_HERE / script),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, STATE_VARIABLE: str(folder)},
     )
     if process.stdin is None or process.stdout is None:
         raise RuntimeError(f"{script} was started without pipes")
@@ -121,6 +145,10 @@ async def _device_process(script: str) -> AsyncIterator[DeviceProcess]:
     finally:
         process.stdin.close()
         await process.wait()
+
+
+def _identity(account: Account) -> dict[str, Any]:
+    return {**account.model_dump(mode="json"), "password": account.password.get_secret_value()}
 
 
 def _timed(work: Callable[[], Awaitable[object]]) -> Once:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import footprint
 from accounts import Accounts, make_accounts
-from ends import Once, iotxmpp_ends, raw_ends
+from ends import Once, iotxmpp_ends, link_ends, raw_ends
 from machine import load
 from page import PAGE, section
 from report import Results, markdown
@@ -71,7 +71,9 @@ async def _latencies(
     series = [
         Series(name="raw slixmpp: IQ round trip"),
         Series(name="raw slixmpp: publish → notification handler"),
-        Series(name="iotxmpp: `await device.call(…)` round trip", goal=5),
+        Series(name="iotxmpp: `await link.call(…)` → `link.serve(…)` round trip"),
+        Series(name="iotxmpp: `await device.call(…)`, an idempotent command", ratio_goal=1.5),
+        Series(name="iotxmpp: `await device.call(…)`, a command in the journal", ratio_goal=3),
         Series(name="iotxmpp: `await agent.publish(…)` → `@controller.on_reading` handler", goal=10),
     ]
     for _ in range(results.repetitions):
@@ -88,8 +90,12 @@ async def _latencies(
 
 @asynccontextmanager
 async def _ends(server: ServerProcess, accounts: Accounts, folder: Path) -> AsyncIterator[list[Once]]:
-    async with raw_ends(server, accounts) as raw, iotxmpp_ends(server, accounts, folder) as ours:
-        yield [*raw, *ours]
+    async with (
+        raw_ends(server, accounts, folder) as raw,
+        link_ends(accounts, folder) as links,
+        iotxmpp_ends(server, accounts, folder) as ours,
+    ):
+        yield [*raw, *links, *ours]
 
 
 async def _round(ends: Sequence[Once], *, first: int = 0) -> list[tuple[int, int]]:

@@ -96,8 +96,9 @@ def _latencies(series: Sequence[Series]) -> str:
             each.name,
             *(f"{each.percentile(percent):.2f}" for percent in (50, 90, 99)),
             f"{min(each.medians):.2f} to {max(each.medians):.2f}",
-            f"{each.percentile(50) / floor:.1f}",
-            _goal(each.percentile(50), each.goal, "ms"),
+            f"{each.percentile(50) / floor:.2f}",
+            _goal(each.percentile(50), each.goal, "ms")
+            or _goal(each.percentile(50) / floor, each.ratio_goal, "times"),
         )
         for each in series
     ]

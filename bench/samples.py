@@ -14,11 +14,13 @@ class Series:
     Attributes:
         name: What was measured, for people.
         goal: The p50 to reach, in milliseconds; None for none.
+        ratio_goal: How many times the first series's p50 it may take; None for no such goal.
         repetitions: The times in milliseconds, a list for each repetition.
     """
 
     name: str
     goal: float | None = None
+    ratio_goal: float | None = None
     repetitions: list[list[float]] = field(default_factory=list)
 
     def begin(self) -> None:

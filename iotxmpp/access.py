@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from iotxmpp.addresses import bare_jid
@@ -181,6 +182,28 @@ def parse_access(table: Mapping[str, Any], where: str) -> Access:
         for grant in _grants(who, given, known, f"{where}: {who!r}")
     ]
     return Access(grants, roles)
+
+
+def load_access(path: Path) -> Access:
+    """Who may do what, from a TOML file with the table `[access]` and nothing else.
+
+    Raises:
+        ConfigError: The file is missing or wrong; one line that says where.
+    """
+    import tomllib  # noqa: PLC0415  # an agent's file is read elsewhere; an agent has little memory
+
+    where = f"access file {path}"
+    try:
+        file = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not TOML: {error}") from error
+    others = ", ".join(key for key in file if key != "access")
+    if others or not isinstance(file.get("access"), Mapping):
+        found = f"; it has {others}" if others else ""
+        raise ConfigError(f"{where}: expected a table [access], and nothing beside it{found}")
+    return parse_access(file["access"], f"{where}: access")
 
 
 def _own_roles(given: object, where: str) -> dict[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ server's PubSub service and, with PEP, on a device's own account.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 from iotxmpp.errors import InvalidError
@@ -31,6 +32,7 @@ def device_id(text: str) -> DeviceId:
     return DeviceId(text)
 
 
+@lru_cache(maxsize=128)  # the same few ask and answer all the time
 def bare_jid(text: str) -> str:
     """The bare JID `local@domain` of a bare or full JID, in lower case (RFC 6122 section 2).
 

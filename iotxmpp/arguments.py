@@ -192,6 +192,8 @@ class CommandSpec:
         Raises:
             ArgumentsError: They do not fit; the text names each argument and its fault.
         """
+        if arguments is None and not self._names:
+            return {}
         text = "{}" if arguments is None else arguments
         if not isinstance(text, str):
             text = json_of(text, f"command {self.name}: arguments")
@@ -207,6 +209,10 @@ class CommandSpec:
         return {argument: value for argument, value in values.items() if value is not _ABSENT}
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_CANONICAL = json.JSONEncoder(allow_nan=False, separators=(",", ":"), sort_keys=True)
+
+
 def json_of(value: object, where: str) -> str:
     """A value as JSON text, plain or of pydantic's and the standard library's types.
 
@@ -214,7 +220,7 @@ def json_of(value: object, where: str) -> str:
         ArgumentsError: JSON cannot hold it, or it is too long or too deep.
     """
     try:
-        text = json.dumps(to_jsonable_python(value, by_alias=True), allow_nan=False, separators=(",", ":"))
+        text = _ENCODER.encode(to_jsonable_python(value, by_alias=True))
     except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentsError(f"{where}: JSON cannot hold it: {error}") from error
     _check_size(text, where)
@@ -236,7 +242,7 @@ def fingerprint(name: str, arguments: Mapping[str, Any]) -> str:
     """
     try:
         plain = to_jsonable_python([name, dict(arguments)], by_alias=True)
-        text = json.dumps(plain, allow_nan=False, separators=(",", ":"), sort_keys=True)
+        text = _CANONICAL.encode(plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentsError(f"command {name}: arguments: JSON cannot hold them: {error}") from error
     return hashlib.sha256(text.encode("ascii")).hexdigest()
@@ -318,7 +324,15 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_truth(where: str, given: object, value: object) -> None:
-    """Pydantic lets `true` pass for `Literal[1]`, as Python does."""
+    """Pydantic lets `true` pass for `Literal[1]`, as Python does, in lists, objects and models as well."""
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields.items()
+        value = {rules.alias or name: getattr(value, name) for name, rules in fields}
+    if isinstance(given, list) and isinstance(value, list | tuple):
+        given, value = dict(enumerate(given)), dict(enumerate(value))
+    if isinstance(given, dict) and isinstance(value, dict):
+        for key in given.keys() & value.keys():
+            _check_truth(f"{where}.{key}", given[key], value[key])
     plain = value.value if isinstance(value, Enum) else value
     if isinstance(plain, bool | int | float | str) and isinstance(given, bool) != isinstance(plain, bool):
         raise ArgumentsError(f"{where}: a truth value is no number, and a number no truth value")

@@ -248,7 +248,8 @@ class Link(Protocol):
     def on_presence(self, handler: PresenceHandler) -> Cancel:
         """Gives each presence that reaches us to the handler.
 
-        That is of the accounts that we follow, and of any that sends its presence to us directly.
+        That is of the accounts that we follow, of the other sessions of our own account (RFC 6121 section
+        4.2.2), and of any that sends its presence to us directly. Servers may show us our own, too.
 
         When the link goes down, nothing is made up: what `state` says covers it.
         """
@@ -258,7 +259,8 @@ class Link(Protocol):
         """Sends a message; returns at once. Nobody answers, not even where it can reach no one.
 
         Args:
-            to: A full JID for one session, or a bare one for all available sessions of the account.
+            to: A full JID for one session, or a bare one for all available sessions of the account. A
+                headline to our own bare JID may reach none: Prosody 0.12 drops it.
             message: What to send. One that was on its way when the link went down may come late or never.
 
         Raises:
@@ -303,7 +305,11 @@ class Link(Protocol):
         ...
 
     def admit(self, allowed: Callable[[str], bool]) -> None:
-        """Says which bare JIDs may follow our presence; nobody, until this is called."""
+        """Says which bare JIDs may follow our presence.
+
+        Until this is called, a session decides nothing: the requests wait for another session of the
+        account, or for this call. A rule that raises is logged, and admits nobody.
+        """
         ...
 
     def advertise(self, *features: str) -> None:

@@ -9,7 +9,8 @@ from iotxmpp.errors import InvalidError
 from iotxmpp.validation import explain
 
 NAMESPACE = "urn:iotxmpp:status:0"
-TAG = f"{{{NAMESPACE}}}status"
+TAG = f"{{{NAMESPACE}}}device"
+"""Not called `status`: some clients look for the sentence for people by that name alone."""
 
 
 class DeviceStatus(BaseModel):

@@ -58,7 +58,7 @@ def _check_name(name: object, where: str) -> None:
 
 def clean_text(text: str, longest: int = 200) -> str:
     """Text for people, made fit for XML: characters that cannot travel replaced, and cut to a length."""
-    cleaned = _FORBIDDEN.sub("\ufffd", text)
+    cleaned = text if text.isprintable() and text.isascii() else _FORBIDDEN.sub("\ufffd", text)
     return cleaned if len(cleaned) <= longest else f"{cleaned[: longest - 1]}…"
 
 

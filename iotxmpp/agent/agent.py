@@ -56,6 +56,7 @@ class Agent(Declarations):
         device: str | None = None,
         site: str = "",
         tags: Iterable[str] = (),
+        people: Iterable[str] = (),
         link: Link | None = None,
         outbox: OutboxSettings | Path | str | None = None,
     ) -> None:
@@ -73,6 +74,7 @@ class Agent(Declarations):
             device: The device's id; the local part of the JID unless given.
             site: Where it stands, for people.
             tags: Words to choose it by among many, such as `spare`; each without spaces and commas.
+            people: The JIDs of those to whom alarms are written.
             link: A link that somebody else opens and closes; several agents may share it.
             outbox: The file where readings wait, `memory` for none, or whole settings; `outbox.db` in the
                 agent's state directory unless given.
@@ -100,6 +102,7 @@ class Agent(Declarations):
         self._heartbeat = heartbeat
         self._site = check_text(site, "site")
         self._tags = _checked_tags(tags)
+        self._people = _checked_people(people)
         self._link = link
         self._outbox = outbox_settings(outbox)
         self._clock = Clock()
@@ -138,6 +141,27 @@ class Agent(Declarations):
         running, good = self._checked(channel, value)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(running.take_soon, {channel: good}, time)
+
+    async def alarm(self, text: str, *, key: str = "") -> int:
+        """Writes an alarm to the agent's `people`, as a chat message; limits hold floods back.
+
+        What cannot be sent now, because the link is down for instance, is not kept; the next alarm says how
+        many were held back.
+
+        Args:
+            text: What to say.
+            key: What it is about: alarms of one key go out once a minute at most; the text unless given.
+
+        Returns:
+            To how many people it was sent.
+
+        Raises:
+            InvalidError: The agent does not run, or has no people.
+        """
+        running = self._require_running()
+        if not self._people:
+            raise InvalidError(f"an alarm of {self.device} reaches nobody; give the agent people=[…]")
+        return await running.alarms.raise_alarm(text, key=key)
 
     async def sleep(self, *, seconds: float | None = None, until: datetime | float | None = None) -> None:
         """Declares that the device will not be heard for a while, so that nobody takes it for lost.
@@ -271,6 +295,7 @@ class Agent(Declarations):
             when_full=dict(self._when_full),
             urgent=dict(self._urgent),
             tags=self._tags,
+            people=self._people,
         )
 
     def _found_account(self) -> Account:
@@ -301,6 +326,14 @@ def _checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
     if len(given) > MOST_TAGS:
         raise InvalidError(f"tags: {len(given)} of them; a device has at most {MOST_TAGS}")
     return given
+
+
+def _checked_people(people: Iterable[str]) -> tuple[str, ...]:
+    given = (people,) if isinstance(people, str) else people
+    try:
+        return tuple(dict.fromkeys(bare_jid(each) for each in given))
+    except InvalidError as error:
+        raise InvalidError(f"people: {error}") from error
 
 
 def _sleep_seconds(seconds: float | None, until: datetime | float | None) -> float:

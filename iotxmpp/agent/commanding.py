@@ -120,7 +120,9 @@ class Commanding:
         try:
             reply = await self._chat.take(message)
             if reply is not None:
-                await self._link.send(message.sender, Message(text=reply, kind=message.kind))
+                from iotxmpp.serving.alarms import automatic_message  # noqa: PLC0415  # as the door's memory
+
+                await self._link.send(message.sender, automatic_message(reply, message.kind))
         except IotxmppError as error:
             _LOGGER.warning("%s got no answer: %s", message.sender, error)
         except Exception:
@@ -129,6 +131,7 @@ class Commanding:
     @functools.cached_property
     def _chat(self) -> "ChatDoor":
         # Memory that a device takes only where somebody writes to it.
+        from iotxmpp.agent.chatstatus import status_text  # noqa: PLC0415  # see above
         from iotxmpp.serving.chat import ChatDoor  # noqa: PLC0415  # see above
 
         return ChatDoor(
@@ -169,31 +172,6 @@ class FileAudit:
         """As `Audit.close`."""
         if self._log is not None:
             self._log.close()
-
-
-def status_text(status: DeviceStatus, device: str, latest: Latest) -> str:
-    """How a device is, for whoever asks in a chat."""
-    lines = [f"{device}: online, up for {_span(status.uptime)}"]
-    lines += [
-        f"{name}: {_shown(value)}{f' {unit}' if unit else ''}" for name, (value, unit) in latest.items()
-    ]
-    if status.buffered:
-        lines.append(f"{status.buffered} readings wait to be collected")
-    lines += [f"problem: {each}" for each in status.problems]
-    return "\n".join(lines)
-
-
-def _shown(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _span(seconds: float) -> str:
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 def _now(clock: Clock) -> Now:

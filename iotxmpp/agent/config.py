@@ -30,6 +30,7 @@ class AgentFile(BaseModel):
         heartbeat: The promised longest silence, in seconds.
         site: Where the device stands.
         tags: Words to choose it by among many.
+        people: The JIDs of those to whom alarms are written.
         every: Seconds between samples of every channel; what the profile says unless given.
         at_least: Seconds after which an unchanged value of a channel with `on_change` is published all the
             same; what the profile says unless given.
@@ -48,6 +49,7 @@ class AgentFile(BaseModel):
     heartbeat: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     site: str = ""
     tags: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
     every: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     at_least: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     driver: dict[str, Any] = Field(default_factory=dict)
@@ -88,6 +90,7 @@ def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
             heartbeat=file.heartbeat,
             site=file.site,
             tags=file.tags,
+            people=file.people,
             access=parse_access(file.access, "access"),
             link=link,
             outbox=_outbox(path, file),

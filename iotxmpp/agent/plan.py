@@ -42,6 +42,7 @@ class Plan:
         when_full: What happens to a channel's readings when that is full, where a channel says it.
         urgent: The channels whose readings are committed at once.
         tags: Words of its owner's, to choose it by.
+        people: The bare JIDs that its alarms go to.
     """
 
     account: Account
@@ -61,6 +62,7 @@ class Plan:
     when_full: Mapping[str, WhenFull]
     urgent: Mapping[str, Urgent]
     tags: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
 
     @property
     def nodes(self) -> DeviceNodes:

@@ -6,7 +6,9 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import cached_property
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from iotxmpp.account import Account
 from iotxmpp.agent.acks import AckServer
@@ -40,6 +42,9 @@ from iotxmpp.readings import Value
 from iotxmpp.senml import ABSOLUTE
 from iotxmpp.status import NAMESPACE as STATUS_NAMESPACE
 from iotxmpp.twin import DESIRED_TAG
+
+if TYPE_CHECKING:
+    from iotxmpp.serving.alarms import Alarms
 
 DRAIN = 2.0
 """Seconds that an agent takes at most, when it ends, to send what is left."""
@@ -192,6 +197,14 @@ class Running:
     async def failure(self) -> None:
         """Returns never; raises what a task failed with."""
         await self._tasks.failure()
+
+    @cached_property
+    def alarms(self) -> "Alarms":
+        """What writes to people."""
+        # Memory that a device takes only where it has something to say.
+        from iotxmpp.serving.alarms import Alarms  # noqa: PLC0415  # see above
+
+        return Alarms(self.plan.people, self._link.send)
 
     def take(self, values: Mapping[str, Value], at: float | None = None) -> None:
         """Takes the checked values of one sample, to be kept soon and published.

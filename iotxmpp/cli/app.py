@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from iotxmpp.cli import agent, call, commands, controller, demo, device, history, outbox, server, twin, watch
+from iotxmpp.cli import (
+    agent,
+    audit,
+    call,
+    commands,
+    controller,
+    demo,
+    device,
+    history,
+    outbox,
+    server,
+    twin,
+    watch,
+)
 from iotxmpp.cli.logs import set_up_logging
 
 app = typer.Typer(
@@ -15,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(agent.app, name="agent")
+app.add_typer(audit.app, name="audit")
 app.add_typer(commands.app, name="commands")
 app.add_typer(controller.app, name="controller")
 app.add_typer(device.app, name="device")

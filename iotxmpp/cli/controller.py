@@ -5,6 +5,7 @@ import logging
 from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,15 +49,24 @@ def run(
     keep_minutes: MinutesOption = None,
     keep_hours: HoursOption = None,
     keep_records: RecordsOption = None,
+    access: Annotated[
+        Path | None, typer.Option(help="TOML file with a table [access]: who may call devices through it.")
+    ] = None,
 ) -> None:
     """Validate every device's readings, keep what is rejected, and export metrics, until stopped."""
     from iotxmpp import Controller
+    from iotxmpp.access import load_access
 
+    allowed = None if access is None else load_access(access)
     retention = _retention(keep, keep_minutes, keep_hours, keep_records)
     log = logging.getLogger("iotxmpp")
     log.setLevel(min(logging.INFO, logging.getLogger().level))
     controller = Controller(
-        chosen_account(account, "controller"), store=store, retention=retention, metrics_port=metrics_port
+        chosen_account(account, "controller"),
+        store=store,
+        retention=retention,
+        metrics_port=metrics_port,
+        access=allowed,
     )
 
     async def serve() -> None:

@@ -87,7 +87,8 @@ def call_element(  # noqa: PLR0913  # what a call can say
         InvalidError: The name or the id is empty or cannot travel, or a time or the person's JID is none.
     """
     command = _request(name, id, action="execute")
-    command.append(json_element(json_of(dict(arguments), f"command {name}: arguments")))
+    if arguments:
+        command.append(json_element(json_of(dict(arguments), f"command {name}: arguments")))
     call = SubElement(command, _CALL_TAG, {"id": id})
     if expires is not None:
         call.set("expires", _date_time(expires))

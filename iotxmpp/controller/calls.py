@@ -9,7 +9,11 @@ from typing import Any
 from iotxmpp.commands import call_element, command_error, read_reply
 from iotxmpp.errors import (
     ArgumentsError,
+    CommandCancelledError,
+    CommandConflictError,
+    CommandExpiredError,
     CommandFailedError,
+    CommandUnknownError,
     DeviceAwayError,
     LinkDownError,
     NoAnswerError,
@@ -27,6 +31,10 @@ _OUTCOMES: tuple[tuple[type[Exception], str], ...] = (
     (ArgumentsError, "wrong-arguments"),
     (UnknownCommandError, "unknown-command"),
     (NotAllowedError, "not-allowed"),
+    (CommandExpiredError, "expired"),
+    (CommandCancelledError, "cancelled"),
+    (CommandUnknownError, "unknown"),
+    (CommandConflictError, "conflict"),
     (DeviceAwayError, "away"),
     (NoAnswerError, "no-answer"),
     (LinkDownError, "link-down"),

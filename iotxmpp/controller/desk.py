@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
-from xml.etree.ElementTree import Element
 
 from iotxmpp.access import Access, Grant
 from iotxmpp.addresses import bare_jid
@@ -31,10 +30,6 @@ from iotxmpp.serving.command import Command
 
 log = logging.getLogger(__name__)
 
-FLEET_NAMESPACE = "urn:iotxmpp:fleet:0"
-CONTROLLER_TAG = f"{{{FLEET_NAMESPACE}}}controller"
-"""An element of a controller's presence: this session has a desk."""
-
 NAME = "controller"
 """What stands for the device in the audit log."""
 
@@ -46,11 +41,6 @@ MOST_LISTED = 1000
 _ID = re.compile(r"[A-Za-z0-9._-]{0,64}")
 
 _asker: ContextVar[str] = ContextVar("iotxmpp_desk_asker")
-
-
-def controller_element() -> Element:
-    """What marks a controller's presence."""
-    return Element(CONTROLLER_TAG)
 
 
 class Desk:
@@ -174,7 +164,7 @@ class Desk:
             NotAllowedError: The asker may not see the device.
             UnknownDeviceError: The controller does not know the device.
         """
-        return desk_twin(self._found(device))
+        return await desk_twin(self._found(device))
 
     async def desire(self, device: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Change what the settings of a device should be; null takes one away. Show them as they are then.

@@ -9,8 +9,9 @@ from xml.etree.ElementTree import Element
 
 from iotxmpp.commands import CALL_NAMESPACE, COMMAND_TAG, COMMANDS_NAMESPACE
 from iotxmpp.controller.desk import NAME, Desk
-from iotxmpp.errors import StoreError
-from iotxmpp.link import Link, Request
+from iotxmpp.errors import IotxmppError, StoreError
+from iotxmpp.fleet import SEEK_TAG, controller_element
+from iotxmpp.link import Link, Message, Request
 from iotxmpp.serving.audit import Audit, AuditLog, MemoryAudit
 from iotxmpp.serving.execution import Executor
 from iotxmpp.serving.server import CommandServer
@@ -43,7 +44,7 @@ async def opened_audit(stack: AsyncExitStack, path: Path | None) -> Audit | None
 
 
 async def open_desk(stack: AsyncExitStack, link: Link, desk: Desk, audit: Audit) -> None:
-    """Serves a desk's commands until the stack takes it back.
+    """Serves a desk's commands, and answers who seeks it, until the stack takes it back.
 
     The desk needs no journal: its commands may be called twice, `call` by the id of what it queues.
 
@@ -64,7 +65,17 @@ async def open_desk(stack: AsyncExitStack, link: Link, desk: Desk, audit: Audit)
     async def answer(request: Request) -> Element:
         return await asyncio.create_task(server.answer(request), context=desk.asked_by(request.sender))
 
+    async def tell(message: Message) -> None:
+        """Says to whoever may come to the desk that it is here; nobody else learns that."""
+        if any(each.tag == SEEK_TAG for each in message.extensions) and desk.admits(message.sender):
+            here = Message(kind="headline", extensions=(controller_element(),))
+            try:
+                await link.send(message.sender, here)
+            except IotxmppError as error:
+                log.debug("%s was not told of the desk: %s", message.sender, error)
+
     stack.callback(link.serve(COMMAND_TAG, answer))
+    stack.callback(link.on_message(tell))
     stack.callback(link.list_commands(server.entries))
     link.advertise(COMMANDS_NAMESPACE, CALL_NAMESPACE, _FORMS)
     link.admit(desk.admits)

@@ -116,6 +116,14 @@ class Device:
         """What its settings should be, and what they are, as far as is known."""
         return Twin() if self._twins is None else self._twins.of(self)
 
+    async def known_twin(self) -> Twin:
+        """The twin, with what was kept before this controller started; `twin` may not have that yet.
+
+        Raises:
+            StoreError: It could not be read.
+        """
+        return Twin() if self._twins is None else await self._twins.known(self)
+
     async def desire(self, **settings: Any) -> Twin:  # noqa: ANN401  # any JSON
         """Changes what its settings should be; kept when this returns, sent as soon as the device is there.
 

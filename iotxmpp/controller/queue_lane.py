@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
+from xml.etree.ElementTree import Element
 
 from iotxmpp import crashpoints
 from iotxmpp.backoff import Backoff
@@ -163,7 +164,7 @@ class Lane:
                 crashpoints.at("queue.answered")
                 await self._end(ending)
                 return
-            await self._wait(command, asked=to is not None)
+            await self._wait(command, asked=to)
 
     def _session(self, command: QueuedCommand) -> str | None:
         """The session to send to, where the device is there and awake."""
@@ -192,7 +193,7 @@ class Lane:
         timeout = PATIENCE if attempt.repeatable(command, device) else left + GRACE
         attempt.asked(to)
         try:
-            answer = await self._peer.link.call(to, element, timeout=timeout)
+            answer = await self._answer(command, to, element, timeout)
         except (LinkDownError, NoAnswerError) as error:
             return attempt.unanswered(command, device, error)
         except StanzaError as error:
@@ -201,6 +202,28 @@ class Lane:
             return definite(command, "rejected", str(error), reason="wrong-arguments")
         device.hear()
         return of_reply(command, answer)
+
+    async def _answer(
+        self, command: QueuedCommand, to: str, element: Element, timeout: float
+    ) -> Element | None:
+        """The answer of a session; none comes any more once the device has another one."""
+        asking = asyncio.ensure_future(self._peer.link.call(to, element, timeout=timeout))
+        moving = asyncio.create_task(self._moved(command, to))
+        try:
+            await asyncio.wait({asking, moving}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise NoAnswerError(f"{to} gave no answer, and {self._device} has a new session since")
+            return asking.result()
+        finally:
+            asking.cancel()
+            moving.cancel()
+            await asyncio.gather(asking, moving, return_exceptions=True)
+
+    async def _moved(self, command: QueuedCommand, to: str) -> None:
+        """Returns when the device is there with another session than this."""
+        while self._session(command) in {None, to}:
+            self._news.clear()
+            await self._news.wait()
 
     async def _end(self, command: QueuedCommand) -> None:
         """Ends a command; while the store fails, again and again."""
@@ -213,10 +236,12 @@ class Lane:
             else:
                 return
 
-    async def _wait(self, command: QueuedCommand, *, asked: bool) -> None:
-        """Waits for news, or a while."""
-        if asked:
-            await asyncio.sleep(self._backoff.next_delay())
+    async def _wait(self, command: QueuedCommand, *, asked: str | None) -> None:
+        """Waits for news, or a while; one that was asked is asked again later, or at its next session."""
+        if asked is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._backoff.next_delay()):
+                    await self._moved(command, asked)
             return
         left = command.expires - time.time()
         if left <= 0:

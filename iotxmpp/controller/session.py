@@ -13,7 +13,7 @@ from iotxmpp.account import Account
 from iotxmpp.addresses import DeviceId, device_of_node, domain
 from iotxmpp.controller.acks import Acks
 from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler, TwinHandler
-from iotxmpp.controller.desk import Desk, controller_element
+from iotxmpp.controller.desk import Desk
 from iotxmpp.controller.desk_door import open_desk
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.discovery import Discovery
@@ -30,6 +30,7 @@ from iotxmpp.controller.store import StateChange
 from iotxmpp.controller.store.commands import CommandRows
 from iotxmpp.controller.store.twin import TwinRows
 from iotxmpp.controller.twin import Twins
+from iotxmpp.fleet import controller_element
 from iotxmpp.link import Item, Link, LinkState, Presence
 from iotxmpp.liveness import Change
 from iotxmpp.serving.audit import Audit
@@ -153,7 +154,6 @@ class Session:
             self._acks = Acks(link, self._metrics, self._sink.upto)
             stack.push_async_callback(self._acks.close)
         if self.queue is not None:
-            await self.queue.open()
             stack.push_async_callback(self.queue.close)
         stack.push_async_callback(self.twins.close)
         self._intake = Intake(self._metrics, self._rejections, self._dispatcher, self._sink, self._acks)
@@ -172,6 +172,9 @@ class Session:
         stack.callback(link.on_state(self._link_changed))
         self._link_changed(link.state)
         stack.push_async_callback(self._stop_settling)
+        if self.queue is not None:
+            # Nothing is awaited before here: the server tells presence at once, and nobody would hear it.
+            await self.queue.open()
         await link.announce(Presence(extensions=await self._open_desk(stack)))
         await self._discovery.round()
         task = asyncio.create_task(self._discovery.run(self._every), name="iotxmpp discovery")

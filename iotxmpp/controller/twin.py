@@ -89,6 +89,10 @@ class Twins:
         line = self._lines.get(device.id)
         return Twin() if line is None else line.twin
 
+    async def known(self, device: Device) -> Twin:
+        """The same, with what was kept before this controller started."""
+        return await self._line(device).known()
+
     async def desire(self, device: Device, settings: Mapping[str, Any], *, by: str = "") -> Twin:
         """Changes what is desired of a device; kept when this returns, sent as soon as the device is there.
 

@@ -8,14 +8,17 @@ from iotxmpp.errors import ArgumentsError, InvalidError
 from iotxmpp.twin import Twin
 
 
-def desk_twin(device: Device) -> dict[str, Any]:
+async def desk_twin(device: Device) -> dict[str, Any]:
     """A device's twin as JSON.
 
     Returns:
         `device`, its `state`, `desired` with `desired_version`, `reported` with `reported_version`,
         `refused`, `settled`, `in_sync`, and `settings`: what the device's self-description says of each.
+
+    Raises:
+        StoreError: What is kept could not be read.
     """
-    return _shown(device, device.twin)
+    return _shown(device, await device.known_twin())
 
 
 async def desk_desire(device: Device, settings: Mapping[str, Any], *, by: str = "") -> dict[str, Any]:

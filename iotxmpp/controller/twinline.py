@@ -124,6 +124,16 @@ class TwinLine:
             refused=reported.refused,
         )
 
+    async def known(self) -> Twin:
+        """The twin, with what was kept before this controller started.
+
+        Raises:
+            StoreError: That could not be read.
+        """
+        if self._wanted is None:
+            await self._load()
+        return self.twin
+
     def rouse(self) -> None:
         """There may be something to do."""
         self._news += 1

@@ -86,6 +86,14 @@ class Field:
             return "" if self.kind == "text" else []
         return ABSENT
 
+    @property
+    def none(self) -> str:
+        """The option that chooses nothing; it has a text, since an empty one ends Debian's Profanity."""
+        text = "(none)"
+        while text in self.choices:
+            text = f"({text})"
+        return text
+
 
 def fields_of(about: CommandAbout, name: str, only: Sequence[str] | None) -> list[Field]:
     """The fields of a command's form, or of one page of it.

@@ -6,7 +6,7 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement
 
 from iotxmpp.arguments import json_of
-from iotxmpp.dataforms.tags import DATA, FIELD_TAG, FORM_TAG, VALUE_TAG
+from iotxmpp.dataforms.tags import DATA, FIELD_TAG, FORM_TAG, REPORTED_TAG, VALUE_TAG
 from iotxmpp.xmltext import clean_text
 
 _MOST: Final = 200
@@ -50,7 +50,7 @@ def result_form(title: str, result: object) -> Element | None:
 
 def _table(form: Element, rows: list[dict[str, Any]]) -> None:
     columns = list(dict.fromkeys(key for row in rows for key in row))[:_MOST_COLUMNS]
-    reported = SubElement(form, f"{{{DATA}}}reported")
+    reported = SubElement(form, REPORTED_TAG)
     for column in columns:
         SubElement(reported, FIELD_TAG, {**_named(column), "type": "text-single"})
     for row in rows:

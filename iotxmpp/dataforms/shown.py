@@ -64,6 +64,8 @@ def form_element(  # noqa: PLR0913  # what a form can show
         lines = _entered(entered, field)
         if lines is None:
             lines = _lines(field, values.get(field.name, field.default))
+        if not lines and field.kind == "choice" and not field.required:
+            lines = [field.none]
         _offer(element, field, lines)
         for line in lines:
             SubElement(element, VALUE_TAG).text = line
@@ -121,7 +123,7 @@ def _offer(element: Element, field: Field, lines: Sequence[str]) -> None:
         for text, value in field.choices.items()
     }
     if field.kind == "choice" and not field.required:
-        options[""] = "(none)"
+        options[field.none] = "(none)"
     if _EMPTY_LIST in lines:
         options.setdefault(_EMPTY_LIST, "(empty list)")
     for text, label in options.items():

@@ -76,13 +76,17 @@ def _lines(form: Element, known: Mapping[str, object], faults: list[str]) -> dic
 def _value(field: Field, lines: list[str] | None) -> Any:  # noqa: ANN401  # what JSON holds
     if lines is None:
         value = field.blank if field.required else ABSENT if field.default is not ABSENT else field.blank
-    elif any(line.strip() for line in lines):
+    elif any(line.strip() for line in lines) and not _chose_nothing(field, lines):
         value = _several(field, lines) if field.several else _one(field, lines)
     else:
         value = field.blank
     if value is MISSING:
         raise ArgumentsError("missing; fill it in")
     return value
+
+
+def _chose_nothing(field: Field, lines: Sequence[str]) -> bool:
+    return field.kind == "choice" and not field.required and [line.strip() for line in lines] == [field.none]
 
 
 def _several(field: Field, lines: Sequence[str]) -> list[Any]:

@@ -71,12 +71,12 @@ class Hub:
         session.finish()
         if session.available:
             session.presence = None
-            self._tell_followers(session.account, Presence(sender=session.jid, available=False))
+            self._tell_watchers(session, Presence(sender=session.jid, available=False))
 
     def resume(self, session: Session) -> None:
         """Goes on with a held session."""
         session.resume()
-        self._decide(session.account)
+        self.decide(session.account)
 
     def carry_out(
         self, asker: Session, request: Callable[[], T], settle: Callable[[T | StanzaError], None]
@@ -156,14 +156,15 @@ class Hub:
         was_available = session.available
         session.presence = replace(presence, sender=session.jid)
         if presence.available or was_available:
-            self._tell_followers(session.account, session.presence)
+            self._tell_watchers(session, session.presence)
         if session.available and not was_available:
-            self._decide(session.account)
+            self.decide(session.account)
             for message in self._kept.pop(session.account, ()):
                 self._give_message(session, message)
-            for followed in self.rosters.followed_by(session.account):
+            for followed in (session.account, *self.rosters.followed_by(session.account)):
                 for other in self._available(followed):
-                    self._show(other, session)
+                    if other is not session:
+                        self._show(other, session)
 
     def follow(self, follower: str, followed: str) -> None:
         """Asks to follow; decided at once, or when the followed account comes online."""
@@ -173,7 +174,16 @@ class Hub:
             self._show_all(followed, follower)
             return
         self.rosters.ask(follower, followed)
-        self._decide(followed)
+        self.decide(followed)
+
+    def decide(self, followed: str) -> None:
+        """Has an account's sessions decide who may follow it; what none of them decides waits."""
+        for follower in self.rosters.asking(followed):
+            votes = {session.admits(follower) for session in self._available(followed)} - {None}
+            if votes:
+                self.rosters.decide(follower, followed, admitted=True in votes)
+            if True in votes:
+                self._show_all(followed, follower)
 
     def unfollow(self, follower: str, followed: str) -> None:
         """Ends a following; what was seen of the followed becomes unavailable (RFC 6121 section 3.3.3)."""
@@ -198,16 +208,6 @@ class Hub:
         else:
             loop.call_soon(settle)
 
-    def _decide(self, followed: str) -> None:
-        deciding = [session for session in self._available(followed) if not session.held]
-        if not deciding:
-            return
-        for follower in self.rosters.asking(followed):
-            admitted = any(session.admits(follower) for session in deciding)
-            self.rosters.decide(follower, followed, admitted=admitted)
-            if admitted:
-                self._show_all(followed, follower)
-
     def _available(self, account: str) -> list[Session]:
         return [it for it in self._sessions.values() if it.account == account and it.available]
 
@@ -220,9 +220,12 @@ class Hub:
         if other.presence is not None:
             self._give_presence(session, other.presence)
 
-    def _tell_followers(self, followed: str, presence: Presence) -> None:
-        for follower in self.rosters.followers(followed):
-            self._tell(follower, presence)
+    def _tell_watchers(self, session: Session, presence: Presence) -> None:
+        """Tells a session's followers, and the other sessions of its account (RFC 6121 section 4.2.2)."""
+        for watcher in (session.account, *self.rosters.followers(session.account)):
+            for each in self._available(watcher):
+                if each is not session:
+                    self._give_presence(each, presence)
 
     def _tell(self, account: str, presence: Presence) -> None:
         for session in self._available(account):

@@ -39,10 +39,6 @@ log = logging.getLogger("iotxmpp.memory")
 T = TypeVar("T")
 
 
-def _nobody(_: str) -> bool:
-    return False
-
-
 class MemoryLink:
     """The port, `iotxmpp.link.Link`, to a server in the same process; made by `MemoryServer.link`."""
 
@@ -56,7 +52,7 @@ class MemoryLink:
         self._state_handlers: list[StateHandler] = []
         self._discovery = Discovery(jid=lambda: self._jid, features=lambda: self.features)
         self._services = Services(hub.max_bytes, self._discovery.answers)
-        self._admitted: Callable[[str], bool] = _nobody
+        self._admitted: Callable[[str], bool] | None = None
         self._features: set[str] = set()
         self._presence = Presence()
         self._presence_sent = False
@@ -202,8 +198,10 @@ class MemoryLink:
         self._hub.unfollow(self._up().account, bare_jid(jid))
 
     def admit(self, allowed: Callable[[str], bool]) -> None:
-        """Says which bare JIDs may follow our presence; nobody, until this is called."""
+        """Says which bare JIDs may follow our presence; see `iotxmpp.link.Link.admit`."""
         self._admitted = allowed
+        if self._session is not None and self._state.up:
+            self._hub.decide(self._session.account)
 
     def advertise(self, *features: str) -> None:
         """Adds to the features that discovery and capabilities show; here, to `features`."""
@@ -274,8 +272,10 @@ class MemoryLink:
         """Takes a request, and serves it beside the others."""
         self._run(self._serve(request, reply))
 
-    def admits(self, follower: str) -> bool:
-        """Decides a request to follow."""
+    def admits(self, follower: str) -> bool | None:
+        """Decides a request to follow; None leaves it to others."""
+        if self._admitted is None:
+            return None
         try:
             return self._admitted(follower)
         except Exception:

@@ -9,7 +9,9 @@ class Rosters:
         self._followers: dict[str, set[str]] = {}
 
     def ask(self, follower: str, followed: str) -> None:
-        """Remembers a request until it is decided."""
+        """Remembers a request until it is decided; an account sees its own sessions without one."""
+        if follower == followed:
+            return
         self._asked.setdefault(followed, set()).add(follower)
 
     def asking(self, followed: str) -> list[str]:

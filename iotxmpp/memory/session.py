@@ -32,8 +32,8 @@ class End(Protocol):
         """Takes a request, and replies once."""
         ...
 
-    def admits(self, follower: str) -> bool:
-        """Decides a request to follow."""
+    def admits(self, follower: str) -> bool | None:
+        """Decides a request to follow; None leaves it to others."""
         ...
 
 
@@ -73,9 +73,9 @@ class Session:
         elif not self.ended:
             act()
 
-    def admits(self, follower: str) -> bool:
-        """Asks the client."""
-        return not self.held and self._end.admits(follower)
+    def admits(self, follower: str) -> bool | None:
+        """Asks the client; None where it decides nothing."""
+        return None if self.held else self._end.admits(follower)
 
     def resume(self) -> None:
         """Goes on, with what was kept."""

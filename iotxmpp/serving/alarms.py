@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 from iotxmpp.addresses import bare_jid
 from iotxmpp.errors import IotxmppError
-from iotxmpp.link import Message
+from iotxmpp.link import Message, MessageKind
 from iotxmpp.xmltext import clean_text
 
 AUTOMATIC = "{urn:iotxmpp:chat:0}automatic"
@@ -27,9 +27,9 @@ _MOST_KEYS = 1000
 _LOGGER = logging.getLogger(__name__)
 
 
-def automatic_message(text: str) -> Message:
-    """A chat message that says of itself that no person wrote it."""
-    return Message(text=clean_text(text, LONGEST_TEXT), kind="chat", extensions=(Element(AUTOMATIC),))
+def automatic_message(text: str, kind: MessageKind = "chat") -> Message:
+    """A message that says of itself that no person wrote it."""
+    return Message(text=clean_text(text, LONGEST_TEXT), kind=kind, extensions=(Element(AUTOMATIC),))
 
 
 class Alarms:

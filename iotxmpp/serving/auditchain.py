@@ -14,6 +14,8 @@ NOTHING = "0" * 64
 _HASH_AT = b',"hash":"'
 _AFTER_BODY = len(_HASH_AT) + 64 + len(b'"}')
 _LONGEST_LINE = 64 * 1024
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_MOST_LINES = 2**63
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,9 +52,7 @@ class Head:
 
 def line_of(n: int, before: str, fields: Mapping[str, object]) -> tuple[bytes, str]:
     """A line with its end, and its hash: SHA-256 of the line as it would be without `hash`."""
-    body = json.dumps({"n": n, "prev": before, **fields}, allow_nan=False, separators=(",", ":")).encode(
-        "ascii"
-    )
+    body = _ENCODER.encode({"n": n, "prev": before, **fields}).encode("ascii")
     digest = hashlib.sha256(body).hexdigest()
     return b'%s%s%s"}\n' % (body[:-1], _HASH_AT, digest.encode("ascii")), digest
 
@@ -69,7 +69,7 @@ def read_line(line: bytes) -> tuple[Tail, dict[str, Any]] | None:
         n, before = fields.pop("n"), fields.pop("prev")
     except (ValueError, RecursionError, AttributeError, KeyError):
         return None
-    if not isinstance(n, int) or not isinstance(before, str):
+    if not isinstance(n, int) or not 0 <= n < _MOST_LINES or not isinstance(before, str):
         return None
     return Tail(n=n, hash=digest, before=before), fields
 
@@ -163,7 +163,9 @@ def read_head(path: Path) -> Head | None:
     except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):
         return None
     numbers, hashes = (head.n, head.first), (head.hash, head.before)
-    fine = all(isinstance(each, int) for each in numbers) and all(isinstance(each, str) for each in hashes)
+    fine = all(isinstance(each, int) and 0 <= each < _MOST_LINES for each in numbers) and all(
+        isinstance(each, str) for each in hashes
+    )
     return head if fine else None
 
 

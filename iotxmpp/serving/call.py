@@ -4,6 +4,7 @@ import json
 from asyncio import Task
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from iotxmpp.commands import Outcome, fingerprint, wrong_arguments_error
@@ -28,7 +29,8 @@ class Call:
         deadline: Until when it may start.
         expires: The same as it was said, in seconds since 1970; None for no such limit.
         arguments: What the function gets, once they are checked.
-        mark: Fingerprint of what is called; empty while that is not known to be a call at all.
+        mark: Fingerprint of what is called, for the journal; empty while that is not known to be a call at all.
+        waits: Whether it waits for its turn.
         started: Whether it acts, or may do so any moment.
         withdrawn: How it ends without having started; None while it may start.
         told: The full JIDs that are told how far it is.
@@ -44,6 +46,7 @@ class Call:
     expires: float | None
     arguments: dict[str, Any] = field(default_factory=dict)
     mark: str = ""
+    waits: bool = False
     started: bool = False
     withdrawn: Outcome | None = None
     told: set[str] = field(default_factory=set)
@@ -66,7 +69,8 @@ class Call:
             self.arguments = self.command.spec.parse(self.given)
         except ArgumentsError as error:
             return Outcome.of_refusal(wrong_arguments_error(error))
-        self.mark = mark_of(self.name, self.given)
+        if self.journaled:
+            self.mark = mark_of(self.name, self.given)
         return None
 
     def is_same(self, command: Command, given: Given) -> bool:
@@ -78,10 +82,18 @@ class Call:
 
 def mark_of(name: str, given: Given) -> str:
     """The fingerprint of a command's name and its arguments; empty where those are no JSON object."""
+    if given is None:
+        return _mark_of_none(name)
     values: object = given
     try:
         if isinstance(given, str):
             values = json.loads(given)
-        return fingerprint(name, {} if values is None else dict(values))  # type: ignore[call-overload]  # any JSON may come
+        return fingerprint(name, dict(values))  # type: ignore[call-overload]  # any JSON may come
     except (ValueError, TypeError, RecursionError, ArgumentsError):
         return ""
+
+
+@lru_cache(maxsize=64)
+def _mark_of_none(name: str) -> str:
+    """The mark of a call without arguments."""
+    return fingerprint(name, {})

@@ -1,5 +1,11 @@
-"""The journal's table: a row for each call, in a file or in memory."""
+"""The journal's table: a row for each call, in a file or in memory.
 
+A begin waits for the disk, and the caller for it. So it dirties two pages, of the table and of its one index,
+in one statement; and the write-ahead log has its size from the start, so that syncing it writes no new size.
+"""
+
+import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,15 +30,20 @@ SMALL = 128
 TIDY_EVERY = 100
 """Calls after which the table is tidied."""
 
+LOG_BYTES = 512 * 1024
+"""Bytes that the write-ahead log is given at the start; what is written in it is then over old bytes."""
+
+CHECKPOINT_EVERY = 30
+"""Calls after which what the log holds is best moved into the table, at leisure: before the log is full."""
+
 BUSY = 1.0
 """Seconds to wait for another program that has the file open."""
 
 _TABLES = f"""
-CREATE TABLE calls (number INTEGER PRIMARY KEY AUTOINCREMENT, caller TEXT NOT NULL, id TEXT NOT NULL,
+CREATE TABLE calls (number INTEGER PRIMARY KEY, caller TEXT NOT NULL, id TEXT NOT NULL,
                     name TEXT NOT NULL, fingerprint TEXT NOT NULL, expires REAL, keep REAL,
                     kind TEXT NOT NULL, result TEXT NOT NULL DEFAULT '', text TEXT NOT NULL DEFAULT '',
                     condition TEXT NOT NULL DEFAULT '', UNIQUE (caller, id));
-CREATE INDEX calls_by_keep ON calls (keep);
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 """
@@ -73,10 +84,23 @@ def open_file(path: Path) -> sqlite3.Connection:
         else:
             # Taken now, not at the first call: another process that uses the file shows at once.
             connection.executescript("BEGIN EXCLUSIVE; COMMIT;")
+        _give_size(path.with_name(f"{path.name}-wal"))
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _give_size(log: Path) -> None:
+    """Gives the log of an open database its size; zeros behind what it holds are not read (SQLite's WAL format)."""
+    with contextlib.suppress(OSError), log.open("r+b") as file:  # else it grows by and by
+        size = file.seek(0, os.SEEK_END)
+        try:
+            file.write(bytes(max(LOG_BYTES - size, 0)))
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
@@ -116,6 +140,7 @@ class CallTable:
         self._most = most
         self._most_bytes = most_bytes
         self._since_tidied = 0
+        self._since_checkpoint = 0
         with self._transaction():
             connection.execute(
                 "UPDATE calls SET kind = ?, text = ? WHERE kind = ?", (UNKNOWN.kind, UNKNOWN.text, _BEGUN)
@@ -142,43 +167,50 @@ class CallTable:
         self, caller: str, call_id: str, name: str, fingerprint: str, expires: float | None
     ) -> Outcome | None:
         """As `Journal.begin`."""
-        with self._transaction():
-            known = self.find(caller, call_id, fingerprint)
-            if known is None:
-                self._insert(caller, call_id, name, fingerprint, expires)
-        return known
+        if self._since_tidied >= TIDY_EVERY:
+            with self._transaction():
+                self._tidy()
+        if self._insert(caller, call_id, name, fingerprint, expires):
+            return None
+        return self.find(caller, call_id, fingerprint)
 
     def finish(self, caller: str, call_id: str, outcome: Outcome) -> None:
         """As `Journal.finish`."""
         # What acts was on disk before it acted. A power cut may take its end along, a killed process never.
         self._connection.execute("PRAGMA synchronous = NORMAL")
         try:
-            with self._transaction():
-                self._end(caller, call_id, outcome)
+            self._end(caller, call_id, outcome)
         finally:
             self._connection.execute("PRAGMA synchronous = FULL")
 
     def cancel(self, caller: str, call_id: str, name: str) -> Outcome:
         """As `Journal.cancel`."""
         with self._transaction():
-            known = self.find(caller, call_id, "")
-            if known is None:
-                self._insert(caller, call_id, name, "", None)
+            if self._insert(caller, call_id, name, "", None):
                 self._end(caller, call_id, _CANCELLED)
-        return known if known is not None else _CANCELLED
+                return _CANCELLED
+        return self.find(caller, call_id, "") or _CANCELLED
+
+    def checkpoint(self) -> None:
+        """Moves what the log holds into the table, if it is time; to be called while nobody waits."""
+        if self._since_checkpoint >= CHECKPOINT_EVERY:
+            self._since_checkpoint = 0
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Closes the database."""
         self._connection.close()
 
-    def _insert(self, caller: str, call_id: str, name: str, fingerprint: str, expires: float | None) -> None:
-        self._connection.execute(
-            "INSERT INTO calls (caller, id, name, fingerprint, expires, kind) VALUES (?, ?, ?, ?, ?, ?)",
+    def _insert(self, caller: str, call_id: str, name: str, fingerprint: str, expires: float | None) -> bool:
+        """Whether the call was not known before."""
+        cursor = self._connection.execute(
+            "INSERT INTO calls (caller, id, name, fingerprint, expires, kind) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (caller, id) DO NOTHING",
             (caller, call_id, name, fingerprint, expires, _BEGUN),
         )
-        self._since_tidied += 1
-        if self._since_tidied >= TIDY_EVERY:
-            self._tidy()
+        self._since_tidied += cursor.rowcount
+        self._since_checkpoint += cursor.rowcount
+        return cursor.rowcount == 1
 
     def _end(self, caller: str, call_id: str, outcome: Outcome) -> None:
         now = self._now()

@@ -150,7 +150,8 @@ class ChatDoor:
                 return self._unknown(sender, name)
             decision = self._decide(sender, found)
             return describe(found, self._commands[found].spec.about()) if decision.allowed else decision.why
-        lines = [f"{name}: {self._commands[name].spec.description}" for name in self._callable_by(sender)]
+        specs = [self._commands[name].spec for name in self._callable_by(sender)]
+        lines = [f"{spec.name}: {spec.description or spec.title}".rstrip(": ") for spec in specs]
         fixed = ["status: how this device is", "help NAME: how to write a command"]
         return "\n".join([*fixed, *lines])
 

@@ -9,7 +9,7 @@ def told(name: str, outcome: Outcome) -> str:
     """What became of a command, for people."""
     match outcome.kind:
         case "done":
-            return _readable(json.loads(outcome.result_json or "null"))
+            return readable(json.loads(outcome.result_json or "null"))
         case "failed":
             return f"{name} failed: {outcome.text}"
         case "unknown":
@@ -25,7 +25,7 @@ def told(name: str, outcome: Outcome) -> str:
             return f"{outcome.text or outcome.condition}{usage}"
 
 
-def _readable(result: object) -> str:
+def readable(result: object) -> str:
     """A result for people: a line for each key or element, as far as it is plain."""
     match result:
         case None:

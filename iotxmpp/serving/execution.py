@@ -175,17 +175,18 @@ class Executor:
         call = self._calls.get((caller.bare, id))
         if call is not None and call.started:
             return None
-        if call is not None:
-            self._withdraw(call, _CANCELLED)
         if command.spec.idempotent:
             self._remember_withdrawn(caller.bare, id)
             outcome = _CANCELLED
         else:
-            try:
+            try:  # it may wait here for the second time, and have run before
                 outcome = await self._required_journal().cancel(caller.bare, id, command.spec.name)
             except StoreError as error:
                 return self._unjournaled(error)
-        if outcome.kind == "cancelled" and call is None:
+        call = self._calls.get((caller.bare, id))
+        if outcome.kind == "cancelled" and call is not None and not call.started:
+            self._withdraw(call, _CANCELLED)
+        elif outcome.kind == "cancelled":
             self.records.note(caller, command=command.spec.name, id=id, result="cancelled", text=outcome.text)
         return outcome
 
@@ -239,7 +240,23 @@ class Executor:
         finally:
             if turn is not None:
                 lane.leave(turn)
+        if refusal is _EXPIRED:
+            return await self._expired(call)
         outcome = refusal or _BUSY
+        self._note_end(call, outcome)
+        return outcome
+
+    async def _expired(self, call: Call) -> Outcome:
+        """How a call ends that may not start any more: it expired, unless it was started before."""
+        outcome = _EXPIRED
+        if call.journaled:
+            try:
+                known = await self._required_journal().find(call.caller.bare, call.id, call.mark)
+            except StoreError as error:  # nobody can tell whether it was
+                outcome = self._unjournaled(error)
+            else:
+                if known is not None:
+                    return known
         self._note_end(call, outcome)
         return outcome
 
@@ -250,9 +267,10 @@ class Executor:
             return wrong
         if call.deadline.passed:
             return _EXPIRED
-        waiting = sum(not each.started for each in self._calls.values()) - 1
-        if (lane.full or self._slots.full) and waiting >= self._most_waiting:
-            return _BUSY
+        if lane.full or self._slots.full:
+            if sum(each.waits for each in self._calls.values()) >= self._most_waiting:
+                return _BUSY
+            call.waits = True
         return None
 
     async def _known(self, call: Call) -> Outcome | None:
@@ -274,15 +292,14 @@ class Executor:
                     slot = self._slots.join()
                     await slot
             if not call.deadline.passed:
-                call.started = True
+                call.started, call.waits = True, False
                 return await self._act(call)
         except TimeoutError:
             pass
         finally:
             if slot is not None:
                 self._slots.leave(slot)
-        self._note_end(call, _EXPIRED)
-        return _EXPIRED
+        return await self._expired(call)
 
     async def _act(self, call: Call) -> Outcome:
         if call.journaled:

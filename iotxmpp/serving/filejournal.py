@@ -1,5 +1,6 @@
 """The journal in a file: what it has noted survives the process, and a power cut."""
 
+import contextlib
 import logging
 import sqlite3
 import time
@@ -76,6 +77,8 @@ class SqliteJournal:
         """As `Journal.finish`; what cannot be written is kept in memory, and written later."""
         self._unwritten[caller, id] = outcome
         await self._use(lambda _table: None)
+        if self._thread is not None:
+            self._thread.post(self._checkpoint)
 
     async def cancel(self, caller: str, id: str, name: str) -> Outcome:  # noqa: A002  # as above
         """As `Journal.cancel`."""
@@ -112,6 +115,11 @@ class SqliteJournal:
                     del self._unwritten[next(iter(self._unwritten))]
                 raise
             self._unwritten.pop((caller, call_id), None)
+
+    def _checkpoint(self) -> None:
+        if self._table is not None:
+            with contextlib.suppress(sqlite3.Error):  # the next call shows what is wrong
+                self._table.checkpoint()
 
     def _close(self) -> None:
         table, self._table = self._table, None

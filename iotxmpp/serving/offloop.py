@@ -9,16 +9,36 @@ import contextlib
 import contextvars
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 
 async def call(function: Callable[..., object], /, **arguments: Any) -> Any:  # noqa: ANN401  # the user's own
-    """Calls the function and returns its result; whatever it raises is raised."""
+    """Calls the function and returns its result; what it raises is raised.
+
+    What would end the loop, such as the `SystemExit` of a driver's `sys.exit()`, is a `RuntimeError`.
+    """
     if inspect.iscoroutinefunction(function):
-        return await function(**arguments)
+        return await _tamed(function(**arguments))
     result = await _in_thread(function, arguments)
-    return await result if inspect.isawaitable(result) else result
+    return await _tamed(result) if inspect.isawaitable(result) else result
+
+
+def text_of(error: BaseException) -> str:
+    """An error's kind and text, even of one that cannot tell its text."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  # a foreign class's own code
+        return type(error).__name__
+
+
+async def _tamed(awaitable: Awaitable[object]) -> object:
+    try:
+        return await awaitable
+    except (Exception, asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:  # a task lets it through to the loop
+        raise RuntimeError(text_of(error)) from error
 
 
 def _in_thread(function: Callable[..., object], arguments: dict[str, Any]) -> "asyncio.Future[object]":
@@ -34,7 +54,7 @@ def _in_thread(function: Callable[..., object], arguments: dict[str, Any]) -> "a
         elif isinstance(error, Exception) and not isinstance(error, StopIteration):
             future.set_exception(error)
         else:  # it would end the loop, or a future cannot hold it
-            future.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
+            future.set_exception(RuntimeError(text_of(error)))
 
     def work() -> None:
         result, fault = None, None

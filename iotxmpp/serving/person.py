@@ -10,6 +10,7 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement
 
 from iotxmpp.about import CommandAbout
+from iotxmpp.arguments import LONGEST_JSON, json_of
 from iotxmpp.commands import (
     COMMAND_TAG,
     COMMANDS_NAMESPACE,
@@ -19,9 +20,10 @@ from iotxmpp.commands import (
     cancelled_element,
     too_late_error,
 )
-from iotxmpp.dataforms import FORM_TAG, form_element, read_submitted, result_form
+from iotxmpp.dataforms import FORM_TAG, REPORTED_TAG, form_element, read_submitted, result_form
 from iotxmpp.errors import ArgumentsError, stanza_error
 from iotxmpp.payloads import JSON_TAG
+from iotxmpp.serving.chattext import readable
 from iotxmpp.serving.command import Caller, Command
 from iotxmpp.serving.execution import Executor
 from iotxmpp.serving.sessions import Session, Sessions
@@ -174,7 +176,7 @@ class _Visit:
                 only=names,
                 given={name: value for name, value in session.values.items() if name in names},
                 faults=faults,
-                entered=self._call.form if faults else None,
+                entered=_short(self._call.form) if faults else None,
             )
         )
         return element
@@ -192,7 +194,9 @@ class _Visit:
             form = Element(FORM_TAG, {"type": "submit"})
         given = read_submitted(form, self._about, self._session.command, only=names)
         kept = {name: value for name, value in self._session.values.items() if name not in names}
-        return {**kept, **given}
+        values = {**kept, **given}
+        json_of(values, f"command {self._session.command}: arguments")  # too long ones are kept nowhere
+        return values
 
     async def _again(self) -> Element:
         """A request after the last page: has it ended, or the same form once more."""
@@ -278,10 +282,19 @@ def told(outcome: Outcome, about: CommandAbout, call: CommandCall, session_id: s
     form = None if outcome.kind != "done" else result_form(about.title or call.name, _value(outcome))
     if form is not None:
         note = element.find(_NOTE_TAG)
-        if note is not None and outcome.result_json[:1] in {"{", "["}:
+        if note is not None and form.find(REPORTED_TAG) is not None:  # some clients show no tables
+            note.text = clean_text(readable(_value(outcome)), _LONGEST_NOTE)
+        elif note is not None and outcome.result_json[:1] in {"{", "["}:
             note.text = "done"
         element.append(form)
     return element
+
+
+def _short(form: Element | None) -> Element | None:
+    """The form, unless showing it again would take more than a stanza."""
+    if form is None or sum(len(part.text or "") for part in form.iter()) > LONGEST_JSON:
+        return None
+    return form
 
 
 def _value(outcome: Outcome) -> object:

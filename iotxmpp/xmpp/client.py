@@ -93,6 +93,11 @@ class StrictClient(ClientXMPP):
         """Whether the stream runs over TLS."""
         return self.transport is not None and self.transport.get_extra_info("ssl_object") is not None
 
+    @property
+    def has_session(self) -> bool:
+        """Whether a stanza that is sent now is sent."""
+        return bool(self._session_started)
+
     def refuse(self, error: ConnectError) -> None:
         """Cuts the stream, for a reason that a new attempt alone cannot mend."""
         self.refusal = self.refusal or error

@@ -1,9 +1,10 @@
-"""Limits on what a server may send: no DTD, bounded stanzas, bounded depth.
+"""Limits on what a server may send or pass on: no DTD, bounded stanzas, bounded depth.
 
 XMPP forbids comments, processing instructions and DTDs (RFC 6120 section 11.1); expat would expand a DTD's
 entities without bound. A DTD can stand only before the stream's root, so only that prolog is searched.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from typing import Any, cast
@@ -13,13 +14,21 @@ from iotxmpp.errors import IotxmppError
 
 MAX_STANZA_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
+"""Servers pass on what is nested deeper, whoever sent it: such a stanza loses all that is in it."""
+DEEPEST_PASSED_ON = 60_000
+"""No stanza of the size that servers take is deeper; the stream of a server that sends such a one is cut."""
 MAX_ELEMENTS = 100_000
 """In one stanza; each takes a hundred times the memory of its bytes."""
+
+TOO_DEEP = "{urn:iotxmpp:guard:0}too-deep"
+"""Stands in a stanza for what was nested too deep."""
 
 _MAX_PROLOG = 1024
 _PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml\s[^<>]*\?>)?\s*<[A-Za-z]")
 _ENCODING = re.compile(rb"<\?xml[^>]*\sencoding\s*=\s*[\"'](?P<name>[^\"']*)")
 _UNFINISHED = re.compile(rb"\xef\xbb?|(?:\xef\xbb\xbf)?\s*(?:<\?[^<>]*|<\?xml\s[^<>]*\?>\s*<?|<?)")
+
+_LOGGER = logging.getLogger("iotxmpp.xmpp")
 
 
 class StreamRefusedError(IotxmppError):
@@ -38,6 +47,7 @@ class StreamGuard:
         self._prolog = b""
         self._open = False
         self._depth = 0
+        self._deepest = 0
         self._bytes = 0
         self._elements = 0
 
@@ -63,23 +73,29 @@ class StreamGuard:
         """
         try:
             for event, element in cast("Iterator[tuple[str, Element]]", self._parser.read_events()):
-                self._count(event)
+                self._count(event, element)
                 yield event, element
         except ParseError as error:
             raise StreamRefusedError(f"the server's stream is no XML: {error}") from error
 
-    def _count(self, event: str) -> None:
+    def _count(self, event: str, element: Element) -> None:
         if event == "start":
             self._elements += 1
             if self._elements > MAX_ELEMENTS:
                 raise StreamRefusedError(f"the server sent a stanza of more than {MAX_ELEMENTS} elements")
             self._depth += 1
-            if self._depth > self._max_depth:
-                raise StreamRefusedError(f"the server sent elements nested more than {self._max_depth} deep")
+            self._deepest = max(self._deepest, self._depth)
+            if self._depth > DEEPEST_PASSED_ON:
+                raise StreamRefusedError(
+                    f"the server sent elements nested more than {DEEPEST_PASSED_ON} deep"
+                )
         else:
             self._depth -= 1
             if self._depth == 1:
-                self._bytes = self._elements = 0
+                if self._deepest > self._max_depth:
+                    _LOGGER.warning("%s sent elements nested too deep", element.get("from"))
+                    element[:] = [Element(TOO_DEEP)]
+                self._bytes = self._elements = self._deepest = 0
 
     def _checked_prolog(self, raw: bytes) -> bytes:
         """What may be parsed: nothing before it is clear that the root follows."""

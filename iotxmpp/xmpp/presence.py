@@ -28,6 +28,9 @@ _CAPS: Final = "{http://jabber.org/protocol/caps}c"
 _SHOWS: Final = ("away", "chat", "dnd", "xa")
 Show = Literal["", "away", "chat", "dnd", "xa"]
 
+_MOST_UNDECIDED: Final = 1000
+"""Requests that wait here for `admit`; the server tells a new session of all that nobody decided."""
+
 
 class Presences:
     """Presence on one link."""
@@ -40,7 +43,8 @@ class Presences:
         self._own = Presence()
         self._unsent = False
         self._followed: set[str] = set()
-        self._allowed: Callable[[str], bool] = lambda _: False
+        self._allowed: Callable[[str], bool] | None = None
+        self._undecided: dict[str, None] = {}
         self._client: StrictClient | None = None
 
     def attach(self, client: StrictClient) -> None:
@@ -54,8 +58,9 @@ class Presences:
         return register(self._handlers, handler)
 
     def admit(self, allowed: Callable[[str], bool]) -> None:
-        """Says who may follow us."""
+        """Says who may follow us; decides what waited for that."""
         self._allowed = allowed
+        self._decide_waiting()
 
     def remember(self, presence: Presence) -> None:
         """Keeps a copy of our newest presence, for each new session."""
@@ -63,7 +68,8 @@ class Presences:
         self._unsent = True
 
     def say(self) -> None:
-        """Sends our newest presence, unless this session has seen it."""
+        """Sends our newest presence, unless this session has seen it; decides what waited for a session."""
+        self._decide_waiting()
         if self._unsent:
             self.send(self._own)
             self._unsent = False
@@ -72,6 +78,7 @@ class Presences:
         """On a new session: learn whom we follow, then say that we are here."""
         answer = await self._call("", Element(f"{{{ROSTER}}}query"), kind="get", timeout=REQUEST_TIMEOUT)
         self._followed = set()
+        self._undecided = {}
         self._learn(answer)
         self._unsent = True
         self.say()
@@ -123,9 +130,23 @@ class Presences:
 
     def _decide(self, sender: str) -> None:
         bare = bare_jid(sender)
-        allowed = self._allowed(bare)
-        log.info("%s asks to see our presence: %s", bare, "admitted" if allowed else "refused")
-        self._stanza(bare, "subscribed" if allowed else "unsubscribed").send()
+        if self._allowed is not None:
+            self._answer(bare, self._allowed)
+        elif len(self._undecided) < _MOST_UNDECIDED:
+            self._undecided[bare] = None
+
+    def _decide_waiting(self) -> None:
+        while self._undecided and self._allowed and self._client is not None and self._client.has_session:
+            self._answer(self._undecided.popitem()[0], self._allowed)
+
+    def _answer(self, bare: str, allowed: Callable[[str], bool]) -> None:
+        try:
+            admitted = allowed(bare)
+        except Exception:
+            log.exception("the rule of %s for who may follow raised", self._account_jid)
+            return
+        log.info("%s asks to see our presence: %s", bare, "admitted" if admitted else "refused")
+        self._stanza(bare, "subscribed" if admitted else "unsubscribed").send()
 
     def _is_roster_push(self, stanza: Any) -> bool:
         return (

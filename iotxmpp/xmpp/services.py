@@ -5,14 +5,15 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
 from slixmpp.stanza import Iq
 from slixmpp.xmlstream.handler import Callback
 
 from iotxmpp.errors import InvalidError, StanzaError
-from iotxmpp.link import Cancel, Request, RequestHandler
+from iotxmpp.link import COMMANDS, Cancel, Request, RequestHandler
 from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.guard import MAX_DEPTH, TOO_DEEP
 from iotxmpp.xmpp.requests import Matching
 from iotxmpp.xmpp.stanzas import PING, ROSTER, checked_payload, error_element, payload_of
 
@@ -21,6 +22,8 @@ log = logging.getLogger("iotxmpp.xmpp")
 MOST_AT_ONCE = 100
 """Requests served side by side; one more is told to come again."""
 
+_COMMAND = f"{{{COMMANDS}}}command"
+_LONGEST_ECHO = 1000
 _ANSWERED_BY_PLUGINS = {f"{{{PING}}}ping", f"{{{ROSTER}}}query"}
 
 
@@ -35,15 +38,18 @@ class Services:
         self._built_in = built_in
         self._handlers: dict[str, RequestHandler] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._busy = 0
         self._early: list[Callable[[], None]] | None = None
 
     def attach(self, client: StrictClient, is_up: Callable[[], bool]) -> None:
         """Serves the requests that reach a client."""
 
         def take(stanza: Any) -> None:
-            task = asyncio.get_running_loop().create_task(self._serve(client, stanza, is_up))
+            busy = self._busy >= MOST_AT_ONCE  # many can come at once, before the first task starts
+            self._busy += not busy
+            task = asyncio.get_running_loop().create_task(self._serve(client, stanza, is_up, busy=busy))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(partial(self._ended, busy=busy))
 
         def take_when_up(stanza: Any) -> None:
             if self._early is None:
@@ -85,31 +91,40 @@ class Services:
     def _handler(self, tag: str) -> RequestHandler | None:
         return self._handlers.get(tag) or self._built_in.get(tag)
 
-    async def _serve(self, client: StrictClient, stanza: Any, is_up: Callable[[], bool]) -> None:
-        reply = client.Iq()
+    def _ended(self, task: asyncio.Task[None], *, busy: bool) -> None:
+        self._running.discard(task)
+        self._busy -= not busy
+
+    async def _serve(
+        self, client: StrictClient, stanza: Any, is_up: Callable[[], bool], *, busy: bool
+    ) -> None:
+        reply = Iq(client, recv=True)  # else it takes a time to make an id of its own
         reply.xml.attrib = {"type": "result", "id": stanza.xml.get("id", "")}
         if sender := stanza.xml.get("from"):
             reply.xml.set("to", sender)
         try:
-            answer = await self._answer(stanza.xml)
+            answer = await self._answer(stanza.xml, busy=busy)
             if answer is not None:
                 reply.xml.append(checked_payload(answer, "the answer"))
         except StanzaError as error:
-            reply = _as_error(reply, error)
+            reply = _as_error(reply, error, stanza.xml)
         except Exception:
             log.exception("serving a request of %s raised", stanza.xml.get("from"))
-            reply = _as_error(reply, StanzaError("internal-server-error", "the request could not be served"))
+            fault = StanzaError("internal-server-error", "the request could not be served")
+            reply = _as_error(reply, fault, stanza.xml)
         if is_up():
             client.send(reply)
         else:
             log.warning("the link is down; the answer to %s was not sent", stanza.xml.get("from"))
 
-    async def _answer(self, xml: Element) -> Element | None:
+    async def _answer(self, xml: Element, *, busy: bool) -> Element | None:
         payload = payload_of(xml)
+        if payload is not None and payload.tag == TOO_DEEP:
+            raise StanzaError("bad-request", f"elements are nested more than {MAX_DEPTH} deep")
         handler = self._handler(payload.tag) if payload is not None else None
         if payload is None or handler is None:
             raise StanzaError("service-unavailable", "nothing here serves such a request")
-        if len(self._running) > MOST_AT_ONCE:
+        if busy:
             raise StanzaError("resource-constraint", "too many requests at once; try again")
         kind: Literal["get", "set"] = "get" if xml.get("type") == "get" else "set"
         return await handler(Request(sender=xml.get("from", ""), kind=kind, payload=payload))
@@ -122,9 +137,16 @@ def _is_request(stanza: Any) -> bool:
     return payload is None or payload.tag not in _ANSWERED_BY_PLUGINS
 
 
-def _as_error(reply: Any, error: StanzaError) -> Any:
+def _as_error(reply: Any, error: StanzaError, request: Element) -> Any:
     for child in list(reply.xml):
         reply.xml.remove(child)
     reply.xml.set("type", "error")
+    command = request.find(_COMMAND)
+    if command is not None:
+        # Clients such as slixmpp find the session that an error belongs to by this alone.
+        said = {key: command.get(key, "") for key in ("node", "sessionid")}
+        SubElement(
+            reply.xml, _COMMAND, {key: text for key, text in said.items() if 0 < len(text) <= _LONGEST_ECHO}
+        )
     reply.xml.append(error_element(error))
     return reply

@@ -95,6 +95,15 @@ async def test_a_message_to_an_account_reaches_each_of_its_sessions(world: World
     assert other.all == []
 
 
+async def test_a_session_reaches_the_other_sessions_of_its_own_account(world: World) -> None:
+    account, got = await world.backend.account("twice"), Collected[Message]()
+    await world.enter(account, before=hearing(got))
+    other = await world.enter(account)
+    await other.send(account.jid, Message(kind="normal", extensions=(payload("who is it?"),)))
+    message = await got.until(lambda message: message.sender == other.jid)
+    assert [text_of(it) for it in message.extensions if it.tag == payload().tag] == ["who is it?"]
+
+
 async def test_a_hundred_messages_arrive_in_order_and_one_at_a_time(world: World) -> None:
     device, person = await world.join("device"), await world.join("person")
     seen: Collected[str] = Collected()

@@ -124,10 +124,62 @@ async def test_nobody_is_admitted_until_admit_is_called(world: World) -> None:
     await device.announce(Presence(text="private"))
     await everything_so_far_arrived(world, device, follower)
     assert_nothing_seen(seen, device)
+    device.admit(lambda jid: jid == bare_jid(follower.jid))  # what waited for this is decided by it
+    await seen.until(says("private"))
+
+
+async def test_a_session_that_decides_nothing_leaves_it_to_another_one(world: World) -> None:
+    asking, asked = await world.backend.account("follower"), await world.backend.account("device")
+    follower = await world.enter(asking)
+    seen = await watching(follower)
+    silent = await world.enter(asked)
+    await follower.follow(asked.jid)
+    await everything_so_far_arrived(world, silent, follower)
+    deciding = await world.enter(asked, before=admitting(asking))
+    await deciding.announce(Presence(text="decided"))
+    assert (await seen.until(says("decided"))).sender == deciding.jid
+    late = await world.join("late")
+    seen_late = await watching(late)
+    deciding.admit(lambda jid: jid in {asking.jid, bare_jid(late.jid)})
+    await late.follow(asked.jid)
+    await seen_late.until(says("decided"))
+
+
+async def test_what_nobody_decided_waits_for_the_next_session(world: World) -> None:
+    asking, asked = await world.backend.account("follower"), await world.backend.account("device")
+    follower = await world.enter(asking)
+    seen = await watching(follower)
+    async with world.backend.link(asked) as silent:
+        await follower.follow(asked.jid)
+        await everything_so_far_arrived(world, silent, follower)
+    deciding = await world.enter(asked, before=admitting(asking))
+    await deciding.announce(Presence(text="decided"))
+    await seen.until(says("decided"))
+
+
+async def test_an_account_sees_its_own_other_sessions(world: World) -> None:
+    account = await world.backend.account("twice")
+    first = await world.enter(account)
+    await first.announce(Presence(text="first", extensions=(payload("marked"),)))
+    seen: Collected[Presence] = Collected()
+    by_first = await watching(first)
+    async with world.backend.link(account) as second:
+        by_second = await watching(second)
+        await second.announce(Presence(available=False))
+        await second.announce(Presence(text="second"))
+        presence = await by_second.until(says("first"))
+        assert presence.sender == first.jid
+        assert [text_of(it) for it in presence.extensions if it.tag == payload().tag] == ["marked"]
+        full = second.jid
+        assert (await by_first.until(says("second"))).sender == full
+        so_far = len(by_first.all)
+    await by_first.until(gone(full), since=so_far)
+    await world.enter(account, before=lambda link: _watch(link, seen))
+    assert (await seen.until(says("first"))).sender == first.jid  # told to who comes, without asking
 
 
 async def test_who_was_refused_may_ask_again(world: World) -> None:
-    device, follower = await world.join("device"), await world.join("follower")
+    device, follower = await world.join("device", before=admitting()), await world.join("follower")
     seen = await watching(follower)
     await follower.follow(bare_jid(device.jid))
     await device.announce(Presence(text="now admitted"))

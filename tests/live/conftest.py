@@ -1,14 +1,16 @@
 """What the live tests share: a site on Prosody, and one on ejabberd."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from iotxmpp.server import ServerKind, ServerProcess
-from iotxmpp.xmpp import XmppLink
+from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
+from iotxmpp.xmpp import XmppLink, XmppProvisioner
 from tests.live.site import Site
+from tests.live.village import Ears, Village
+from tests.servers import finish, server_directory
 
 Administered = tuple[ServerProcess, XmppLink]
 """A real server that many tests share, and an open link of its administrator."""
@@ -28,3 +30,32 @@ async def site(administered: Administered, tmp_path: Path) -> AsyncIterator[Site
     server, admin = administered
     async with Site(server, tmp_path, admin=admin) as site:
         yield site
+
+
+@pytest.fixture(scope="module")
+def village_server() -> Iterator[ServerProcess]:
+    """A Prosody for the domain that the examples name."""
+    with server_directory() as folder:
+        process = ServerProcess(ServerSpec(kind=ServerKind.PROSODY, directory=folder, domain="example.org"))
+        finish(process.start())
+        try:
+            yield process
+        finally:
+            finish(process.stop())
+
+
+@pytest.fixture
+async def village(village_server: ServerProcess, tmp_path: Path) -> AsyncIterator[Village]:
+    """The accounts of one test."""
+    async with XmppLink(village_server.admin) as admin:
+        village = Village(village_server, XmppProvisioner(admin), tmp_path)
+        await village.build()
+        yield village
+
+
+@pytest.fixture
+async def ears(village: Village) -> AsyncIterator[Ears]:
+    """A controller of ours, before any device is there."""
+    ears = Ears(village.house)
+    async with ears.controller:
+        yield ears

@@ -1,161 +1,17 @@
 """The examples, run as they stand, as processes of their own, on a real Prosody that serves example.org."""
 
 import asyncio
-import os
 import shutil
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from asyncio.subprocess import PIPE
+from contextlib import closing
 from itertools import chain, repeat
 from pathlib import Path
 
-import pytest
-from pydantic import SecretStr
-
-from iotxmpp import Account, Agent, Controller, Device, Reading
-from iotxmpp.addresses import device_id
+from iotxmpp import Agent
 from iotxmpp.controller import Store
-from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
-from iotxmpp.server.devices import add_device
-from iotxmpp.xmpp import XmppLink, XmppProvisioner
-from tests.servers import finish, server_directory
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-HOUSE = "house@example.org"
-PATIENCE = 20.0
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    """A Prosody for the domain that the examples name."""
-    with server_directory() as folder:
-        process = ServerProcess(ServerSpec(kind=ServerKind.PROSODY, directory=folder, domain="example.org"))
-        finish(process.start())
-        try:
-            yield process
-        finally:
-            finish(process.stop())
-
-
-class Script:
-    """A running example, and what it prints."""
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.printed: list[str] = []
-
-    async def line(self, wanted: str, *, times: int = 1) -> None:
-        """Returns when it has printed that line so many times."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
-            while self.printed.count(wanted) < times:
-                text = (await self.process.stdout.readline()).decode()
-                assert text, f"it ended with {await self.process.wait()}; it printed {self.printed}"
-                self.printed.append(text.rstrip("\n"))
-
-    async def stop(self) -> int:
-        """Ends it as an operator would; returns its exit code."""
-        if self.process.returncode is None:
-            self.process.terminate()
-        async with asyncio.timeout(PATIENCE):
-            await self.process.communicate()
-        assert self.process.returncode is not None
-        return self.process.returncode
-
-
-class Village:
-    """Accounts on the server, and the examples that run with them."""
-
-    def __init__(self, server: ServerProcess, provisioner: XmppProvisioner, folder: Path) -> None:
-        self.house = server.admin.model_copy(
-            update={"jid": HOUSE, "password": SecretStr("of the house"), "controllers": ()}
-        )
-        self._admin = server.admin
-        self._provisioner = provisioner
-        self._folder = folder
-
-    async def build(self) -> None:
-        await self._provisioner.create_account(HOUSE, self.house.password.get_secret_value(), renew=True)
-        self.house.save(self._folder / "house.toml")
-
-    async def device(self, name: str) -> Account:
-        """Adds a device, as `iotxmpp device add` does."""
-        account = await add_device(
-            self._provisioner, self._admin, device_id(name), controllers=(HOUSE,), renew=True
-        )
-        account.save(self._folder / f"{name}.toml")
-        return account
-
-    @asynccontextmanager
-    async def script(self, example: str, account: str) -> AsyncIterator[Script]:
-        """Runs an example with an account's file."""
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self._folder),
-            "PYTHONUNBUFFERED": "1",
-            "IOTXMPP_ACCOUNT": str(self._folder / f"{account}.toml"),
-            "IOTXMPP_STATE": str(self._folder / "state"),
-        }
-        errors = (self._folder / f"{example}.log").open("wb")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(EXAMPLES / example), stdout=PIPE, stderr=errors, env=environment
-        )
-        errors.close()
-        script = Script(process)
-        try:
-            yield script
-        except BaseException as error:
-            error.add_note((self._folder / f"{example}.log").read_text(encoding="utf-8"))
-            raise
-        finally:
-            await script.stop()
-
-
-@pytest.fixture
-async def village(server: ServerProcess, tmp_path: Path) -> AsyncIterator[Village]:
-    async with XmppLink(server.admin) as admin:
-        village = Village(server, XmppProvisioner(admin), tmp_path)
-        await village.build()
-        yield village
-
-
-@pytest.fixture
-async def ears(village: Village) -> AsyncIterator["Ears"]:
-    """A controller of ours, before any device is there."""
-    ears = Ears(village.house)
-    async with ears.controller:
-        yield ears
-
-
-class Ears:
-    """What a controller hears."""
-
-    def __init__(self, account: Account) -> None:
-        self.controller = Controller(account, store="sqlite://", discover_every=0.2)
-        self.readings: list[tuple[str, object, str | None]] = []
-        self._more = asyncio.Event()
-        self.controller.on_reading(self._heard)
-
-    async def _heard(self, reading: Reading, device: Device) -> None:
-        self.readings.append((f"{device.id}/{reading.channel}", reading.value, reading.unit))
-        self._more.set()
-
-    async def until(self, count: int) -> None:
-        """Returns when so many readings came."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self.readings) < count:
-                self._more.clear()
-                await self._more.wait()
-
-
-async def again_until(done: Awaitable[None], act: Callable[[], Awaitable[None]]) -> None:
-    """Does it again and again until something else is done."""
-    waiting = asyncio.ensure_future(done)
-    while not waiting.done():
-        await act()
-        await asyncio.wait({waiting}, timeout=0.1)
-    await waiting
+from iotxmpp.xmpp import XmppLink
+from tests.live.village import EXAMPLES, HOUSE, PATIENCE, Ears, Village, again_until
 
 
 async def test_the_greenhouse_tells_its_temperature_and_waters(village: Village, ears: Ears) -> None:
@@ -236,7 +92,7 @@ async def test_a_door_that_calls_back_from_a_thread(village: Village, ears: Ears
 
 async def test_a_model_of_ones_own(village: Village, tmp_path: Path) -> None:
     agent = Agent(await village.device("climate"))
-    humidities: Iterator[float] = repeat(64.0)
+    humidities: chain[float] = chain(repeat(64.0))
 
     @agent.sensor({"temperature": "Cel", "humidity": "%RH"}, every=0.1)
     def climate() -> dict[str, float]:
@@ -269,12 +125,14 @@ async def test_a_users_own_test(tmp_path: Path) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    text = Path(__file__).read_text(encoding="utf-8")
-    names = {path.name for path in EXAMPLES.glob("*.py")}
+    text = "\n".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_examples*.py"))
+    names = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
     assert len(names) > 5
     assert {name for name in names if f'"{name}"' not in text} == set()
 
 
 def test_every_example_fits_on_a_screen() -> None:
-    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in EXAMPLES.glob("*.py")}
+    lengths = {
+        path.name: len(path.read_text("utf-8").splitlines()) for path in EXAMPLES.iterdir() if path.is_file()
+    }
     assert {name: lines for name, lines in lengths.items() if lines > 60} == {}

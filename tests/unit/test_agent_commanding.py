@@ -1,5 +1,6 @@
 """A running agent's doors: what people and machines can do with it, and what it remembers."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 
 from iotxmpp.access import Access, Grant
 from iotxmpp.commands import COMMAND_TAG, call_element, read_reply
-from iotxmpp.errors import ForbiddenError, StanzaError
+from iotxmpp.errors import ForbiddenError, InvalidError, StanzaError
 from iotxmpp.link import Message
+from iotxmpp.serving.alarms import AUTOMATIC
 from iotxmpp.serving.auditcheck import verify
-from tests.unit.agent_house import House, account, open_house, until
+from tests.unit.agent_house import CONTROLLER, House, account, open_house, until
 
 FRIEND = "stranger@example.org"
 
@@ -127,5 +129,42 @@ async def test_who_writes_to_it_is_answered_and_a_stranger_is_not(house: House) 
                 await house.watcher.send(device, Message(text=text))
                 await until(lambda number=number: len(answers) == number)  # type: ignore[misc]  # bound now
     assert lamp.on == [True]
-    assert "level: 21.5 Cel" in answers[1].text
+    says = answers[1].text.splitlines()
+    assert re.fullmatch(r"greenhouse is online, up for \d s", says[0])
+    assert says[1] == "level: 21.5 Cel"
+    assert re.fullmatch(r"outbox: (empty,|1 reading waiting) in memory", says[2])
+    assert says[3:] == ["no problems"]
+    assert [[each.tag for each in answer.extensions] for answer in answers] == [[AUTOMATIC], [AUTOMATIC]]
     assert unanswered == []
+
+
+async def test_an_alarm_reaches_the_people(house: House) -> None:
+    got: list[Message] = []
+
+    async def take(message: Message) -> None:
+        got.append(message)
+
+    house.watcher.on_message(take)
+    agent = house.agent(outbox="memory", people=[CONTROLLER, "House@example.org/phone"])
+    with pytest.raises(InvalidError, match="does not run"):
+        await agent.alarm("too early")
+    async with agent:
+        assert await agent.alarm("31 Cel", key="too hot") == 1
+        assert await agent.alarm("32 Cel", key="too hot") == 0
+        await until(lambda: bool(got))
+        house.server.drop("greenhouse@example.org", back_after=None)
+        assert await agent.alarm("the link is down") == 0
+    assert [(each.text, each.kind) for each in got] == [("31 Cel", "chat")]
+    assert got[0].sender.startswith("greenhouse@example.org/")
+    assert [each.tag for each in got[0].extensions] == [AUTOMATIC]
+
+
+async def test_an_alarm_without_people_says_so(house: House) -> None:
+    async with house.agent(outbox="memory") as agent:
+        with pytest.raises(InvalidError, match=r"reaches nobody; give the agent people="):
+            await agent.alarm("31 Cel")
+
+
+async def test_people_are_accounts(house: House) -> None:
+    with pytest.raises(InvalidError, match="people: "):
+        house.agent(people=["nobody at all"])

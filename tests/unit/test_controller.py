@@ -348,7 +348,7 @@ async def test_presence_is_followed(world: World) -> None:
 
 async def test_a_bad_status_is_kept_and_the_device_is_online(world: World) -> None:
     controller = await world.controller()
-    bad = Element("{urn:iotxmpp:status:0}status", {"heartbeat": "often"})
+    bad = Element("{urn:iotxmpp:status:0}device", {"heartbeat": "often"})
     async with world.device("hall") as hall, controller:
         await hall.link.announce(Presence(extensions=(bad,)))
         (rejection,) = await kept(controller)

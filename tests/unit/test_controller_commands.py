@@ -8,9 +8,14 @@ import pytest
 
 from iotxmpp.commands import COMMAND_TAG, failure_element, parse_call, result_element
 from iotxmpp.controller import Controller, Device
+from iotxmpp.controller.calls import _OUTCOMES, outcome_of
 from iotxmpp.errors import (
     ArgumentsError,
+    CommandCancelledError,
+    CommandConflictError,
+    CommandExpiredError,
     CommandFailedError,
+    CommandUnknownError,
     DeviceAwayError,
     LinkDownError,
     NoAnswerError,
@@ -21,6 +26,7 @@ from iotxmpp.errors import (
 )
 from iotxmpp.link import Request
 from tests.unit.controller_world import HOUSE, SOON, PlayedDevice, World
+from tests.unit.documents import TEXTS, rows, section
 
 BAD_PAYLOAD = "{http://jabber.org/protocol/commands}bad-payload"
 
@@ -126,3 +132,22 @@ async def test_while_our_own_link_is_down_nothing_is_sent(case: Case) -> None:
     with pytest.raises(LinkDownError, match="was not sent: connection lost"):
         await case.device.call("water")
     assert case.outcomes() == {'command="water",outcome="link-down"': 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (CommandExpiredError("late"), "expired"),
+        (CommandCancelledError("never mind"), "cancelled"),
+        (CommandUnknownError("it stopped"), "unknown"),
+        (CommandConflictError("used before"), "conflict"),
+        (ValueError("a fault of ours"), "error"),
+    ],
+)
+def test_an_error_is_a_word_for_the_metrics(error: Exception, word: str) -> None:
+    assert outcome_of(error) == word
+
+
+def test_every_outcome_is_documented() -> None:
+    stated = {row[0] for row in rows(section(TEXTS["docs/commands.md"], "### Outcomes of a call"))}
+    assert stated == {word for _, word in _OUTCOMES} | {"ok", "error"}

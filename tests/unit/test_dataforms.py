@@ -108,7 +108,7 @@ def test_a_form_shows_each_argument_with_its_words_type_and_range() -> None:
     assert seconds.find(f"{DATA}required") is None
     assert values(seconds) == ["2.5"]
     assert mode.get("type") == "list-single"
-    assert options(mode) == {"soft": "soft", "hard": "hard", "": "(none)"}
+    assert options(mode) == {"soft": "soft", "hard": "hard", "(none)": "(none)"}
     assert values(mode) == ["soft"]
 
 
@@ -171,12 +171,23 @@ def test_rich_types_have_fitting_fields() -> None:
     }
     assert field(form, "point").findtext(f"{DATA}desc") == "as JSON"
     assert field(form, "point").get("label") == "point"
-    assert options(field(form, "mode")) == {"eco": "eco", "full": "full", "": "(none)"}
-    assert options(field(form, "flag")) == {"true": "yes", "false": "no", "": "(none)"}
+    assert options(field(form, "mode")) == {"eco": "eco", "full": "full", "(none)": "(none)"}
+    assert options(field(form, "flag")) == {"true": "yes", "false": "no", "(none)": "(none)"}
     at = field(form, "at").find(f"{VALIDATE}validate")
     assert at is not None
     assert at.get("datatype") == "xs:dateTime"
     assert values(field(form, "secret")) == []
+
+
+def test_no_option_is_empty_and_nothing_is_chosen_by_its_name() -> None:
+    def go(mode: Literal["a", "(none)", ""] | None = "a", flag: bool | None = None) -> None: ...
+
+    spec = spec_of(go)
+    form = shown(go)
+    assert options(field(form, "mode")) == {"a": "a", "(none)": "(none)", '""': '""', "((none))": "(none)"}
+    assert values(field(form, "flag")) == ["(none)"]
+    read = read_submitted(submitted({"mode": "((none))", "flag": "(none)"}), spec.about(), "go")
+    assert read == {"mode": None, "flag": None}
 
 
 def test_rich_types_are_read_from_what_people_enter() -> None:

@@ -1,5 +1,6 @@
 """The controller's desk: people queue, see and cancel commands of devices, each as far as they may."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ import pytest
 
 from iotxmpp.about import CommandAbout
 from iotxmpp.access import Access, Grant
+from iotxmpp.cli.by_desk import Waits
+from iotxmpp.cli.call_where import Many, _call_where
 from iotxmpp.commands import COMMAND_TAG, CommandCall, parse_call, result_element
 from iotxmpp.controller import Controller, desk_client
 from iotxmpp.controller.desk_client import ask_desk, call_by_desk, find_controller
@@ -21,10 +24,13 @@ from iotxmpp.errors import (
     CommandExpiredError,
     DeviceAwayError,
     NotAllowedError,
+    UnknownCommandError,
     UnreachableError,
 )
-from iotxmpp.link import Link, Presence, Request
+from iotxmpp.fleet import controller_element
+from iotxmpp.link import Link, Message, Presence, Request
 from iotxmpp.serving.auditcheck import entries, verify
+from iotxmpp.where import parse_where
 from tests.unit.controller_world import HOUSE, SOON, PlayedDevice, World, about_of, account, until
 
 COMMANDS = {
@@ -135,19 +141,22 @@ async def test_a_command_that_expires_is_told_to_who_called(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "device", "command", "why"),
+    ("who", "called", "why", "error"),
     [
-        ("ann", "hall", "reset", "reset asks for maintainer"),
-        ("ann", "barn", "water", "has no role on barn"),
-        ("olaf", "hall", "water", "water asks for operator"),
-        ("bert", "hall", "water", "has no role on hall"),
-        ("ann", "hall", "fly", "fly asks for maintainer"),
+        ("ann", "hall reset", "reset asks for maintainer", NotAllowedError),
+        ("ann", "barn water", "has no role on barn", NotAllowedError),
+        ("olaf", "hall water", "water asks for operator", NotAllowedError),
+        ("bert", "hall water", "has no role on hall", NotAllowedError),
+        ("ann", "hall fly", "fly asks for maintainer", NotAllowedError),
+        ("house", "hall fly", "hall has no command 'fly'; it has: reset, water", UnknownCommandError),
+        ("house", "barn water", "barn", UnknownCommandError),
     ],
 )
 async def test_who_may_not_is_refused_and_nothing_is_queued(
-    case: Case, who: str, device: str, command: str, why: str
+    case: Case, who: str, called: str, why: str, error: type[CommandError]
 ) -> None:
-    with pytest.raises(CommandError, match=why):
+    device, command = called.split()
+    with pytest.raises(error, match=why):
         await case.ask(who, "call", device=device, command=command)
     assert await case.controller.commands() == []
     assert case.calls == []
@@ -158,9 +167,9 @@ async def test_others_commands_are_neither_seen_nor_cancelled(case: Case) -> Non
     queued = await case.ask("ann", "call", device="hall", command="water", ttl="6h")
     assert await case.ask("bert", "commands") == []
     for name in ("command", "cancel"):
-        with pytest.raises(CommandError, match="no command"):
+        with pytest.raises(UnknownCommandError, match="no command"):
             await case.ask("bert", name, id=queued["id"])
-    with pytest.raises(CommandError, match="asks for operator"):
+    with pytest.raises(NotAllowedError, match="asks for operator"):
         await case.ask("olaf", "cancel", id=queued["id"])
     assert (await case.controller.commands())[0].state == "queued"
 
@@ -224,3 +233,83 @@ def test_where_the_audit_log_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert audit_place("sqlite:///:memory:", HOUSE) is None
     assert audit_place("sqlite:////var/x/house.db?mode=rw", HOUSE) == Path("/var/x/house.audit.log")
     assert audit_place("postgresql://me@there/x", HOUSE) == tmp_path / "controller.audit.log"
+
+
+async def test_looking_for_the_desk_disturbs_nothing_of_the_session_that_looks(case: Case) -> None:
+    changes: list[str] = []
+    seen: list[Presence] = []
+
+    async def see(presence: Presence) -> None:
+        seen.append(presence)
+
+    link = await case.stack.enter_async_context(case.world.server.link(account(HOUSE)))
+    watching = Controller(HOUSE, link=link, collects=False, discover_every=60)
+    watching.on_liveness(lambda device: changes.append(device.state))
+    async with watching:
+        await watching.wait_for("hall", timeout=SOON)
+        await until(lambda: changes == ["online"])
+        other = await case.stack.enter_async_context(case.world.server.link(account(HOUSE)))
+        other.on_presence(see)
+        assert await find_controller(link, HOUSE, SOON) == case.controller._running()._link.jid
+        assert await call_by_desk(link, await find_controller(link, HOUSE, SOON), "hall", "water", {}, ttl=60)
+        assert [each for each in seen if each.sender == link.jid and not each.available] == []
+        assert changes == ["online"]
+        assert watching.device("hall").online
+
+
+async def test_who_looks_for_the_desk_subscribes_to_nothing_and_a_stranger_hears_nothing(case: Case) -> None:
+    heard: list[Message] = []
+
+    async def hear(message: Message) -> None:
+        heard.append(message)
+
+    stranger, (ann, _) = await case.link("stranger"), await case.come("ann")
+    stranger.on_message(hear)
+    with pytest.raises(DeviceAwayError):
+        await find_controller(stranger, HOUSE, 0.1)
+    assert heard == []
+    assert case.world.server._hub.rosters.followed_by(ann.jid.partition("/")[0]) == []
+
+
+async def test_a_controller_that_comes_later_is_found(case: Case) -> None:
+    link = await case.link("ann")
+    await case.controller.__aexit__(None, None, None)
+    search = asyncio.create_task(find_controller(link, HOUSE, SOON))
+    await asyncio.sleep(0.05)
+    assert not search.done()
+    made = await case.world.controller(discover_every=60, store=f"sqlite:///{case.store}", access=ACCESS)
+    async with made as later:
+        assert await search == later._running()._link.jid
+
+
+async def test_many_devices_are_called_through_the_desk(
+    case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("iotxmpp.xmpp.XmppLink", case.world.server.link)
+    many = Many(
+        where=parse_where("id=hall"),
+        command="water",
+        given={},
+        max_in_flight=1,
+        stop_after_failures=None,
+        timeout=SOON,
+        settle=SOON,
+        dry_run=False,
+        as_json=False,
+    )
+    waits = Waits(ttl="1m", controller=HOUSE)
+    assert await _call_where(account(HOUSE), many, None, waits) == 0
+    assert capsys.readouterr().out == "hall  done: watered\n"
+    assert [each.state for each in await case.controller.commands()] == ["done"]
+
+
+async def test_a_session_that_is_shown_and_does_not_answer_is_no_controller(case: Case) -> None:
+    await case.controller.__aexit__(None, None, None)
+    killed, link = [
+        await case.stack.enter_async_context(case.world.server.link(account(HOUSE))) for _ in range(2)
+    ]
+    search = asyncio.create_task(find_controller(link, HOUSE, 0.3))
+    await asyncio.sleep(0.05)
+    await killed.announce(Presence(extensions=(controller_element(),)))
+    with pytest.raises(DeviceAwayError):
+        await search

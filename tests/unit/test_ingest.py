@@ -202,6 +202,7 @@ def test_codes_are_a_closed_set() -> None:
         "status",
         "model",
         "store",
+        "twin",
     } == set(CODES)
 
 

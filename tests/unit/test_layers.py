@@ -28,6 +28,7 @@ VALUES = frozenset(
         "delivery",
         "durations",
         "errors",
+        "fleet",
         "intervals",
         "kinds",
         "liveness",

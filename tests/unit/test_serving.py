@@ -8,7 +8,13 @@ import pytest
 
 from iotxmpp import progress
 from iotxmpp.commands import Outcome, read_progress
-from iotxmpp.errors import StoreError
+from iotxmpp.errors import (
+    IotxmppError,
+    NotAllowedError,
+    StoreError,
+    UnknownCommandError,
+    UnknownDeviceError,
+)
 from iotxmpp.serving.audit import AuditEntry
 from iotxmpp.serving.journal import MemoryJournal
 from tests.unit.agent_house import until
@@ -334,3 +340,22 @@ async def test_what_does_not_end_with_serving_is_unknown(monkeypatch: pytest.Mon
     await world.executor.close()
     assert (await running).kind == "unknown"
     assert world.results() == ["started", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("error", "condition"),
+    [
+        (NotAllowedError("ann may not"), "forbidden"),
+        (UnknownCommandError("no command fly"), "item-not-found"),
+        (UnknownDeviceError("no device barn"), "item-not-found"),
+    ],
+)
+async def test_what_refuses_within_a_command_is_a_refusal(error: IotxmppError, condition: str) -> None:
+    def ask() -> None:
+        raise error
+
+    world = World(ask)
+    outcome = await world.execute("ask")
+    assert outcome == Outcome(kind="rejected", condition=condition, text=str(error))
+    assert world.results() == ["started", "rejected"]
+    assert await world.execute("ask") == outcome

@@ -303,3 +303,15 @@ async def test_a_mode_of_words_is_chosen_from_a_list() -> None:
     assert note(await world.ask(command("complete", session, name="mode")))[0] == "error"
     await world.ask(command("complete", session, name="mode", to="eco"))
     assert chosen == ["eco"]
+
+
+async def test_a_table_is_told_in_words_too_since_some_clients_show_no_tables() -> None:
+    def relays() -> list[dict[str, object]]:
+        return [{"channel": 1, "on": True}, {"channel": 2, "on": False}]
+
+    answer = await World(relays).ask(command(name="relays"))
+    form = answer.find(FORM)
+    assert form is not None
+    assert len(form.findall("{jabber:x:data}item")) == 2
+    note = answer.findtext(f"{{{COMMANDS_NAMESPACE}}}note")
+    assert note == "channel: 1, on: yes\nchannel: 2, on: no"

@@ -407,7 +407,7 @@ async def test_the_desk_shows_and_changes_a_twin(world: World) -> None:
         await until(lambda: device.version == 1)
         await device.report()
         await ours.twins.settled(ours.hall, timeout=2)
-        shown = desk_twin(ours.hall)
+        shown = await desk_twin(ours.hall)
         assert shown["reported"] == {"light": 20}
         assert (shown["desired_version"], shown["reported_version"], shown["in_sync"]) == (1, 1, True)
         json.dumps(shown)

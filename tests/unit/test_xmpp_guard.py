@@ -134,10 +134,22 @@ def test_what_is_no_xml_is_refused(broken: bytes) -> None:
         events([HEADER, broken])
 
 
-def test_elements_nest_to_the_limit_and_no_deeper() -> None:
-    events([HEADER, b"<a>" * 7, b"</a>" * 7], new_guard(max_depth=8))
+@pytest.mark.parametrize(
+    ("deep", "tag"), [(7, "{jabber:client}a"), (8, guard.TOO_DEEP), (500, guard.TOO_DEEP)]
+)
+def test_a_stanza_that_is_nested_deeper_than_the_limit_is_emptied(deep: int, tag: str) -> None:
+    guarded = new_guard(max_depth=8)
+    guarded.feed(HEADER + b"<a from='a@b'>" + b"<a>" * (deep - 1) + b"</a>" * deep + b"<b><c/></b>")
+    ended = [element for event, element in guarded.read_events() if event == "end"]
+    assert (ended[deep - 1].get("from"), [child.tag for child in ended[deep - 1]]) == ("a@b", [tag])
+    assert [child.tag for child in ended[-1]] == ["{jabber:client}c"]
+
+
+def test_a_stream_that_is_nested_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "DEEPEST_PASSED_ON", 8)
+    events([HEADER, b"<a>" * 7])
     with pytest.raises(StreamRefusedError, match="nested more than 8 deep"):
-        events([HEADER, b"<a>" * 8], new_guard(max_depth=8))
+        events([HEADER, b"<a>" * 8])
 
 
 def test_a_stanza_has_its_limit_of_bytes() -> None:

@@ -29,6 +29,7 @@ from iotxmpp.commands import (
 )
 from iotxmpp.dataforms import form_element
 from iotxmpp.errors import StanzaError
+from iotxmpp.fleet import controller_element
 from iotxmpp.link import Link, NodePolicy, Presence, Request
 from iotxmpp.payloads import json_element
 from iotxmpp.senml import encode, item_id
@@ -43,6 +44,7 @@ from iotxmpp.xmpp.presence import Presences
 from iotxmpp.xmpp.provisioner import XmppProvisioner
 from iotxmpp.xmpp.pubsub import PubSub
 from iotxmpp.xmpp.stanzas import error_element
+from tests.unit import wire_messages
 
 if TYPE_CHECKING:
     from iotxmpp.xmpp.client import StrictClient
@@ -74,9 +76,8 @@ def water(seconds: Annotated[int, Field(ge=1, le=600)] = 10) -> str:
 
 def greenhouse() -> Agent:
     """The device of the document."""
-    agent = Agent(
-        Account(jid="greenhouse@example.org", password=SecretStr("secret")), site="behind the house"
-    )
+    account = Account(jid="greenhouse@example.org", password=SecretStr("secret"), controllers=(HOUSE,))
+    agent = Agent(account, site="behind the house", outbox="memory")
 
     @agent.sensor("temperature", unit="Cel", range=(-40, 85), description="Air temperature")
     def temperature() -> float:
@@ -112,7 +113,7 @@ def produced(answers: Mapping[str, Element]) -> dict[str, Element]:
     """Each stanza that the code sends, by the example's name.
 
     Args:
-        answers: What the document says that servers answer, by the example's name.
+        answers: What the document says that servers and people send, by the example's name.
     """
     return asyncio.run(_produced(answers))
 
@@ -124,6 +125,8 @@ async def _produced(answers: Mapping[str, Element]) -> dict[str, Element]:
         **_answers(),
         **await _refusals(),
         **await _provisioning(answers),
+        **await wire_messages.messages(answers, greenhouse()),
+        **await wire_messages.discovery(answers, _server(now=MOMENT)),
     }
 
 
@@ -185,7 +188,9 @@ def _presence() -> dict[str, Element]:
     presences.send(Presence(text="online, 2 sensors, 1 problem", extensions=(status.element(),)))
     gone = DeviceStatus(why="stop", heartbeat=30, uptime=7200, version="0.1.0", outbox="disk")
     presences.send(Presence(available=False, text="stopped, 2 sensors", extensions=(gone.element(),)))
-    return dict(zip(("follow", "admit", "refuse", "presence", "presence-stop"), sent, strict=True))
+    presences.send(Presence(extensions=(controller_element(),)))
+    names = ("follow", "admit", "refuse", "presence", "presence-stop", "presence-controller")
+    return dict(zip(names, sent, strict=True))
 
 
 def _call(

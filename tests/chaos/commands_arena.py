@@ -1,0 +1,299 @@
+"""Commands to devices in child processes, cuts and kills on their way, and the judge's verdict."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from iotxmpp.account import Account
+from iotxmpp.addresses import device_id
+from iotxmpp.backoff import Backoff
+from iotxmpp.controller.store import Store
+from iotxmpp.controller.store.commands import CommandRows
+from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
+from iotxmpp.server.devices import add_device
+from iotxmpp.xmpp import XmppLink, XmppProvisioner
+from tests.chaos.commands_caller import ALL, read_notes
+from tests.chaos.commands_child import CallerConfig, CommandDeviceConfig
+from tests.chaos.commands_judge import CommandVerdict, judge_commands, read_ledgers
+from tests.chaos.commands_plan import Blow, Shares, Step, draw
+from tests.chaos.harness import Process, _resuming_for
+from tests.chaos.settings import ChildConfig
+from tests.proxy import Proxy
+
+CALLER = "caller"
+CUT_WITHIN = 1.0
+DIES_WITHIN = 5.0
+SHOW_EVERY = 10.0
+
+CommandMutation = Literal["journal"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommandSize:
+    """How large a run is.
+
+    Attributes:
+        commands: How many commands.
+        devices: To how many devices.
+        shares: What befalls them.
+        resume: Seconds for which the server keeps a cut session; None for its own choice.
+        stall: Seconds without a command that ends, after which the run is given up.
+        constants: As in `ChildConfig`.
+    """
+
+    commands: int
+    devices: int
+    shares: Shares = field(default_factory=Shares)
+    resume: int | None = None
+    stall: float = 180.0
+    constants: Mapping[str, float] = field(default_factory=dict)
+
+
+class CommandArena:
+    """A server, its devices, and a controller that gives them commands.
+
+    Args:
+        kind: Which server.
+        size: How large.
+        folder: Where everything is kept; any user must be able to enter it.
+        seed: Of the commands and of what befalls them.
+        say: Told what happens.
+        mutate: What is broken on purpose.
+    """
+
+    def __init__(  # noqa: PLR0913  # each is a choice of its own
+        self,
+        kind: ServerKind,
+        size: CommandSize,
+        folder: Path,
+        *,
+        seed: int,
+        say: Callable[[str], None] = log.info,
+        mutate: CommandMutation | None = None,
+    ) -> None:
+        names = [f"d{index}" for index in range(1, size.devices + 1)]
+        self.steps: list[Step] = draw(seed, size.commands, names, size.shares)
+        self.inflicted: Counter[str] = Counter()
+        self._size = size
+        self._folder = folder
+        self._seed = seed
+        self._names = names
+        self._say = say
+        self._mutate = mutate
+        self._server = ServerProcess(ServerSpec(kind=kind, directory=folder / "server"))
+        self._devices: dict[str, Process] = {}
+        self._proxies: dict[str, Proxy] = {}
+        self._blows = {step.token: step for step in self.steps if step.blow is not None}
+        self._striking: set[asyncio.Task[None]] = set()
+        self._house = ""
+        self._faults: list[str] = []
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            if self._size.resume is not None:
+                stack.enter_context(_resuming_for(self._size.resume))
+            await stack.enter_async_context(self._server)
+            await self._provision(stack)
+            herald = await asyncio.start_unix_server(self._told, self._folder / "herald")
+            stack.callback(herald.close)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._striking:
+            task.cancel()
+        await asyncio.gather(*self._striking, return_exceptions=True)
+        for process in self._processes():
+            await process.destroy()
+        await self._stack.aclose()
+
+    async def run(self) -> CommandVerdict:
+        """Lets the controller give all commands, waits until all have ended, and judges."""
+        for process in self._processes():
+            self._start(process)
+        await self._until_all_ended()
+        while self._striking:  # a late blow; whoever was hit comes back
+            await asyncio.wait(self._striking)
+        await self._until_all_ended()
+        await self._until_ready()
+        for process in self._processes():
+            await process.end()
+        verdict = await asyncio.to_thread(self._judge)
+        verdict.faults[:0] = self._faults + [
+            fault for process in self._processes() for fault in process.faults
+        ]
+        return verdict
+
+    def _judge(self) -> CommandVerdict:
+        store = Store(f"sqlite:///{self._path('store.db')}")
+        try:
+            queued = CommandRows(store.database, self._house).find(limit=ALL)
+        finally:
+            store.close()
+        ran = read_ledgers(self._path(f"{name}.ledger") for name in self._names)
+        return judge_commands(self.steps, ran, queued, read_notes(self._path("notes")))
+
+    async def _until_all_ended(self) -> None:
+        ended, since, shown = 0, time.monotonic(), 0.0
+        while ended < len(self.steps):
+            await asyncio.sleep(0.1)
+            now, before = time.monotonic(), ended
+            ended = self._ended()
+            if ended != before:
+                since = now
+            if now - since > self._size.stall:
+                self._faults.append(f"nothing has ended for {self._size.stall:g} s; {ended} have")
+                return
+            if now - shown > SHOW_EVERY:
+                shown = now
+                blows = ", ".join(f"{what} {count}" for what, count in sorted(self.inflicted.items()))
+                self._say(f"{ended} of {len(self.steps)} have ended; {blows}")
+
+    async def _until_ready(self) -> None:
+        deadline = time.monotonic() + self._size.stall
+        while not all(self._ready(process.name).exists() for process in self._processes()):
+            if time.monotonic() > deadline:
+                self._faults.append("not all processes started again")
+                return
+            await asyncio.sleep(0.1)
+
+    def _ended(self) -> int:
+        try:
+            return int(self._path("progress").read_text())
+        except FileNotFoundError:
+            return 0
+
+    # What befalls a command.
+
+    async def _told(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        step = self._blows.pop(int(await reader.readline() or b"0"), None)
+        if step is not None and step.blow is not None:
+            self._arm(step.blow, step.device)
+        writer.write(b"go\n")
+        writer.close()
+
+    def _arm(self, blow: Blow, device: str) -> None:
+        """Gets a blow ready; what must not come late is ready when this returns."""
+        self.inflicted[blow.what] += 1
+        target = device if blow.side == "device" else CALLER
+        if blow.what == "cut":
+            self._proxies[target].cut_after(blow.count)
+        strike = self._kill(blow, target) if blow.what.startswith("kill") else self._cut(blow, target)
+        if blow.label:
+            self._armed(target).write_text(blow.label)
+        task = asyncio.create_task(strike)
+        self._striking.add(task)
+        task.add_done_callback(self._striking.discard)
+
+    async def _cut(self, blow: Blow, target: str) -> None:
+        proxy = self._proxies[target]
+        await asyncio.sleep(blow.delay)
+        match blow.what:
+            case "black-hole":
+                proxy.black_hole()
+                await asyncio.sleep(blow.seconds)
+                proxy.reset()  # what waited in the hole is lost
+                proxy.resume()
+            case "cut":
+                await asyncio.sleep(CUT_WITHIN)
+                proxy.resume()
+            case _:
+                proxy.reset()
+
+    async def _kill(self, blow: Blow, target: str) -> None:
+        process = self._caller if target == CALLER else self._devices[target]
+        async with process.lock:
+            if blow.label and await _dies(process):
+                self.inflicted[blow.label] += 1
+            else:
+                await asyncio.sleep(blow.delay)
+                await process.kill()
+            self._armed(target).unlink(missing_ok=True)
+            if target == CALLER:
+                self._path("progress").unlink(missing_ok=True)  # it says so again
+            self._start(process)
+
+    def _ready(self, target: str) -> Path:
+        return self._path(f"{target}.ready")
+
+    def _armed(self, target: str) -> Path:
+        return self._path(f"{target}.armed")
+
+    # Setting up.
+
+    def _start(self, process: Process) -> None:
+        self._ready(process.name).unlink(missing_ok=True)
+        takes = process is not self._caller and self._mutate is not None
+        process.start(*(("--mutate", str(self._mutate)) if takes else ()))
+
+    async def _provision(self, stack: AsyncExitStack) -> None:
+        controller = self._server.controller
+        self._house = controller.jid
+        self._path("notes").touch()
+        caller = CallerConfig(
+            **await self._common(CALLER, controller, stack),
+            store=f"sqlite:///{self._path('store.db')}",
+            armed=self._armed(CALLER),
+            ready=self._ready(CALLER),
+            notes=self._path("notes"),
+            progress=self._path("progress"),
+            herald=self._path("herald"),
+            seed=self._seed,
+            count=self._size.commands,
+            devices=self._names,
+            shares=self._size.shares,
+        )
+        self._caller = self._process(CALLER, "tests.chaos.commands_caller", caller)
+        async with XmppLink(self._server.admin, backoff=Backoff(first=0.05, longest=0.4)) as admin:
+            provisioner = XmppProvisioner(admin)
+            for name in self._names:
+                account = await add_device(
+                    provisioner, self._server.admin, device_id(name), controllers=(controller.jid,)
+                )
+                config = CommandDeviceConfig(
+                    **await self._common(name, account, stack),
+                    outbox=self._path(f"{name}.outbox.db"),
+                    ledger=self._path(f"{name}.ledger"),
+                    armed=self._armed(name),
+                    ready=self._ready(name),
+                )
+                self._devices[name] = self._process(name, "tests.chaos.commands_device", config)
+
+    async def _common(self, name: str, account: Account, stack: AsyncExitStack) -> dict[str, Any]:
+        proxy = await stack.enter_async_context(Proxy("127.0.0.1", self._server.port))
+        self._proxies[name] = proxy
+        path = self._path(f"{name}.account.toml")
+        account.model_copy(update={"host": "127.0.0.1", "port": proxy.port, "tls": "starttls"}).save(path)
+        return {"account": path, "quick": True, "constants": dict(self._size.constants)}
+
+    def _process(self, name: str, module: str, config: ChildConfig) -> Process:
+        path = self._path(f"{name}.json")
+        path.write_text(config.model_dump_json())
+        return Process(name, ("-m", module, str(path)), self._path(f"{name}.log"))
+
+    def _processes(self) -> list[Process]:
+        return [self._caller, *self._devices.values()]
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name
+
+
+async def _dies(process: Process) -> bool:
+    """Whether it comes to its crash point soon."""
+    try:
+        async with asyncio.timeout(DIES_WITHIN):
+            return await process.wait() == -9
+    except TimeoutError:
+        return False
