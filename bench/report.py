@@ -26,7 +26,12 @@ statement of the handler looks at the clock again.
 
 The floor is what a user of slixmpp writes by hand: two plain `ClientXMPP`, a custom IQ with a handler of its
 own, and XEP-0060 by slixmpp's plugin, to a node that is set up as a device's is. It has no validation, stream
-management (XEP-0198), numbering, checks of who calls, metrics or store.
+management (XEP-0198), numbering, checks of who calls, metrics or store. Goals of commands are in times of
+its IQ round trip.
+
+Above the link's own round trip, a command takes a check of who calls, XEP-0050 and JSON, an id and an expiry,
+the executor with its lines in the audit log, and metrics. The journal adds a commit that is on disk before
+the command starts, and one after it that need not be. Both commands do nothing, and take no arguments.
 
 Times are in milliseconds. Goals are for p50.
 """

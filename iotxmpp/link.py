@@ -304,11 +304,17 @@ class Link(Protocol):
         """Ends that (RFC 6121 section 3.3)."""
         ...
 
-    def admit(self, allowed: Callable[[str], bool]) -> None:
+    def admit(self, allowed: Callable[[str], bool], *, withdraw: bool = False) -> None:
         """Says which bare JIDs may follow our presence.
 
         Until this is called, a session decides nothing: the requests wait for another session of the
         account, or for this call. A rule that raises is logged, and admits nobody.
+
+        Args:
+            allowed: The rule.
+            withdraw: Takes it from those, too, who were admitted before and are not any more (RFC 6121
+                section 3.2): at this call, and at each new session before it says that it is here. Where the
+                rule raises, nothing is taken.
         """
         ...
 
@@ -344,58 +350,4 @@ class Link(Protocol):
         Raises:
             InvalidError: The tag is served already.
         """
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodePolicy:
-    """How a node is set up (XEP-0060 section 16.4.4).
-
-    Access is a whitelist: the publisher, the readers, and nobody else.
-
-    Attributes:
-        publisher: The only bare JID that may publish.
-        readers: Bare JIDs that may subscribe and read; the provisioner subscribes them.
-        keep: How many items the service keeps; 0 for a stream.
-    """
-
-    publisher: str
-    readers: tuple[str, ...] = ()
-    keep: int = 1
-
-
-class Provisioner(Protocol):
-    """Creates accounts and nodes, with an administrator's account; the same on every server.
-
-    Each verb is idempotent: a second call brings what exists to the state that is asked for. An account that
-    exists is left alone, unless it is to be renewed.
-    """
-
-    async def create_account(self, jid: str, password: str, *, renew: bool = False) -> None:
-        """Creates an account (XEP-0133 section 4.1).
-
-        Args:
-            jid: Its bare JID.
-            password: Its password.
-            renew: An account that exists gets this password, instead of an error.
-
-        Raises:
-            ConflictError: It exists, and is not to be renewed; nothing was changed.
-        """
-        ...
-
-    async def delete_account(self, jid: str) -> None:
-        """Deletes an account (XEP-0133 section 4.2); one that is not there is no error."""
-        ...
-
-    async def create_node(self, node: NodeAddress, policy: NodePolicy) -> None:
-        """Creates and configures a node, with its readers (XEP-0060 sections 8.1, 8.2, 8.8 and 8.9)."""
-        ...
-
-    async def delete_node(self, node: NodeAddress) -> None:
-        """Deletes a node (XEP-0060 section 8.4); one that is not there is no error."""
-        ...
-
-    async def nodes(self, service: str) -> list[NodeAddress]:
-        """All nodes of a service."""
         ...

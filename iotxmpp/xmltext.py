@@ -7,6 +7,7 @@ text of others is escaped where it is shown.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from xml.etree.ElementTree import Element
 
 from iotxmpp.errors import InvalidError
@@ -51,8 +52,13 @@ def check_element(element: Element, where: str) -> Element:
     return element
 
 
+@lru_cache(maxsize=256)  # the same few all the time
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
 def _check_name(name: object, where: str) -> None:
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+    if not (isinstance(name, str) and _is_name(name)):
         raise InvalidError(f"{where}: {name!r} is no name of an element or attribute: {{namespace}}name")
 
 

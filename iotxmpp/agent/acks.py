@@ -9,8 +9,10 @@ from iotxmpp.addresses import bare_jid
 from iotxmpp.agent.line import Line
 from iotxmpp.agent.outbox.keeper import Keeper
 from iotxmpp.delivery import parse_ack
-from iotxmpp.errors import InvalidError, stanza_error
+from iotxmpp.errors import InvalidError, StanzaError, stanza_error
 from iotxmpp.link import Request
+from iotxmpp.serving.command import Caller
+from iotxmpp.serving.records import Records
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -19,7 +21,13 @@ class AckServer:
     """Takes acks from the collector, and from nobody else; its `answer` is a handler for `Link.serve`."""
 
     def __init__(
-        self, keeper: Keeper, line: Line, *, collector: str, acknowledged: Callable[..., None]
+        self,
+        keeper: Keeper,
+        line: Line,
+        *,
+        collector: str,
+        acknowledged: Callable[..., None],
+        records: Records,
     ) -> None:
         """Makes one.
 
@@ -28,11 +36,13 @@ class AckServer:
             line: Knows what was published.
             collector: The bare JID whose acks count; empty for nobody's.
             acknowledged: Is told, with `progress` and `again`.
+            records: Where it is written down who was refused.
         """
         self._keeper = keeper
         self._line = line
         self._collector = collector
         self._acknowledged = acknowledged
+        self._records = records
 
     async def answer(self, request: Request) -> Element | None:
         """Takes one ack; the answer is empty.
@@ -42,6 +52,14 @@ class AckServer:
                 published; nothing is trimmed then.
         """
         self._check_sender(request.sender)
+        try:
+            return await self._take(request)
+        except StanzaError as error:
+            sender = Caller(jid=request.sender, by=self._collector, role="", door="acks")
+            self._records.note(sender, command="", result="refused", text=error.text)
+            raise
+
+    async def _take(self, request: Request) -> Element | None:
         if request.kind != "set":
             raise stanza_error("bad-request", "an ack is an IQ of type set")
         try:
@@ -62,7 +80,7 @@ class AckServer:
         except InvalidError:  # a server's own address
             known = False
         if not known:
-            _LOGGER.warning("%s sent an ack and is not the collector", sender)
+            self._records.refuse(sender, door="acks", text="an ack; it is not the collector")
             raise stanza_error("forbidden", "this device takes acks from its collector alone")
 
     def _check_published(self, name: str, seq: int) -> None:

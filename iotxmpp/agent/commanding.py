@@ -20,6 +20,7 @@ from iotxmpp.serving.deadline import Clocks, Now
 from iotxmpp.serving.execution import Executor
 from iotxmpp.serving.journal import Journal, MemoryJournal
 from iotxmpp.serving.offloop import call
+from iotxmpp.serving.records import Records
 from iotxmpp.serving.server import CommandServer
 from iotxmpp.status import DeviceStatus
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from iotxmpp.serving.chat import ChatDoor
 
 MOST_CHATS = 16
-"""Messages that are answered side by side; more are passed over."""
+"""Messages that are answered side by side; who writes more is told to try again."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -72,10 +73,16 @@ class Commanding:
             send=link.send,
             problems=problems,
             clocks=Clocks(wall=lambda: _now(clock), steady=clock.uptime),
+            known=self._knows,
         )
         self._server = CommandServer(plan.commands, plan.access, self._executor, device=plan.device)
         self._chats: set[asyncio.Task[None]] = set()
         self._closed = False
+
+    @property
+    def records(self) -> Records:
+        """Where it is written down who did what."""
+        return self._executor.records
 
     async def open(self) -> None:
         """Opens the journal and the audit; what fails is a problem, and each call tries again."""
@@ -109,24 +116,38 @@ class Commanding:
     async def _take_message(self, message: Message) -> None:
         if message.kind == "headline" or not message.text.strip() or self._closed:
             return
+        if not self._chat.hears(message):  # before it takes a place from somebody who may
+            return
         if len(self._chats) >= MOST_CHATS:
             _LOGGER.warning("%s wrote while too many messages are being answered", message.sender)
+            await self._reply(message, self._chat.busy(message))
             return
         chat = asyncio.create_task(self._answer(message), name="chat")
         self._chats.add(chat)
         chat.add_done_callback(self._chats.discard)
+        await asyncio.sleep(0)  # it is counted before the next one
 
     async def _answer(self, message: Message) -> None:
         try:
             reply = await self._chat.take(message)
-            if reply is not None:
-                from iotxmpp.serving.alarms import automatic_message  # noqa: PLC0415  # as the door's memory
-
-                await self._link.send(message.sender, automatic_message(reply, message.kind))
-        except IotxmppError as error:
-            _LOGGER.warning("%s got no answer: %s", message.sender, error)
         except Exception:
             _LOGGER.exception("answering %s failed", message.sender)
+        else:
+            await self._reply(message, reply)
+
+    async def _reply(self, message: Message, text: str | None) -> None:
+        if text is None:
+            return
+        from iotxmpp.serving.alarms import automatic_message  # noqa: PLC0415  # as the door's memory
+
+        try:
+            await self._link.send(message.sender, automatic_message(text, message.kind))
+        except IotxmppError as error:
+            _LOGGER.warning("%s got no answer: %s", message.sender, error)
+
+    def _knows(self, jid: str) -> bool:
+        plan = self._plan
+        return plan.access.observes(jid, plan.device) or jid.partition("/")[0] == plan.collector
 
     @functools.cached_property
     def _chat(self) -> "ChatDoor":
@@ -140,7 +161,7 @@ class Commanding:
             self._executor,
             device=self._plan.device,
             status=lambda: status_text(self._status(), self._plan.device, self._latest),
-            audit=self._audit,
+            records=self.records,
             own=self._plan.account.jid,
         )
 
@@ -152,6 +173,7 @@ class FileAudit:
         """Makes one; nothing is opened yet."""
         self._path = path
         self._log: AuditLog | None = None
+        self._closed = False
 
     def open(self) -> None:
         """Opens it.
@@ -159,6 +181,8 @@ class FileAudit:
         Raises:
             StoreError: It cannot be opened.
         """
+        if self._closed:
+            raise StoreError(f"audit log {self._path}: it is closed")
         if self._log is None:
             self._log = AuditLog(self._path, now=time.time)
 
@@ -170,6 +194,7 @@ class FileAudit:
 
     def close(self) -> None:
         """As `Audit.close`."""
+        self._closed = True
         if self._log is not None:
             self._log.close()
 

@@ -117,13 +117,18 @@ class Running:
             backoff=backoff(longest=NODE_PATIENCE),
         )
         self._acks = AckServer(
-            self.keeper, self._line, collector=plan.collector, acknowledged=self._publisher.acknowledged
+            self.keeper,
+            self._line,
+            collector=plan.collector,
+            acknowledged=self._publisher.acknowledged,
+            records=self._commands.records,
         )
         self._samplers = [Sampler(each, take=self.take, problems=self.problems) for each in plan.sensors]
         self._twin = device_twin(
             link,
             plan,
             change=self._set_every,
+            records=self._commands.records,
             problems=self.problems,
             ready=self._introduction.done,
             backoff=backoff(longest=NODE_PATIENCE),
@@ -252,7 +257,8 @@ class Running:
 
     def _register(self) -> None:
         self._link.advertise(COMMANDS_NAMESPACE, CALL_NAMESPACE, STATUS_NAMESPACE, DELIVERY_NAMESPACE)
-        self._link.admit(lambda jid: self.plan.access.observes(jid, self.plan.device))
+        # Its account is the device's alone: who was a contact of it before, and may not observe it, is none.
+        self._link.admit(lambda jid: self.plan.access.observes(jid, self.plan.device), withdraw=True)
         self._registrations += [
             self._link.on_state(self._publisher.state_changed),
             self._link.on_state(self._introduction.state_changed),

@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -142,12 +143,24 @@ def _interval(name: str, sensor: Sensor, change: Change) -> Setting:
     declared = min(rhythm.every for rhythm in sensor.rhythms.values())
     return Setting(
         name=name,
-        spec=CommandSpec.from_function(_every, name=name),
+        spec=_every_spec(name),
         argument="seconds",
         function=partial(_set_every, sensor, change),
         default=declared,
         description=f"Seconds between samples of {', '.join(sensor.channels)}.",
     )
+
+
+def _every_spec(name: str) -> CommandSpec:
+    spec = copy(_every_rules())
+    spec.name = name
+    return spec
+
+
+@cache
+def _every_rules() -> CommandSpec:
+    """The rules of every interval, made once: a model of pydantic's takes time and memory."""
+    return CommandSpec.from_function(_every, name="every")
 
 
 def _every(seconds: Annotated[float, Field(ge=LEAST_EVERY, le=MOST_EVERY)]) -> None:

@@ -21,12 +21,15 @@ from iotxmpp.errors import (
     LinkDownError,
     NoAnswerError,
     NotFoundError,
+    StanzaError,
     StoreError,
     stanza_error,
 )
 from iotxmpp.link import Link, LinkState, Request
 from iotxmpp.payloads import json_element
+from iotxmpp.serving.command import Caller
 from iotxmpp.serving.offloop import call
+from iotxmpp.serving.records import Records
 from iotxmpp.twin import REPORTED_ITEM, SEND_ALL, Desired, Reported, merged, parse_desired, settings_json
 from iotxmpp.xmltext import clean_text
 
@@ -54,6 +57,7 @@ class DeviceTwin:
         file: TwinFile,
         collector: str,
         problems: Problems,
+        records: Records,
         ready: asyncio.Event,
         backoff: Backoff,
         patience: float = PATIENCE,
@@ -68,6 +72,7 @@ class DeviceTwin:
             file: Where desired settings are kept.
             collector: The bare JID that may desire; empty for nobody.
             problems: Where to say what does not work.
+            records: Where it is written down who desired what.
             ready: Set while items may go out: the link is up, and the self-description is published.
             backoff: When to report again what was not accepted.
             patience: Seconds that a setting's function has.
@@ -79,6 +84,7 @@ class DeviceTwin:
         self._file = file
         self._collector = collector
         self._problems = problems
+        self._records = records
         self._ready = ready
         self._backoff = backoff
         self._patience = patience
@@ -86,6 +92,7 @@ class DeviceTwin:
         self._holding: dict[str, Any] = {}
         self._refused: dict[str, str] = {}
         self._applied = Kept()
+        self._asker: Caller | None = None
         self._writing = asyncio.Lock()
         self._changed = asyncio.Event()
         self._due = asyncio.Event()
@@ -137,14 +144,18 @@ class DeviceTwin:
                 device has: then everything is to be sent; `resource-constraint` while the disk fails.
         """
         self._check_sender(request.sender)
-        if request.kind != "set":
-            raise stanza_error("bad-request", "desired settings are an IQ of type set")
+        asker = Caller(jid=request.sender, by=self._collector, role="", door="twin")
         try:
-            desired = parse_desired(request.payload)
-        except InvalidError as error:
-            raise stanza_error("bad-request", clean_text(str(error))) from error
-        async with self._writing:
-            await self._take(desired)
+            if request.kind != "set":
+                raise stanza_error("bad-request", "desired settings are an IQ of type set")
+            desired = _parsed(request.payload)
+            async with self._writing:
+                await self._take(desired, asker)
+        except NotFoundError:  # no refusal: it asks for all of them
+            raise
+        except StanzaError as error:
+            self._records.note(asker, command="", result="refused", text=error.text)
+            raise
         return None
 
     def _check_sender(self, sender: str) -> None:
@@ -153,10 +164,10 @@ class DeviceTwin:
         except InvalidError:  # a server's own address
             known = False
         if not known:
-            _LOGGER.warning("%s sent settings and is not the collector", sender)
+            self._records.refuse(sender, door="twin", text="desired settings; it is not the collector")
             raise stanza_error("forbidden", "this device takes settings from its collector alone")
 
-    async def _take(self, desired: Desired) -> None:
+    async def _take(self, desired: Desired, asker: Caller) -> None:
         kept = self._kept
         known = kept.version if desired.lineage == kept.lineage else 0
         if known and desired.version <= known:
@@ -173,23 +184,36 @@ class DeviceTwin:
         new = Kept(
             lineage=desired.lineage, version=desired.version, settings=settings, reports=kept.reports + 1
         )
+        given = {"version": desired.version, "base": desired.base, "keys": sorted(desired.changes)}
+        try:
+            self._records.write(asker, command="", id=_mark(new), result="started", given=given)
+        except StoreError as error:  # nothing is set that cannot be written down
+            raise stanza_error("resource-constraint", clean_text(str(error))) from error
         try:
             await call(self._file.save, kept=new)
         except StoreError as error:
             self._problems.report("twin", str(error))
             raise stanza_error("resource-constraint", clean_text(str(error))) from error
         self._problems.clear("twin")
-        self._kept = new
+        self._kept, self._asker = new, asker
         self._changed.set()
 
     async def _apply_for_ever(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            target = self._kept
+            target, asker = self._kept, self._asker
             await self._apply(dict(target.settings), self._differing(target.settings))
             self._applied = target
+            if asker is not None:
+                self._note_applied(target, asker)
             self._due.set()
+
+    def _note_applied(self, target: Kept, asker: Caller) -> None:
+        refused = "; ".join(f"{name}: {why}" for name, why in sorted(self._refused.items()))
+        self._records.note(
+            asker, command="", id=_mark(target), result="failed" if refused else "done", text=refused
+        )
 
     def _differing(self, settings: Mapping[str, Any]) -> set[str]:
         """The names whose values are not what holds; what was refused is tried again."""
@@ -282,7 +306,14 @@ class DeviceTwin:
 
 
 def device_twin(  # noqa: PLR0913  # each is another part of the device
-    link: Link, plan: Plan, *, change: Change, problems: Problems, ready: asyncio.Event, backoff: Backoff
+    link: Link,
+    plan: Plan,
+    *,
+    change: Change,
+    problems: Problems,
+    records: Records,
+    ready: asyncio.Event,
+    backoff: Backoff,
 ) -> DeviceTwin:
     """The twin of a planned device; `change` sets sensors' intervals, the rest is as for `DeviceTwin`."""
     return DeviceTwin(
@@ -293,9 +324,22 @@ def device_twin(  # noqa: PLR0913  # each is another part of the device
         file=TwinFile(twin_path(plan.outbox.file(plan.account.jid, plan.device))),
         collector=plan.collector,
         problems=problems,
+        records=records,
         ready=ready,
         backoff=backoff,
     )
+
+
+def _parsed(payload: Element) -> Desired:
+    try:
+        return parse_desired(payload)
+    except InvalidError as error:
+        raise stanza_error("bad-request", clean_text(str(error))) from error
+
+
+def _mark(kept: Kept) -> str:
+    """Names a version of the settings in the audit."""
+    return f"{kept.lineage}.{kept.version}"
 
 
 def _listed(settings: Mapping[str, Setting]) -> str:

@@ -57,7 +57,7 @@ async def open_desk(stack: AsyncExitStack, link: Link, desk: Desk, audit: Audit)
     Raises:
         InvalidError: Somebody serves commands on this link already.
     """
-    executor = Executor(None, device=NAME, audit=audit, send=link.send)
+    executor = Executor(None, device=NAME, audit=audit, send=link.send, known=desk.admits)
     await executor.open()
     stack.push_async_callback(executor.close)
     server = CommandServer(desk.commands, desk.door(), executor, device=NAME)

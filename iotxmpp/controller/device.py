@@ -235,8 +235,9 @@ class Device:
             seen = self._sessions.current
             if seen is None:
                 raise DeviceAwayError(f"device {self.id} is {self.state}: command {command} was not sent")
-            answer = await call_command(self._link, seen.presence.sender, command, arguments, timeout=timeout)
-            self.hear()
+            to = seen.presence.sender
+            answer = await call_command(self._link, to, command, arguments, timeout=timeout)
+            self.answered(to)
             return answer
 
     @property
@@ -256,6 +257,12 @@ class Device:
             if reading.channel in self._readings or len(self._readings) < MAX_CHANNELS:
                 self._readings[reading.channel] = reading
         self._pulse.heard()
+
+    def answered(self, jid: str) -> None:
+        """One of its sessions answered: that is the one which is alive. For the controller."""
+        self._sessions.heard(jid)
+        self._pulse.saw_presence()
+        self.hear()
 
     def show(self, readings: Iterable[Reading]) -> None:
         """Takes new live readings as its latest; for the controller."""

@@ -185,6 +185,7 @@ class Monitor:
         except IotxmppError as error:
             pulse.unanswered(sent, f"a ping did not reach it: {error}")
         else:
+            device.sessions.heard(jid)
             pulse.answered()
         finally:
             if self._pings.pop(device, None) is not None and device in self._planned:

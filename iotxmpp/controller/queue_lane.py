@@ -4,15 +4,16 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 from xml.etree.ElementTree import Element
 
 from iotxmpp import crashpoints
 from iotxmpp.backoff import Backoff
 from iotxmpp.commands import call_element, cancel_element, read_reply
+from iotxmpp.controller.asking import ask_each
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.queue_answers import Attempt, definite, of_reply
 from iotxmpp.controller.queue_ticket import Entry
@@ -190,24 +191,46 @@ class Lane:
             within=left,
             by=command.by,
         )
-        timeout = PATIENCE if attempt.repeatable(command, device) else left + GRACE
+        repeatable = attempt.repeatable(command, device)
         attempt.asked(to)
+
+        def answered(by: str) -> None:
+            if by != to:  # the first may have started it all the same
+                attempt.unanswered(command, device, NoAnswerError(f"{to} gave no answer"))
+            device.answered(by)
+
+        if repeatable:
+            asking = ask_each(
+                self._peer.link,
+                lambda: device.sessions.to_ask or [to],
+                element,
+                answered=answered,
+                timeout=PATIENCE,
+            )
+        else:
+            asking = self._ask_once(to, element, left + GRACE, answered)
         try:
-            answer = await self._answer(command, to, element, timeout)
+            answer = await self._answer(command, to, asking)
         except (LinkDownError, NoAnswerError) as error:
             return attempt.unanswered(command, device, error)
         except StanzaError as error:
             return attempt.refused(command, device, error, there=self._session(command) == to)
         except InvalidError as error:  # larger than the link takes
             return definite(command, "rejected", str(error), reason="wrong-arguments")
-        device.hear()
         return of_reply(command, answer)
 
+    async def _ask_once(
+        self, to: str, element: Element, timeout: float, answered: Callable[[str], None]
+    ) -> Element | None:
+        answer = await self._peer.link.call(to, element, timeout=timeout)
+        answered(to)
+        return answer
+
     async def _answer(
-        self, command: QueuedCommand, to: str, element: Element, timeout: float
+        self, command: QueuedCommand, to: str, ask: Coroutine[Any, Any, Element | None]
     ) -> Element | None:
         """The answer of a session; none comes any more once the device has another one."""
-        asking = asyncio.ensure_future(self._peer.link.call(to, element, timeout=timeout))
+        asking = asyncio.create_task(ask)
         moving = asyncio.create_task(self._moved(command, to))
         try:
             await asyncio.wait({asking, moving}, return_when=asyncio.FIRST_COMPLETED)

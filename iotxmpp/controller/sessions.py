@@ -48,16 +48,27 @@ class Sessions:
 
     @property
     def there(self) -> tuple[Seen, ...]:
-        """All sessions that are there, the newest last; none while our link is down."""
+        """All sessions that are there, the one heard last at the end; none while our link is down."""
         return tuple(self._there.values()) if self._link_up else ()
 
     @property
     def current(self) -> Seen | None:
-        """The session that takes commands: the newest with a status, else the newest; None if none is."""
-        if not (self._link_up and self._there):
-            return None
-        newest_first = list(reversed(self._there.values()))
-        return next((seen for seen in newest_first if seen.status is not None), newest_first[0])
+        """The session that takes commands: of those with a status the one heard last, else of all; or None.
+
+        Servers show the session of a killed program for a while. Of those that are alive, an answer or the
+        next presence comes later than of that one.
+        """
+        return next(iter(self._likeliest), None)
+
+    @property
+    def to_ask(self) -> list[str]:
+        """The full JIDs of those that may be the device, the likeliest first."""
+        return [seen.presence.sender for seen in self._likeliest]
+
+    @property
+    def _likeliest(self) -> list[Seen]:
+        heard_last_first = list(reversed(self.there))
+        return [seen for seen in heard_last_first if seen.status is not None] or heard_last_first[:1]
 
     @property
     def latest(self) -> Seen | None:
@@ -67,7 +78,7 @@ class Sessions:
     def see(self, presence: Presence, status: DeviceStatus | None) -> None:
         """Takes a presence in."""
         self._ever_seen = True
-        before = self._there.pop(presence.sender, None)  # the newest stands last
+        before = self._there.pop(presence.sender, None)  # who is heard stands last
         seen = Seen(presence=presence, status=status)
         if presence.available:
             self._there[presence.sender] = seen
@@ -77,6 +88,12 @@ class Sessions:
             self._there.clear()
         if not self._there and (before is not None or self._gone is None):
             self._gone = seen
+
+    def heard(self, jid: str) -> None:
+        """A session answered something."""
+        seen = self._there.pop(jid, None)
+        if seen is not None:
+            self._there[jid] = seen
 
     def link_down(self) -> None:
         """Our link went down."""

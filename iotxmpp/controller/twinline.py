@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from iotxmpp.addresses import DeviceNodes
 from iotxmpp.backoff import Backoff
+from iotxmpp.controller.asking import ask_each
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.items import Refused, check_sender, item_json, item_text, origin_of
 from iotxmpp.controller.rejection import Rejection
@@ -318,8 +319,17 @@ class TwinLine:
         return reported.lineage, reported.desired
 
     async def _request(self, session: str, desired: Desired) -> bool:
+        answering = [session]
+
+        def answered(by: str) -> None:
+            answering[0] = by
+            self._device.answered(by)
+
+        sessions = self._device.sessions
         try:
-            await self._link.call(session, desired.element())
+            await ask_each(
+                self._link, lambda: sessions.to_ask or [session], desired.element(), answered=answered
+            )
         except (NoAnswerError, UnreachableError) as error:
             log.debug("device %s did not take its settings: %s", self._device.id, error)
             return False
@@ -334,10 +344,8 @@ class TwinLine:
             self._complain(f"it refuses its settings: {error}")
             if error.condition not in _HOPELESS:
                 return False
-        else:
-            self._device.hear()
         self._send_all = False
-        self._has = session, desired.lineage, desired.version
+        self._has = answering[0], desired.lineage, desired.version
         return True
 
     def _complain(self, text: str) -> None:

@@ -17,8 +17,9 @@ from iotxmpp.addresses import DeviceId
 from iotxmpp.agent.config import load_agent
 from iotxmpp.demo.cast import CAST, Role
 from iotxmpp.demo.folder import demo_folder
-from iotxmpp.link import Link, Provisioner
+from iotxmpp.link import Link
 from iotxmpp.memory import MemoryServer
+from iotxmpp.provisioning import Provisioner
 from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
 from iotxmpp.server.child import Child, Start
 from iotxmpp.server.devices import add_device

@@ -154,6 +154,8 @@ class Hub:
     def announce(self, session: Session, presence: Presence) -> None:
         """Makes a session's presence known; its first one also brings it what it missed."""
         was_available = session.available
+        if session.presence is None:
+            self.withdraw(session)
         session.presence = replace(presence, sender=session.jid)
         if presence.available or was_available:
             self._tell_watchers(session, session.presence)
@@ -184,6 +186,12 @@ class Hub:
                 self.rosters.decide(follower, followed, admitted=True in votes)
             if True in votes:
                 self._show_all(followed, follower)
+
+    def withdraw(self, session: Session) -> None:
+        """Ends the following of those whom the session does not admit any more (RFC 6121 section 3.2)."""
+        for follower in self.rosters.followers(session.account):
+            if not session.keeps(follower):
+                self.unfollow(follower, session.account)
 
     def unfollow(self, follower: str, followed: str) -> None:
         """Ends a following; what was seen of the followed becomes unavailable (RFC 6121 section 3.3.3)."""

@@ -53,6 +53,7 @@ class MemoryLink:
         self._discovery = Discovery(jid=lambda: self._jid, features=lambda: self.features)
         self._services = Services(hub.max_bytes, self._discovery.answers)
         self._admitted: Callable[[str], bool] | None = None
+        self._withdraws = False
         self._features: set[str] = set()
         self._presence = Presence()
         self._presence_sent = False
@@ -197,11 +198,13 @@ class MemoryLink:
         """Ends that."""
         self._hub.unfollow(self._up().account, bare_jid(jid))
 
-    def admit(self, allowed: Callable[[str], bool]) -> None:
+    def admit(self, allowed: Callable[[str], bool], *, withdraw: bool = False) -> None:
         """Says which bare JIDs may follow our presence; see `iotxmpp.link.Link.admit`."""
         self._admitted = allowed
+        self._withdraws = withdraw
         if self._session is not None and self._state.up:
             self._hub.decide(self._session.account)
+            self._hub.withdraw(self._session)
 
     def advertise(self, *features: str) -> None:
         """Adds to the features that discovery and capabilities show; here, to `features`."""
@@ -281,6 +284,16 @@ class MemoryLink:
         except Exception:
             log.exception("the rule of %s for who may follow raised", self._account.jid)
             return False
+
+    def keeps(self, follower: str) -> bool:
+        """Whether one that was admitted before still follows."""
+        if self._admitted is None or not self._withdraws:
+            return True
+        try:
+            return self._admitted(follower)
+        except Exception:
+            log.exception("the rule of %s for who may follow raised", self._account.jid)
+            return True
 
     def _connect(self) -> None:
         resumed = self._session is not None

@@ -6,7 +6,8 @@ from xml.etree.ElementTree import Element
 
 from iotxmpp.addresses import NodeAddress, bare_jid
 from iotxmpp.errors import stanza_error
-from iotxmpp.link import Item, NodePolicy
+from iotxmpp.link import Item
+from iotxmpp.provisioning import NodePolicy
 
 
 @dataclass(kw_only=True)

@@ -3,9 +3,10 @@
 from iotxmpp.account import Account
 from iotxmpp.addresses import NodeAddress, bare_jid
 from iotxmpp.errors import ConflictError, InvalidError
-from iotxmpp.link import Cancel, NodePolicy
+from iotxmpp.link import Cancel
 from iotxmpp.memory.hub import Hub
 from iotxmpp.memory.link import MemoryLink
+from iotxmpp.provisioning import NodePolicy
 
 MAX_BYTES = 262_144
 """Bytes of a serialised payload that a link sends at most, unless told otherwise."""

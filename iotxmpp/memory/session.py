@@ -36,6 +36,10 @@ class End(Protocol):
         """Decides a request to follow; None leaves it to others."""
         ...
 
+    def keeps(self, follower: str) -> bool:
+        """Whether one that was admitted before still follows."""
+        ...
+
 
 class Session:
     """One session, from the server's side.
@@ -76,6 +80,10 @@ class Session:
     def admits(self, follower: str) -> bool | None:
         """Asks the client; None where it decides nothing."""
         return None if self.held else self._end.admits(follower)
+
+    def keeps(self, follower: str) -> bool:
+        """Asks the client whether one that was admitted before still follows."""
+        return self.held or self._end.keeps(follower)
 
     def resume(self) -> None:
         """Goes on, with what was kept."""

@@ -14,7 +14,7 @@ from iotxmpp.errors import (
     NoAnswerError,
     NotFoundError,
 )
-from iotxmpp.link import NodePolicy, Provisioner
+from iotxmpp.provisioning import NodePolicy, Provisioner
 
 _SECRET_BYTES = 24
 

@@ -72,7 +72,7 @@ class AuditEntry:
     device: str = ""
     command: str = ""
     id: str = ""
-    door: Door | Literal[""] = ""
+    door: Door = ""
     arguments: str = ""
     result: AuditResult
     text: str = ""

@@ -1,7 +1,7 @@
 """One call while it is carried out."""
 
 import json
-from asyncio import Task
+from asyncio import Future, Task
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,11 +29,12 @@ class Call:
         deadline: Until when it may start.
         expires: The same as it was said, in seconds since 1970; None for no such limit.
         arguments: What the function gets, once they are checked.
-        mark: Fingerprint of what is called, for the journal; empty while that is not known to be a call at all.
+        mark: Fingerprint of what is called, for the journal; empty until it is known to be a call at all.
         waits: Whether it waits for its turn.
         started: Whether it acts, or may do so any moment.
         withdrawn: How it ends without having started; None while it may start.
         told: The full JIDs that are told how far it is.
+        waiters: Get its outcome.
         reporter: How far it is.
         task: Carries it out.
     """
@@ -50,6 +51,7 @@ class Call:
     started: bool = False
     withdrawn: Outcome | None = None
     told: set[str] = field(default_factory=set)
+    waiters: list[Future[Outcome]] = field(default_factory=list)
     reporter: Reporter = field(init=False)
     task: Task[Outcome] = field(init=False)
 

@@ -92,7 +92,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def _give_size(log: Path) -> None:
-    """Gives the log of an open database its size; zeros behind what it holds are not read (SQLite's WAL format)."""
+    """Gives the log of an open database its size; SQLite reads no zeros behind what the log holds."""
     with contextlib.suppress(OSError), log.open("r+b") as file:  # else it grows by and by
         size = file.seek(0, os.SEEK_END)
         try:
@@ -167,11 +167,10 @@ class CallTable:
         self, caller: str, call_id: str, name: str, fingerprint: str, expires: float | None
     ) -> Outcome | None:
         """As `Journal.begin`."""
-        if self._since_tidied >= TIDY_EVERY:
-            with self._transaction():
-                self._tidy()
-        if self._insert(caller, call_id, name, fingerprint, expires):
-            return None
+        tidies = self._since_tidied + 1 >= TIDY_EVERY
+        with self._transaction() if tidies else contextlib.nullcontext():
+            if self._insert(caller, call_id, name, fingerprint, expires):
+                return None
         return self.find(caller, call_id, fingerprint)
 
     def finish(self, caller: str, call_id: str, outcome: Outcome) -> None:
@@ -210,6 +209,8 @@ class CallTable:
         )
         self._since_tidied += cursor.rowcount
         self._since_checkpoint += cursor.rowcount
+        if self._since_tidied >= TIDY_EVERY:
+            self._tidy()
         return cursor.rowcount == 1
 
     def _end(self, caller: str, call_id: str, outcome: Outcome) -> None:

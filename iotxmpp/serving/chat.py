@@ -1,6 +1,5 @@
 """The door for people who write to a device from a chat client: `status`, `help`, `switch on=true`."""
 
-import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -9,13 +8,13 @@ from typing import Any, Protocol
 from iotxmpp.access import Access, Decision
 from iotxmpp.addresses import bare_jid
 from iotxmpp.commands import Outcome
-from iotxmpp.errors import ArgumentsError, InvalidError, StoreError
+from iotxmpp.errors import ArgumentsError, InvalidError
 from iotxmpp.link import Message
 from iotxmpp.serving.alarms import AUTOMATIC, LONGEST_TEXT
-from iotxmpp.serving.audit import Audit, AuditEntry
-from iotxmpp.serving.chatlimits import Senders, Strangers
+from iotxmpp.serving.chatlimits import Senders
 from iotxmpp.serving.chattext import span, told
 from iotxmpp.serving.command import Caller, Command
+from iotxmpp.serving.records import Records
 from iotxmpp.textargs import describe, split_words, typed_arguments
 from iotxmpp.xmltext import clean_text
 
@@ -25,8 +24,9 @@ OLDEST = 30.0
 LONGEST_MESSAGE = 4000
 """Characters of a message; a longer one is refused."""
 
+BUSY = "I am busy with other messages; try again."
+
 _STATUS, _HELP = "status", "help"
-_LOGGER = logging.getLogger(__name__)
 
 
 class Executes(Protocol):
@@ -59,7 +59,7 @@ class ChatDoor:
         *,
         device: str,
         status: Callable[[], str],
-        audit: Audit,
+        records: Records,
         own: str = "",
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -72,7 +72,7 @@ class ChatDoor:
             executor: Carries commands out.
             device: The device's id.
             status: Tells how the device is, for people.
-            audit: Where refusals are written down; the executor writes down the rest.
+            records: Where refusals are written down; the executor writes down the rest.
             own: The device's own JID, whose messages are nobody's.
             now: The clock, in seconds since 1970.
             clock: Gives seconds that nobody sets.
@@ -82,27 +82,38 @@ class ChatDoor:
         self._executor = executor
         self._device = device
         self._status = status
-        self._audit = audit
+        self._records = records
         self._own = own.partition("/")[0].lower()
         self._now = now
         self._senders = Senders(clock)
-        self._strangers = Strangers(clock)
+
+    def hears(self, message: Message) -> bool:
+        """Whether a person wrote it who may observe the device; a stranger's is written down."""
+        if message.kind == "headline" or not message.text.strip():
+            return False
+        if any(each.tag == AUTOMATIC for each in message.extensions):
+            return False
+        try:
+            sender = bare_jid(message.sender)
+        except InvalidError:  # a server's own address
+            return False
+        return sender != self._own and self._knows(sender, message)
+
+    def busy(self, message: Message) -> str | None:
+        """What to answer to one that is heard and not obeyed, as too many others are; None for nothing."""
+        sender = bare_jid(message.sender)
+        if self._senders.repeats(message):
+            return None
+        return BUSY if self._senders.may(sender) else self._senders.complaint(sender)
 
     async def take(self, message: Message) -> str | None:
         """What to answer; None for no answer.
 
         A command is carried out before this returns, so call it in a task of its own.
         """
-        if message.kind == "headline" or not message.text.strip():
+        if not self.hears(message) or self._senders.repeats(message):
             return None
-        if any(each.tag == AUTOMATIC for each in message.extensions):
-            return None
-        try:
-            sender = bare_jid(message.sender)
-        except InvalidError:  # a server's own address
-            return None
-        if sender == self._own or not self._knows(sender, message) or self._senders.repeats(message):
-            return None
+        sender = bare_jid(message.sender)
         if not self._senders.may(sender):
             return self._senders.complaint(sender)
         return clean_text(await self._answer(sender, message), LONGEST_TEXT)
@@ -110,13 +121,8 @@ class ChatDoor:
     def _knows(self, sender: str, message: Message) -> bool:
         decision = self._access.decide(sender, device=self._device)
         if not decision.allowed:
-            passed_over = self._strangers.noted()
-            if passed_over is not None:
-                _LOGGER.warning("%s wrote, and has no role here", message.sender)
-                more = f"; {passed_over} more messages of strangers came since" if passed_over else ""
-                self._refused(
-                    message, "", f"a message of {len(message.text)} characters{more}; {decision.why}"
-                )
+            text = f"a message of {len(message.text)} characters; {decision.why}"
+            self._records.refuse(message.sender, door="chat", id=message.id, text=text)
         return decision.allowed
 
     async def _answer(self, sender: str, message: Message) -> str:
@@ -201,18 +207,5 @@ class ChatDoor:
         return f"I do not know {clean_text(written, 50)!r}.{meant} I understand: {', '.join(names)}."
 
     def _refused(self, message: Message, command: str, why: str) -> None:
-        entry = AuditEntry(
-            time=self._now(),
-            who=message.sender,
-            by=bare_jid(message.sender),
-            device=self._device,
-            command=command,
-            id=message.id,
-            door="chat",
-            result="refused",
-            text=why,
-        )
-        try:
-            self._audit.append(entry)
-        except StoreError as error:  # the refusal stands
-            _LOGGER.warning("%s", error)
+        writer = Caller(jid=message.sender, by=bare_jid(message.sender), role="", door="chat")
+        self._records.note(writer, command=command, id=message.id, result="refused", text=why)

@@ -1,4 +1,4 @@
-"""How much an account may write to a device, and how much of what strangers write is noted."""
+"""How much an account may write to a device."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -12,8 +12,6 @@ WITHIN = 10.0
 SAME_ID_WITHIN = 60.0
 """Seconds within which a message of the same session and id is the same message."""
 
-_STRANGERS_NOTED = 6
-_STRANGERS_WITHIN = 60.0
 _MOST_SENDERS = 256
 _MOST_IDS = 256
 
@@ -60,22 +58,3 @@ class Senders:
         return (
             f"That was too much: at most {MOST_MESSAGES} messages in {WITHIN:.0f} s; this one was not obeyed."
         )
-
-
-class Strangers:
-    """Which messages of strangers are written down: a few a minute, however many come."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._noted: deque[float] = deque(maxlen=_STRANGERS_NOTED)
-        self._passed_over = 0
-
-    def noted(self) -> int | None:
-        """How many were passed over since the last that was noted; None if this one is passed over, too."""
-        now = self._clock()
-        if len(self._noted) == _STRANGERS_NOTED and now - self._noted[0] < _STRANGERS_WITHIN:
-            self._passed_over += 1
-            return None
-        self._noted.append(now)
-        passed_over, self._passed_over = self._passed_over, 0
-        return passed_over

@@ -7,8 +7,11 @@ from typing import Literal
 from iotxmpp.addresses import bare_jid
 from iotxmpp.commands import CommandSpec
 
-Door = Literal["machine", "form", "chat", "controller"]
-"""How a call came: JSON in one round trip, a form, a chat message, or through a controller for a person."""
+Door = Literal["machine", "form", "chat", "controller", "twin", "acks", ""]
+"""How a call came: JSON in one round trip, a form, a chat message, or through a controller for a person.
+
+Beside calls there are desired settings and acks. Empty for none of these.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,6 +65,7 @@ class Executor:
         send: Callable[[str, Message], Awaitable[None]] | None = None,
         problems: Problems | None = None,
         clocks: Clocks | None = None,
+        known: Callable[[str], bool] = lambda _jid: False,
         at_once: int = AT_ONCE,
         most_waiting: int = MOST_WAITING,
     ) -> None:
@@ -78,11 +79,12 @@ class Executor:
             send: `Link.send`, to tell callers how far their commands are.
             problems: Where to say what does not work.
             clocks: The clocks that calls expire by.
+            known: Whether a JID has a role here: all that is refused to those is written down.
             at_once: Commands that run side by side.
             most_waiting: Calls that wait for one of those to end.
         """
         self._journal = journal
-        self.records = Records(device=device, audit=audit, problems=problems)
+        self.records = Records(device=device, audit=audit, problems=problems, known=known)
         self._send = send
         self._clocks = clocks or Clocks()
         self._calls: dict[tuple[str, str], Call] = {}
@@ -111,6 +113,7 @@ class Executor:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        self.records.close()
         if self._journal is not None:
             try:
                 await self._journal.close()
@@ -164,7 +167,9 @@ class Executor:
             return CONFLICT
         if caller.door in {"machine", "controller"} and len(call.told) < _MOST_TOLD:
             call.told.add(caller.jid)
-        return await asyncio.shield(call.task)
+        waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        call.waiters.append(waiter)
+        return await waiter
 
     async def cancel(self, caller: Caller, command: Command, *, id: str) -> Outcome | None:  # noqa: A002  # as above
         """Cancels a call that did not start yet, even one that did not come yet.
@@ -209,6 +214,7 @@ class Executor:
         call.reporter = Reporter(partial(self._tell, call) if self._send is not None else None)
         self._calls[key] = call
         call.task = asyncio.create_task(self._carry_out(call), name=f"command {call.name}")
+        call.task.add_done_callback(lambda _task: self._over(call, call.withdrawn or UNKNOWN))
         return call
 
     async def _carry_out(self, call: Call) -> Outcome:
@@ -219,10 +225,19 @@ class Executor:
             # A command that was started and is cut off at the end of serving stays begun in the journal.
             outcome = call.withdrawn or UNKNOWN
             self._note_end(call, outcome)
-        finally:
-            del self._calls[call.caller.bare, call.id]
-            call.reporter.end()
+        self._over(call, outcome)
         return outcome
+
+    def _over(self, call: Call, outcome: Outcome) -> None:
+        """Answers who waits; a second time does nothing. A task can be cancelled before its first step."""
+        key = (call.caller.bare, call.id)
+        if self._calls.get(key) is not call:
+            return
+        del self._calls[key]
+        call.reporter.end()
+        for waiter in call.waiters:
+            if not waiter.done():  # else it waits no more
+                waiter.set_result(outcome)
 
     async def _outcome(self, call: Call) -> Outcome:
         if (call.caller.bare, call.id) in self._withdrawn:
@@ -332,7 +347,7 @@ class Executor:
         call.reporter.enter()
         outcome = await run(call.command, call.arguments, f"{call.name} ({call.id})")
         crashpoints.at("command.ran")
-        self._note_end(call, outcome)
+        self.records.soon(partial(self._note_end, call, outcome))
         return outcome
 
     async def _finish(self, call: Call, outcome: Outcome) -> None:

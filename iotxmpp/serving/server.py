@@ -1,8 +1,7 @@
 """Answers requests for commands at both doors: the machine's, JSON in one round trip, and the person's."""
 
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
@@ -11,7 +10,6 @@ from iotxmpp.addresses import bare_jid
 from iotxmpp.commands import COMMANDS_NAMESPACE, CommandCall, parse_call, too_late_error, unknown_error
 from iotxmpp.errors import stanza_error
 from iotxmpp.link import Entry, Request
-from iotxmpp.serving.chatlimits import Strangers
 from iotxmpp.serving.command import Caller, Command, Door
 from iotxmpp.serving.execution import Executor
 
@@ -26,8 +24,8 @@ _LOGGER = logging.getLogger(__name__)
 class CommandServer:
     """Answers requests for commands; its `answer` is a handler for `Link.serve`.
 
-    Refused before anything starts, and written down: a caller without the role. What else is refused, the
-    executor says.
+    Refused before anything starts, and written down: a caller without the role, and a command that there is
+    not. What else is refused, the executor says.
     """
 
     def __init__(
@@ -37,7 +35,6 @@ class CommandServer:
         executor: Executor,
         *,
         device: str,
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Makes one.
 
@@ -46,13 +43,11 @@ class CommandServer:
             access: Who may do what.
             executor: Carries commands out.
             device: The id of whose commands they are.
-            now: Gives seconds that never jump.
         """
         self._commands = commands
         self._access = access
         self._executor = executor
         self._device = device
-        self._strangers = Strangers(now)
         self._door: PersonDoor | None = None
 
     def entries(self, sender: str) -> list[Entry]:
@@ -70,26 +65,20 @@ class CommandServer:
         """
         observes = self._access.decide(request.sender, device=self._device)
         if not observes.allowed:
-            self._refuse_stranger(request.sender, observes)
+            self._executor.records.refuse(request.sender, door="machine", text=observes.why)
             raise stanza_error("forbidden", _STRANGER)
         if request.kind != "set":
             raise stanza_error("bad-request", "a command is called with an IQ of type set")
         call = parse_call(request.payload)
         command = self._commands.get(call.name)
         if command is None:
+            self._note_refusal(_caller(request.sender, call, observes), call, "there is no such command")
             raise unknown_error(call, self._callable_by(request.sender))
         decision = self._decide(request.sender, command)
         caller = _caller(request.sender, call, decision)
         if not decision.allowed:
             _LOGGER.warning("%s called %s and may not", request.sender, call.name)
-            self._executor.records.note(
-                caller,
-                command=call.name,
-                id=call.id,
-                result="refused",
-                text=decision.why,
-                given=call.arguments_json,
-            )
+            self._note_refusal(caller, call, decision.why)
             raise stanza_error("forbidden", decision.why)
         if call.machine:
             return await self._machine(caller, command, call)
@@ -133,15 +122,10 @@ class CommandServer:
             name: command for name, command in self._commands.items() if self._decide(sender, command).allowed
         }
 
-    def _refuse_stranger(self, sender: str, decision: Decision) -> None:
-        """Writes it down, unless strangers fill the audit with nothing else."""
-        passed_over = self._strangers.noted()
-        if passed_over is None:
-            return
-        _LOGGER.warning("%s asked for a command and has no role here", sender)
-        more = f"; {passed_over} more requests of strangers came since" if passed_over else ""
-        stranger = Caller(jid=sender, by="", role="", door="machine")
-        self._executor.records.note(stranger, command="", result="refused", text=f"{decision.why}{more}")
+    def _note_refusal(self, caller: Caller, call: CommandCall, why: str) -> None:
+        self._executor.records.note(
+            caller, command=call.name, id=call.id, result="refused", text=why, given=call.arguments_json
+        )
 
 
 def _caller(sender: str, call: CommandCall, decision: Decision) -> Caller:

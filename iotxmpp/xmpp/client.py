@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from xml.etree.ElementTree import Element
 
 from slixmpp import ClientXMPP
 from slixmpp.exceptions import XMPPError
@@ -28,6 +29,7 @@ from iotxmpp.xmpp.vetting import STREAM, TLS, objection
 log = logging.getLogger("iotxmpp.xmpp")
 
 CAPS_NODE = "urn:iotxmpp:caps"
+CAPS_TAG = "{http://jabber.org/protocol/caps}c"
 
 _RESUMED = "{urn:xmpp:sm:3}resumed"
 _REQUEST_ACK = "Stream Management Request Ack"
@@ -54,6 +56,7 @@ class StrictClient(ClientXMPP):
         refusal: Why the stream was cut by us; None while all is well.
         stream_error: The condition with which the server ended the stream (RFC 6120 section 4.9); empty
             while all is well.
+        capabilities: The hash of what this session can do (XEP-0115 section 5); empty while not known.
     """
 
     _run_out_filters: "asyncio.Future[Any] | None" = None  # slixmpp looks for it even where __init__ failed
@@ -66,6 +69,7 @@ class StrictClient(ClientXMPP):
         super().__init__(jid, account.password.get_secret_value(), ssl_context=tls_context(account))
         self.refusal: ConnectError | None = None
         self.stream_error = ""
+        self.capabilities = ""
         self._promised_tls = False
         self._steps: set[asyncio.Future[Any]] = set()
         self.enable_plaintext = False
@@ -77,6 +81,8 @@ class StrictClient(ClientXMPP):
         for name in ("xep_0030", "xep_0115", "xep_0198", "xep_0199"):
             self.register_plugin(name)
         self.plugin["xep_0115"].caps_node = CAPS_NODE
+        # Its filter is asynchronous: a request would overtake our presence. `send` adds them instead.
+        self.plugin["xep_0115"].broadcast = False
         # These would follow a redirect to another host, keep every presence, answer for us, and ask each
         # session that we see for its features.
         for handler in ("Stream Error", "Presence", "IM", "IMError", "Entity Capabilities"):
@@ -145,10 +151,18 @@ class StrictClient(ClientXMPP):
         if stanza and use_filters and not self._session_started and not before_session:
             log.warning("there is no session; a stanza was not sent")
             return
+        if isinstance(data, Presence):
+            self._add_capabilities(data)
         if stanza and use_filters and self._session_started and self._can_write():
             self._write(data)
         else:
             super().send(data, use_filters)
+
+    def _add_capabilities(self, presence: Any) -> None:
+        """Says what this session can do (XEP-0115), in each presence that says that it is there."""
+        if self.capabilities and presence.xml.get("type") is None:
+            values = {"node": CAPS_NODE, "hash": self.plugin["xep_0115"].hash, "ver": self.capabilities}
+            presence.xml.append(Element(CAPS_TAG, values))
 
     def _can_write(self) -> bool:
         """Whether a stanza would overtake nothing."""

@@ -214,9 +214,9 @@ class XmppLink:
         self._require_up()
         self._presences.unfollow(jid)
 
-    def admit(self, allowed: Callable[[str], bool]) -> None:
-        """Says which bare JIDs may follow our presence."""
-        self._presences.admit(allowed)
+    def admit(self, allowed: Callable[[str], bool], *, withdraw: bool = False) -> None:
+        """Says which bare JIDs may follow our presence; see `iotxmpp.link.Link.admit`."""
+        self._presences.admit(allowed, withdraw=withdraw)
 
     def advertise(self, *features: str) -> None:
         """Adds features to discovery and capabilities, from the next session on."""
@@ -291,6 +291,7 @@ class XmppLink:
         for feature in self._features:
             await disco.add_feature(feature)
         await caps.update_caps(broadcast=False)
+        client.capabilities = await caps.get_verstring(client.boundjid)
         await self._presences.start_session()
         await self._ping()  # answered once our presence has taken effect: items now find us
 

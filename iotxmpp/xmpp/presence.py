@@ -14,7 +14,7 @@ from slixmpp.xmlstream.handler import Callback
 from iotxmpp.addresses import bare_jid
 from iotxmpp.errors import InvalidError, IotxmppError
 from iotxmpp.link import REQUEST_TIMEOUT, Cancel, Presence, PresenceHandler
-from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.client import CAPS_TAG, StrictClient
 from iotxmpp.xmpp.inbox import Inbox
 from iotxmpp.xmpp.pubsub import Call
 from iotxmpp.xmpp.registrations import register, to_each
@@ -24,7 +24,6 @@ from iotxmpp.xmpp.stanzas import CLIENT, ROSTER
 log = logging.getLogger("iotxmpp.xmpp")
 
 _STANDARD: Final = f"{{{CLIENT}}}"
-_CAPS: Final = "{http://jabber.org/protocol/caps}c"
 _SHOWS: Final = ("away", "chat", "dnd", "xa")
 Show = Literal["", "away", "chat", "dnd", "xa"]
 
@@ -43,7 +42,9 @@ class Presences:
         self._own = Presence()
         self._unsent = False
         self._followed: set[str] = set()
+        self._followers: set[str] = set()
         self._allowed: Callable[[str], bool] | None = None
+        self._withdraw = False
         self._undecided: dict[str, None] = {}
         self._client: StrictClient | None = None
 
@@ -57,10 +58,12 @@ class Presences:
         """Adds a handler."""
         return register(self._handlers, handler)
 
-    def admit(self, allowed: Callable[[str], bool]) -> None:
+    def admit(self, allowed: Callable[[str], bool], *, withdraw: bool = False) -> None:
         """Says who may follow us; decides what waited for that."""
         self._allowed = allowed
+        self._withdraw = withdraw
         self._decide_waiting()
+        self._withdraw_others()
 
     def remember(self, presence: Presence) -> None:
         """Keeps a copy of our newest presence, for each new session."""
@@ -77,9 +80,10 @@ class Presences:
     async def start_session(self) -> None:
         """On a new session: learn whom we follow, then say that we are here."""
         answer = await self._call("", Element(f"{{{ROSTER}}}query"), kind="get", timeout=REQUEST_TIMEOUT)
-        self._followed = set()
+        self._followed, self._followers = set(), set()
         self._undecided = {}
         self._learn(answer)
+        self._withdraw_others()  # before they could see that we are here
         self._unsent = True
         self.say()
 
@@ -148,6 +152,25 @@ class Presences:
         log.info("%s asks to see our presence: %s", bare, "admitted" if admitted else "refused")
         self._stanza(bare, "subscribed" if admitted else "unsubscribed").send()
 
+    def _withdraw_others(self) -> None:
+        """Ends it for those whom the server shows our presence, and who may not see it any more."""
+        if self._allowed is None or not self._withdraw:
+            return
+        if self._client is None or not self._client.has_session:
+            return
+        for follower in sorted(self._followers):
+            try:
+                admitted = self._allowed(bare_jid(follower))
+            except InvalidError:  # a server's own address
+                admitted = False
+            except Exception:
+                log.exception("the rule of %s for who may follow raised", self._account_jid)
+                continue
+            if not admitted:
+                log.info("%s may not see our presence any more", follower)
+                self._followers.discard(follower)
+                self._stanza(follower, "unsubscribed").send()
+
     def _is_roster_push(self, stanza: Any) -> bool:
         return (
             isinstance(stanza, Iq)
@@ -161,14 +184,20 @@ class Presences:
 
     def _learn(self, query: Element | None) -> None:
         for entry in query if query is not None else ():
+            contact, subscription = entry.get("jid", ""), entry.get("subscription")
+            _put(self._followers, contact, belongs=subscription in ("from", "both"))
             try:
-                jid = bare_jid(entry.get("jid", ""))
+                jid = bare_jid(contact)
             except InvalidError:
                 continue  # a contact that is no account, such as a gateway's domain
-            if entry.get("subscription") in ("to", "both"):
-                self._followed.add(jid)
-            else:
-                self._followed.discard(jid)
+            _put(self._followed, jid, belongs=subscription in ("to", "both"))
+
+
+def _put(members: set[str], member: str, *, belongs: bool) -> None:
+    if belongs:
+        members.add(member)
+    else:
+        members.discard(member)
 
 
 def _is_presence(stanza: Any) -> bool:
@@ -183,6 +212,6 @@ def _presence(xml: Element) -> Presence:
         show=cast("Show", show if show in _SHOWS else ""),
         text=xml.findtext(f"{_STANDARD}status", ""),
         extensions=tuple(
-            child for child in xml if not child.tag.startswith(_STANDARD) and child.tag != _CAPS
+            child for child in xml if not child.tag.startswith(_STANDARD) and child.tag != CAPS_TAG
         ),
     )

@@ -6,7 +6,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from iotxmpp.addresses import NodeAddress, bare_jid, domain
 from iotxmpp.errors import ConflictError, IotxmppError, NotFoundError, StanzaError
-from iotxmpp.link import Link, NodePolicy
+from iotxmpp.link import Link
+from iotxmpp.provisioning import NodePolicy
 from iotxmpp.xmpp.forms import FORM, fields_of, submit
 from iotxmpp.xmpp.stanzas import DISCO_ITEMS, PUBSUB, PUBSUB_OWNER
 

@@ -45,7 +45,7 @@ class Requests:
         except InvalidJID as error:
             raise InvalidError(f"JID {to!r}: {error}") from error
         name = f"{self._prefix}{next(self._numbers)}"
-        iq = Iq(self._client, recv=True)  # else it takes a time to make an id of its own
+        iq = self._client.Iq(recv=True)  # else it takes a time to make an id of its own
         # Set in the XML: slixmpp's own way takes several times as long.
         iq.xml.attrib = {"type": kind, "id": name} | ({"to": asked} if asked else {})
         iq.xml.append(payload)

@@ -98,7 +98,7 @@ class Services:
     async def _serve(
         self, client: StrictClient, stanza: Any, is_up: Callable[[], bool], *, busy: bool
     ) -> None:
-        reply = Iq(client, recv=True)  # else it takes a time to make an id of its own
+        reply = client.Iq(recv=True)  # else it takes a time to make an id of its own
         reply.xml.attrib = {"type": "result", "id": stanza.xml.get("id", "")}
         if sender := stanza.xml.get("from"):
             reply.xml.set("to", sender)

@@ -3,7 +3,8 @@
 from typing import Protocol
 
 from iotxmpp.account import Account
-from iotxmpp.link import Link, Provisioner
+from iotxmpp.link import Link
+from iotxmpp.provisioning import Provisioner
 
 
 class Backend(Protocol):

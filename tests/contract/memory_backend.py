@@ -6,8 +6,9 @@ from pydantic import SecretStr
 
 from iotxmpp.account import Account
 from iotxmpp.addresses import bare_jid
-from iotxmpp.link import Cancel, Link, Provisioner
+from iotxmpp.link import Cancel, Link
 from iotxmpp.memory import MemoryServer
+from iotxmpp.provisioning import Provisioner
 
 
 class MemoryBackend:

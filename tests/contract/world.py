@@ -12,7 +12,8 @@ import pytest
 from iotxmpp.account import Account
 from iotxmpp.addresses import NodeAddress, bare_jid
 from iotxmpp.errors import ForbiddenError, NotFoundError
-from iotxmpp.link import Link, LinkState, NodePolicy
+from iotxmpp.link import Link, LinkState
+from iotxmpp.provisioning import NodePolicy
 from tests.contract.backend import Backend
 
 ON_ONE_LOOP = pytest.mark.asyncio(loop_scope="session")

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from iotxmpp.account import Account
 from iotxmpp.addresses import bare_jid
 from iotxmpp.backoff import Backoff
-from iotxmpp.link import Link, Provisioner
+from iotxmpp.link import Link
+from iotxmpp.provisioning import Provisioner
 from iotxmpp.server import ServerProcess
 from iotxmpp.xmpp import XmppLink, XmppProvisioner
 from tests.proxy import Proxy

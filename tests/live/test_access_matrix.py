@@ -25,11 +25,11 @@ from tests.live.site import PATIENCE, Site, until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # The commands ask for: look an observer, water and vent an operator, reset a maintainer. A gardener may call
-# water and look alone. A friend is a contact of the device from before, whom the server still shows its
-# presence; no role was ever given to it.
+# water and look alone. A friend is a contact of the device from before, to whom no role was ever
+# given: the device takes from it what it could see.
 GOLDEN = """
                            stranger  friend  observer  gardener  operator  maintainer  controller
-see its presence           -         ✓       ✓         ✓         ✓         ✓           ✓
+see its presence           -         -       ✓         ✓         ✓         ✓           ✓
 list look                  -         -       ✓         ✓         ✓         ✓           ✓
 list water                 -         -       -         ✓         ✓         ✓           ✓
 list vent                  -         -       -         -         ✓         ✓           ✓
@@ -66,7 +66,14 @@ Table = dict[tuple[str, str], bool]
 
 DISCO = "http://jabber.org/protocol/disco#"
 FORM = "{jabber:x:data}"
-DOORS = {"chat": "chat", "machine": "json", "form": "form", "controller": "desk"}
+DOORS = {
+    "chat": "chat",
+    "machine": "json",
+    "form": "form",
+    "controller": "desk",
+    "twin": "send desired",
+    "acks": "send an ack",
+}
 """The rows' words for the doors of the audit log."""
 
 AT_DESK = {
@@ -280,6 +287,10 @@ def check_device_log(path: Path, called: Table, jids: dict[str, str]) -> None:
             assert {(by, door, name, result) for result in ("started", "done")} <= told, (role, what)
         elif door != "desk" and role not in NOBODY:  # what the desk refuses does not reach the device
             assert (by, door, name, "refused") in told, (role, what)
+    for (what, role), cell in golden().items():
+        if what in {"send desired", "send an ack"} and role not in NOBODY and not cell:
+            assert (jids[role], what, "", "refused") in told, (role, what)
+    assert {(jids["controller"], "send desired", "", result) for result in ("started", "done")} <= told
     for role in NOBODY:
         theirs = [each for each in lines if each["who"].startswith(jids[role] + "/")]
         assert theirs

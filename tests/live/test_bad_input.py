@@ -31,8 +31,9 @@ from iotxmpp.errors import (
     NotAllowedError,
     StanzaError,
 )
-from iotxmpp.link import Item, Link, LinkState, NodePolicy, Presence
+from iotxmpp.link import Item, Link, LinkState, Presence
 from iotxmpp.payloads import JSON_TAG, json_element
+from iotxmpp.provisioning import NodePolicy
 from iotxmpp.status import TAG as STATUS_TAG
 from iotxmpp.xmpp import XmppLink
 from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_OWNER

@@ -14,7 +14,8 @@ from iotxmpp.account import Account
 from iotxmpp.addresses import NodeAddress, bare_jid
 from iotxmpp.backoff import Backoff
 from iotxmpp.errors import LinkDownError
-from iotxmpp.link import Item, LinkState, NodePolicy, Presence, Request
+from iotxmpp.link import Item, LinkState, Presence, Request
+from iotxmpp.provisioning import NodePolicy
 from iotxmpp.server import ServerKind
 from iotxmpp.xmpp import XmppLink
 from iotxmpp.xmpp import link as link_module

@@ -20,9 +20,10 @@ from iotxmpp.commands import call_element, read_reply
 from iotxmpp.delivery import GAP_TAG, Ack, Gap, parse_gap
 from iotxmpp.errors import InvalidError, IotxmppError
 from iotxmpp.intervals import Intervals
-from iotxmpp.link import Item, NodePolicy, Presence
+from iotxmpp.link import Item, Presence
 from iotxmpp.memory import MemoryLink, MemoryServer
 from iotxmpp.payloads import JSON_TAG, json_text, pack_text
+from iotxmpp.provisioning import NodePolicy
 from iotxmpp.readings import Reading
 from iotxmpp.senml import decode, parse_item_id, readings_of
 from iotxmpp.status import DeviceStatus, parse_status

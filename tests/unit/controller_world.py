@@ -15,9 +15,10 @@ from iotxmpp.about import About, Channel, CommandAbout
 from iotxmpp.account import Account
 from iotxmpp.addresses import DeviceNodes, device_id
 from iotxmpp.controller import Controller, Rejection
-from iotxmpp.link import Link, NodePolicy, Presence
+from iotxmpp.link import Link, Presence
 from iotxmpp.memory import MemoryServer
 from iotxmpp.payloads import json_element
+from iotxmpp.provisioning import NodePolicy
 from iotxmpp.status import DeviceStatus
 
 HOUSE = "house@localhost"

@@ -48,7 +48,7 @@ class World:
         self.trusted = True
         self.steady = 50.0
         self.problems = Problems()
-        self.audit = MemoryAudit()
+        self._audit = MemoryAudit()
         self.sent: list[tuple[str, Message]] = []
         self.journal: Journal = journal if journal is not None else MemoryJournal(now=lambda: self.time)
         self.access = Access(
@@ -59,18 +59,24 @@ class World:
         )
         self.serve()
 
-    def serve(self, **limits: int) -> None:
+    def serve(self, **limits: Any) -> None:  # noqa: ANN401  # an executor's own
         """Starts anew, with other limits."""
         self.executor = Executor(
             self.journal,
             device="greenhouse",
-            audit=self.audit,
+            audit=self._audit,
             send=self.send,
             problems=self.problems,
             clocks=Clocks(wall=lambda: Now(time=self.time, trusted=self.trusted), steady=lambda: self.steady),
             **limits,
         )
         self.server = CommandServer(self.commands, self.access, self.executor, device="greenhouse")
+
+    @property
+    def audit(self) -> MemoryAudit:
+        """What was written down, all of it."""
+        self.executor.records.catch_up()
+        return self._audit
 
     async def send(self, to: str, message: Message) -> None:
         self.sent.append((to, message))

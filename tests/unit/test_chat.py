@@ -15,6 +15,7 @@ from iotxmpp.serving.alarms import automatic_message
 from iotxmpp.serving.audit import AuditEntry, MemoryAudit
 from iotxmpp.serving.chat import ChatDoor
 from iotxmpp.serving.command import Caller, Command
+from iotxmpp.serving.records import Records
 
 NOW = 1_790_000_000.0
 BOB, CAROL, EVE = "bob@example.org/phone", "carol@example.org/desk", "eve@example.net/x"
@@ -98,7 +99,7 @@ class House:
             self.runner,
             device="greenhouse-1",
             status=lambda: "online, 21.5 °C",
-            audit=self.audit,
+            records=Records(device="greenhouse-1", audit=self.audit, problems=None, clock=lambda: self.clock),
             own="greenhouse-1@example.org/agent",
             now=lambda: NOW,
             clock=lambda: self.clock,
@@ -209,7 +210,9 @@ async def test_a_stranger_gets_no_answer_and_is_written_down_a_few_times(house: 
     assert [each.who for each in house.audit.entries] == [EVE] * 6
     house.clock += 60
     assert await house.say("switch on=true", EVE) is None
-    assert "44 more messages of strangers" in house.audit.entries[-1].text
+    count, newest = list(house.audit.entries)[-2:]
+    assert (count.who, count.text) == ("eve@example.net", "44 more refusals of this account within 60 s")
+    assert newest.who == EVE
     assert house.runner.calls == []
 
 

@@ -8,8 +8,8 @@ from iotxmpp.addresses import DeviceNodes, device_id
 from iotxmpp.cli.call import _about, _shown
 from iotxmpp.commands import call_element
 from iotxmpp.errors import ArgumentsError, CommandError, DeviceAwayError, NotAllowedError, UnknownDeviceError
-from iotxmpp.link import NodePolicy
 from iotxmpp.memory import MemoryServer
+from iotxmpp.provisioning import NodePolicy
 from iotxmpp.textargs import split_pairs, typed_arguments
 
 SCHEMA = {

@@ -18,7 +18,8 @@ from iotxmpp.cli.app import app
 from iotxmpp.cli.exits import exit_code
 from iotxmpp.controller.desk_client import ask_desk, find_controller
 from iotxmpp.errors import IotxmppError
-from iotxmpp.link import Link, NodePolicy
+from iotxmpp.link import Link
+from iotxmpp.provisioning import NodePolicy
 from tests.unit.controller_world import HOUSE, SOON, World, account, until
 
 

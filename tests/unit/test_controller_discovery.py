@@ -10,8 +10,8 @@ from iotxmpp.about import About
 from iotxmpp.addresses import DeviceNodes, device_id
 from iotxmpp.controller import Device, session
 from iotxmpp.errors import UnknownDeviceError
-from iotxmpp.link import NodePolicy
 from iotxmpp.payloads import json_element
+from iotxmpp.provisioning import NodePolicy
 from tests.unit.controller_world import HOUSE, SOON, World, about_of, kept, until
 
 

@@ -11,8 +11,9 @@ from iotxmpp.about import About, Channel
 from iotxmpp.addresses import DeviceNodes, NodeAddress, device_id
 from iotxmpp.controller import Controller, Device, discovery, early
 from iotxmpp.errors import NoAnswerError
-from iotxmpp.link import Item, Link, NodePolicy
+from iotxmpp.link import Item, Link
 from iotxmpp.payloads import json_element
+from iotxmpp.provisioning import NodePolicy
 from iotxmpp.readings import Reading
 from tests.unit.controller_world import (
     HOUSE,

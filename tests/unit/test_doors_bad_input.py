@@ -59,7 +59,7 @@ def chat_of(world: World) -> ChatDoor:
         world.executor,
         device="greenhouse",
         status=lambda: "online",
-        audit=world.audit,
+        records=world.executor.records,
     )
 
 

@@ -197,7 +197,7 @@ def test_any_message_is_answered_or_passed_over(messages: list[Message]) -> None
         world.executor,
         device="greenhouse",
         status=lambda: "online",
-        audit=world.audit,
+        records=world.executor.records,
     )
     for message in messages:
 

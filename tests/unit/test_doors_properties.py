@@ -88,7 +88,7 @@ class Taker:
             world.executor,
             device="greenhouse",
             status=lambda: "online",
-            audit=world.audit,
+            records=world.executor.records,
         )
         return asyncio.run(door.take(Message(sender=DESK, text=text)))
 

@@ -127,6 +127,7 @@ class JournalMachine(RuleBasedStateMachine):
     def begin(self, caller: str, id_: str, mark: str, expires: float | None) -> object:
         """A call comes: for the first time, again, or with other arguments under the same id."""
         key = caller, id_
+        self.purge()
         found = self.do(self.journal.begin(caller, id_, "water", mark, expires))
         self.check(found, self.known.get(key), mark)
         if found is not None:
@@ -155,6 +156,7 @@ class JournalMachine(RuleBasedStateMachine):
     def cancel(self, caller: str, id_: str) -> None:
         """A call is cancelled: before it comes, while it runs, or later."""
         key = caller, id_
+        self.purge()
         found = self.do(self.journal.cancel(caller, id_, "water"))
         if key in self.known:
             self.check(found, self.known[key], "")
@@ -192,14 +194,14 @@ class JournalMachine(RuleBasedStateMachine):
         self.purge()
 
     def purge(self) -> None:
-        """The model forgets what may be forgotten; of what runs, and has no end, nothing ever."""
+        """The model forgets what may be forgotten, and is; of what runs, and has no end, nothing ever."""
         for key, known in list(self.known.items()):
             if known.outcome is None:
                 continue
             if known.ended is None:  # it ended by a crash: its time counts from when it was found
                 known.ended = self.now
             assert self.now is not None
-            if known.kept_until < self.now:
+            if known.kept_until < self.now and self.do(self.journal.find(*key, "")) is None:
                 del self.known[key]
                 self.ran.pop(key, None)
 
@@ -209,6 +211,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_is_found_as_it_ended(self) -> None:
+        self.purge()
         for key, known in self.known.items():
             for mark in ("", *FINGERPRINTS):
                 self.check(self.do(self.journal.find(*key, mark)), known, mark)

@@ -139,7 +139,7 @@ def room(module: str) -> str:
     first = rest.partition(".")[0]
     if first in VALUES:
         return "values"
-    return {"": "facade", "__main__": "cli"}.get(first, first)
+    return {"": "facade", "__main__": "cli", "provisioning": "link"}.get(first, first)
 
 
 def faults(root: Path) -> list[str]:

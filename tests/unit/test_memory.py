@@ -19,8 +19,9 @@ from iotxmpp.errors import (
     StanzaError,
     UnreachableError,
 )
-from iotxmpp.link import Item, Link, LinkState, NodePolicy, Presence, Provisioner, Request
+from iotxmpp.link import Item, Link, LinkState, Presence, Request
 from iotxmpp.memory import MemoryLink, MemoryServer
+from iotxmpp.provisioning import NodePolicy, Provisioner
 
 DEVICE = Account(jid="device@localhost", password=SecretStr("device's"))
 READER = Account(jid="reader@localhost", password=SecretStr("reader's"))

@@ -56,7 +56,11 @@ async def test_the_next_session_ends_the_wait_for_the_last_ones_answer() -> None
     link = Deaf()
     lane = lane_of(link)
     answer = asyncio.create_task(
-        lane._answer(command(), "hall@example.org/1", Element("command"), timeout=3600)
+        lane._answer(
+            command(),
+            "hall@example.org/1",
+            link.call("hall@example.org/1", Element("command"), timeout=3600),
+        )
     )
     await asyncio.sleep(0.01)
     for session in (None, "hall@example.org/1"):  # away, and back in the same session: it may still answer

@@ -14,8 +14,8 @@ from iotxmpp.errors import (
     LinkDownError,
     NotFoundError,
 )
-from iotxmpp.link import NodePolicy
 from iotxmpp.memory import MemoryServer
+from iotxmpp.provisioning import NodePolicy
 from iotxmpp.server.devices import add_device, list_devices, remove_device
 
 ADMIN = Account(jid="admin@localhost", password=SecretStr("the administrator's"))

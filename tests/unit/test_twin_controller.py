@@ -28,9 +28,10 @@ from iotxmpp.errors import (
     StoreError,
     stanza_error,
 )
-from iotxmpp.link import NodePolicy, Presence, Request
+from iotxmpp.link import Presence, Request
 from iotxmpp.memory import MemoryLink
 from iotxmpp.payloads import json_element
+from iotxmpp.provisioning import NodePolicy
 from iotxmpp.status import parse_status
 from iotxmpp.twin import DESIRED_TAG, SEND_ALL, Desired, Reported, Twin, merged, parse_desired
 from tests.unit.agent_house import quick

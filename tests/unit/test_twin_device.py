@@ -22,6 +22,8 @@ from iotxmpp.errors import InvalidError, StanzaError, StoreError
 from iotxmpp.link import Item, Request
 from iotxmpp.memory import MemoryLink
 from iotxmpp.payloads import json_text
+from iotxmpp.serving.audit import MemoryAudit
+from iotxmpp.serving.records import Records
 from iotxmpp.twin import DESIRED_TAG, REPORTED_ITEM, SEND_ALL, Desired, Reported, parse_reported
 from tests.unit.agent_house import (
     CONTROLLER,
@@ -79,6 +81,7 @@ class Device:
         self.house = house
         self.link = link
         self.problems = Problems()
+        self.audit = MemoryAudit()
         self.ready = asyncio.Event()
         self.twin = DeviceTwin(
             link,
@@ -88,6 +91,7 @@ class Device:
             file=TwinFile(path),
             collector=CONTROLLER,
             problems=self.problems,
+            records=Records(device=DEVICE, audit=self.audit, problems=self.problems),
             ready=self.ready,
             backoff=quick(),
             patience=0.05,

@@ -30,8 +30,9 @@ from iotxmpp.commands import (
 from iotxmpp.dataforms import form_element
 from iotxmpp.errors import StanzaError
 from iotxmpp.fleet import controller_element
-from iotxmpp.link import Link, NodePolicy, Presence, Request
+from iotxmpp.link import Link, Presence, Request
 from iotxmpp.payloads import json_element
+from iotxmpp.provisioning import NodePolicy
 from iotxmpp.senml import encode, item_id
 from iotxmpp.serving.command import Command
 from iotxmpp.serving.deadline import Clocks, Now

@@ -71,7 +71,7 @@ class Wire:
     def advertise(self, *features: str) -> None:
         assert features
 
-    def admit(self, _allowed: object) -> None:
+    def admit(self, _allowed: object, *, withdraw: bool = False) -> None:
         """Nobody asks."""
 
     @property

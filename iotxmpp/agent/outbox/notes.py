@@ -2,11 +2,13 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from iotxmpp.agent.outbox.rows import MOST_EPOCHS, Epoch, place_of, seq_of
 
@@ -22,9 +24,18 @@ PART_AHEAD = 8
 _LOGGER = logging.getLogger(__name__)
 
 
+_NAME = re.compile(r"[A-Za-z0-9-]{1,32}")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("an epoch's name is 1 to 32 of A-Z, a-z, 0-9 and -")
+    return text
+
+
 class _Noted(BaseModel):
     id: int = Field(ge=1, lt=MOST_EPOCHS)
-    name: str = Field(pattern=r"\A[A-Za-z0-9-]{1,32}\z")
+    name: Annotated[str, AfterValidator(_name)]  # pydantic's own pattern takes half a megabyte
     boot: str
     first: int = Field(ge=1)
     last: int = Field(lt=1 << 40)
