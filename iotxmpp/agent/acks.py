@@ -8,6 +8,7 @@ from iotxmpp import crashpoints
 from iotxmpp.addresses import bare_jid
 from iotxmpp.agent.line import Line
 from iotxmpp.agent.outbox.keeper import Keeper
+from iotxmpp.agent.outbox.rows import place_of, seq_of
 from iotxmpp.delivery import parse_ack
 from iotxmpp.errors import InvalidError, StanzaError, stanza_error
 from iotxmpp.link import Request
@@ -68,9 +69,10 @@ class AckServer:
             raise stanza_error("bad-request", str(error)) from error
         for name, seq in ack.upto.items():
             self._check_published(name, seq)
+        upto = {name: await self._sent(name, seq) for name, seq in ack.upto.items()}
         crashpoints.at("acked")
-        await self._keeper.notice(ack.upto)
-        progress = self._keeper.acknowledge(ack.upto)
+        await self._keeper.notice(upto)
+        progress = self._keeper.acknowledge(upto)
         self._acknowledged(progress=progress, again=ack.again)
         return None
 
@@ -84,7 +86,20 @@ class AckServer:
             raise stanza_error("forbidden", "this device takes acks from its collector alone")
 
     def _check_published(self, name: str, seq: int) -> None:
-        """All numbers of this run are known here; of runs before, a restored disk may know fewer."""
+        """All numbers of this run are known here; those of runs before, `_sent` looks at."""
         if name == self._keeper.epoch and seq > self._line.attempted:
             _LOGGER.warning("an ack of %s.%d, which was never published, was refused", name, seq)
             raise stanza_error("not-acceptable", f"number {seq} of epoch {name} was never published")
+
+    async def _sent(self, name: str, seq: int) -> int:
+        """Up to where an ack of an earlier run counts: no reading goes that was never sent."""
+        epoch = self._keeper.epoch_by_name(name)
+        if name == self._keeper.epoch or epoch is None or not epoch.last or seq <= epoch.attempted:
+            return seq
+        last = min(place_of(epoch.id, seq), epoch.last)
+        unsent = await self._keeper.page(place_of(epoch.id, epoch.attempted + 1), last, 1)
+        if not unsent:
+            return seq
+        sent = seq_of(unsent[0].place) - 1
+        _LOGGER.warning("an ack of %s.%d counts up to %d: what follows was not sent yet", name, seq, sent)
+        return sent

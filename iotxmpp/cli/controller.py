@@ -13,9 +13,12 @@ import typer
 from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
 from iotxmpp.cli.output import print_json, print_table
 from iotxmpp.durations import duration
+from iotxmpp.errors import ArgumentsError
 
 if TYPE_CHECKING:
     from iotxmpp.controller import Retention
+
+_SQLITE = "sqlite:///"
 
 app = typer.Typer(help="Run a controller, and look at what it rejected.", no_args_is_help=True)
 
@@ -38,6 +41,18 @@ HoursOption = Annotated[
 RecordsOption = Annotated[
     str | None, typer.Option(help="How long rejections, events and gap records are kept; else for ever.")
 ]
+
+
+def check_there(url: str) -> None:
+    """Refuses a SQLite store that is not there: opening it would make one.
+
+    Raises:
+        ArgumentsError: There is no such file.
+    """
+    if not url.startswith(_SQLITE):
+        return
+    if not Path(url.removeprefix(_SQLITE).partition("?")[0]).exists():
+        raise ArgumentsError(f"--store {url}: there is no such file; a controller makes it when it runs")
 
 
 @app.command("run")
@@ -101,6 +116,7 @@ def rejected(
     from iotxmpp.controller import Store, default_store_url
 
     url = store or default_store_url(chosen_account(account, "controller").jid)
+    check_there(url)
     with closing(Store(url)) as opened:
         rows = [asdict(rejection) for rejection in opened.rejections(device=device, limit=limit)]
     if as_json:

@@ -24,6 +24,7 @@ from iotxmpp.errors import LinkDownError, OutboxFullError, StanzaError, stanza_e
 from iotxmpp.link import Link
 from iotxmpp.memory import MemoryLink
 from tests.unit.agent_house import CONTROLLER, House, account, open_house, until
+from tests.unit.outbox_house import one, opened
 
 ROOT = Path(__file__).parents[2]
 
@@ -191,6 +192,24 @@ async def test_an_ack_of_an_older_run_lets_go_of_it(house: House) -> None:
         # A restored disk may hold less of a run than was made: more than it knows is acknowledged then.
         await house.ack({first: 50, second: 1})
         assert agent.status.buffered == 0
+
+
+async def test_an_ack_of_an_older_run_counts_up_to_what_was_sent(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.collects = False
+    agent = level(house)
+    async with opened(path_of(agent), epoch="never-sent") as keeper:
+        await asyncio.gather(*(keeper.keep(one(float(n))) for n in range(20)))
+    agent._outbox = agent._outbox.model_copy(update={"replay_delay": 60.0})
+    async with agent:
+        running = agent._running
+        assert running is not None
+        running._line._replay_at = float("inf")
+        before = len(house.readings)
+        await house.ack({"never-sent": 15})
+        assert (len(house.readings), running.keeper.held) == (before, 20)
+        assert "counts up to 0" in caplog.text
 
 
 async def test_without_a_collector_what_is_published_is_done_with(house: House) -> None:

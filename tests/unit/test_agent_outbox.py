@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from iotxmpp.addresses import DeviceId
 from iotxmpp.agent.clock import Clock, Moment
 from iotxmpp.agent.outbox import batch as batch_module
+from iotxmpp.agent.outbox import damage as damage_module
 from iotxmpp.agent.outbox import keeper as keeper_module
 from iotxmpp.agent.outbox.keeper import Keeper
 from iotxmpp.agent.outbox.notes import EpochNotes, reserved_after
 from iotxmpp.agent.outbox.packs import MOST_BYTES, MOST_READINGS, Pack, Timeless, cut
 from iotxmpp.agent.outbox.rows import FIRST, LAST, Epoch, Row, place_of, seq_of
+from iotxmpp.agent.outbox.salvage import Salvage
 from iotxmpp.agent.outbox.schema import FileLock
 from iotxmpp.agent.outbox.settings import Limits, OutboxSettings, outbox_settings
 from iotxmpp.agent.outbox.store import DiskOutbox
@@ -46,12 +48,16 @@ class Times:
 
     def __init__(self) -> None:
         self.epochs = {n: Epoch(id=n, name=f"e{n}", boot="b") for n in (1, 2)}
+        self.given: list[int] = []
 
     def time_of(self, row: Row, moment: Moment) -> tuple[float, ClockQuality] | None:
         return None if row.time < 0 else (row.time, row.clock)
 
     def epoch_by_id(self, number: int) -> Epoch:
         return self.epochs[number]
+
+    def given_out(self, place: int) -> None:
+        self.given.append(place)
 
 
 MOMENT = Moment(time=NOW, uptime=5.0, quality="s")
@@ -170,6 +176,10 @@ class Disk:
                 disk.check()
             start(outbox, path, limits)
 
+        def unreadable(_: Path | None, expected: Sequence[Epoch]) -> Salvage:
+            return Salvage(None, expected)
+
+        monkeypatch.setattr(damage_module, "Salvage", unreadable)
         monkeypatch.setattr(DiskOutbox, "write", counted)
         monkeypatch.setattr(DiskOutbox, "absorb", absorbed)
         monkeypatch.setattr(DiskOutbox, "page", paged)
@@ -617,7 +627,8 @@ async def test_notes_that_cannot_be_read_say_nothing(tmp_path: Path, notes: byte
     path.with_name("outbox.db.epoch").write_bytes(notes)
     async with opened(path, epoch="e2") as keeper:
         await keeper.keep(one())
-        assert (keeper.state, await told_by(keeper)) == ("disk", [])
+        told = [Gap(epoch="e1", reason="corrupt", lost=((1, 1),))]  # the mark knows that much
+        assert (keeper.state, await told_by(keeper)) == ("disk", told)
 
 
 async def test_notes_that_cannot_be_written_are_no_harm(tmp_path: Path) -> None:
@@ -633,9 +644,9 @@ async def test_notes_are_written_before_the_readings_and_seldom(
     path, noted, calls, write = tmp_path / "outbox.db", [0], [], EpochNotes.write
     write_rows = DiskOutbox.write
 
-    def counted(notes: EpochNotes, epochs: Sequence[Epoch]) -> None:
+    def counted(notes: EpochNotes, epochs: Sequence[Epoch], running: str | None) -> bool:
         noted.append(max(seq_of(each.last) for each in epochs))
-        write(notes, epochs)
+        return write(notes, epochs, running)
 
     def checked(outbox: DiskOutbox, rows: Sequence[Row] = (), **more: Any) -> None:  # noqa: ANN401  # passed on
         if rows:
@@ -664,9 +675,9 @@ async def test_a_file_of_another_version_ends_it(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     DiskOutbox(path).close()
     with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 2")
+        other.execute("PRAGMA user_version = 3")
     other.close()
-    with pytest.raises(StoreError, match="version 2"):
+    with pytest.raises(StoreError, match="version 3"):
         async with opened(path):
             pass
 

@@ -10,7 +10,8 @@ import pytest
 from iotxmpp.agent.outbox.protocol import Outbox
 from iotxmpp.agent.outbox.rows import FIRST, LAST, Epoch, Loss, Row, place_of, seq_of, size_of
 from iotxmpp.agent.outbox.settings import Limits
-from iotxmpp.agent.outbox.store import MOST_DEAD, DiskOutbox, MemoryOutbox, SqlOutbox
+from iotxmpp.agent.outbox.store import DiskOutbox, MemoryOutbox
+from iotxmpp.agent.outbox.tables import MOST_DEAD, SqlOutbox
 from iotxmpp.readings import Value
 
 NOW = 1_790_000_000.0
@@ -362,7 +363,7 @@ def test_a_file_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> 
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA user_version = 9")
     before = path.read_bytes()
-    with pytest.raises(OSError, match="version 9, this iotxmpp knows 1; nothing was changed"):
+    with pytest.raises(OSError, match="version 9, this iotxmpp knows 2; nothing was changed"):
         DiskOutbox(path)
     assert path.read_bytes() == before
 

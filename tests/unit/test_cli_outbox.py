@@ -14,7 +14,7 @@ from iotxmpp.agent.outbox.notes import EpochNotes
 from iotxmpp.agent.outbox.rows import Epoch, Row, place_of
 from iotxmpp.agent.outbox.store import DiskOutbox
 from iotxmpp.cli.app import app
-from iotxmpp.errors import ConfigError, InvalidError, StoreError
+from iotxmpp.errors import ArgumentsError, ConfigError, InvalidError, StoreError
 
 NOW = 1_790_000_000.0
 
@@ -181,3 +181,10 @@ def test_the_agents_file_sets_the_outbox_up(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match="outbox"):
             load_agent(agent_file(tmp_path, wrong))
+
+
+def test_looking_at_rejections_makes_no_store(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'none' / 'y.db'}"
+    with pytest.raises(ArgumentsError, match="there is no such file"):
+        CliRunner().invoke(app, ["controller", "rejected", "--store", url], catch_exceptions=False)
+    assert not (tmp_path / "none").exists()

@@ -3,15 +3,18 @@
 All of this blocks, and belongs into the outbox's thread.
 """
 
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from iotxmpp.agent.outbox.checks import DamagedRowError
+from iotxmpp.agent.outbox.expected import Expected, is_another, with_ids_of
+from iotxmpp.agent.outbox.mark import Mark
 from iotxmpp.agent.outbox.notes import EpochNotes
 from iotxmpp.agent.outbox.rows import Epoch
-from iotxmpp.agent.outbox.schema import StrangeFileError, is_unusable
+from iotxmpp.agent.outbox.salvage import Salvage
+from iotxmpp.agent.outbox.schema import FAULTS, StrangeFileError, is_unusable
 from iotxmpp.agent.outbox.settings import Limits
 from iotxmpp.agent.outbox.store import DiskOutbox
 
@@ -23,7 +26,7 @@ class Damage:
     Attributes:
         path: The outbox.
         cause: What was wrong with its file; None where it was gone or empty.
-        lost: What is known to have been in it: each epoch with the places that are noted as lost.
+        lost: The runs of places that are noted as lost.
         certain: Whether nothing else was in it: the note beside it could be read.
         aside: Where the damaged file is now; None where there was none.
     """
@@ -38,7 +41,9 @@ class Damage:
     def text(self) -> str:
         """The problem in a sentence; the first of it counts, for presence cuts long ones."""
         count = sum(each.last - each.first + 1 for each in self.lost if each.is_held)
-        if count:
+        if count and not self.certain:
+            loss = f"{count} readings or more may be lost"
+        elif count:
             loss = f"up to {count} readings may be lost"
         elif self.certain:
             loss = "no reading is lost"
@@ -46,13 +51,14 @@ class Damage:
             loss = "nobody can tell how many readings are lost"
         if self.cause is None:
             return f"{loss}: the outbox's file was gone or empty"
-        now = f" and is now {self.aside.name}" if self.aside is not None else ""
-        return f"{loss}: the outbox's file was damaged{now} ({self.cause})"
+        if self.aside is None:
+            return f"{loss}: {self.cause}"
+        return f"{loss}: the outbox's file was damaged and is now {self.aside.name} ({self.cause})"
 
     def is_settled(self, epochs: Mapping[int, Epoch]) -> bool:
         """Whether the collector acknowledged all that is known to be lost, by the epochs as they are now."""
         return self.certain and all(
-            epochs[each.id].first > each.last for each in self.lost if each.is_held and each.id in epochs
+            epochs[each.id].first > each.last for each in self.lost if each.id in epochs
         )
 
 
@@ -79,11 +85,18 @@ def open_outbox(path: Path, limits: Limits, held: Sequence[Epoch]) -> tuple[Disk
         if error.is_newer or EpochNotes(path).read() is None:
             raise
         return start_anew(path, limits, held, f"header: {error.what}")
-    except sqlite3.Error as error:
+    except FAULTS as error:
         if not is_unusable(error, path):
             raise
         return start_anew(path, limits, held, str(error))
-    return outbox, _declare(outbox, Damage(path=path, cause=None, lost=(), certain=True), held)
+    try:
+        return outbox, _compare(outbox, path, held)
+    except DamagedRowError as error:
+        outbox.close()
+        return start_anew(path, limits, held, str(error))
+    except BaseException:
+        outbox.close()
+        raise
 
 
 def start_anew(
@@ -104,9 +117,17 @@ def start_anew(
         sqlite3.Error: The new file cannot be made.
         OSError: It cannot, or the old one cannot be moved.
     """
-    damage = Damage(path=path, cause=cause, lost=(), certain=True, aside=_set_aside(path))
+    aside = _set_aside(path)
     outbox = DiskOutbox(path, limits)
-    return outbox, _declare(outbox, damage, held)
+    try:
+        expected = Expected.of(held, EpochNotes(path).read(), Mark(path).read())
+        with Salvage(aside, expected.epochs) as found:
+            lost = outbox.repair([*expected.epochs, *found.unexpected], found)
+    except BaseException:
+        outbox.close()
+        raise
+    is_known = expected.is_certain
+    return outbox, Damage(path=path, cause=cause, lost=tuple(lost), certain=is_known, aside=aside)
 
 
 def except_from(epoch: Epoch, place: int | None) -> Epoch:
@@ -114,39 +135,34 @@ def except_from(epoch: Epoch, place: int | None) -> Epoch:
     return epoch if place is None else replace(epoch, last=min(epoch.last, place - 1))
 
 
-def _declare(outbox: DiskOutbox, damage: Damage, held: Sequence[Epoch]) -> Damage | None:
-    """Notes in a new file what the old one held; None if it is no new one, or none was before it.
+def _compare(outbox: DiskOutbox, path: Path, held: Sequence[Epoch]) -> Damage | None:
+    """Compares a file with what is known of it; what it should have, and has not, is noted in it as lost.
 
     A file that an agent used has an epoch even if no reading waits. So one that has none is new, and also one
     that was made in place of another by an agent that was killed before it had noted the loss.
+
+    Returns:
+        What is wrong; None for nothing.
+
+    Raises:
+        DamagedRowError: It cannot be the file that is known of.
     """
-    try:
-        if outbox.epochs():
-            return None
-        notes = EpochNotes(damage.path)
-        noted = notes.read()
-        damage = replace(
-            damage,
-            lost=tuple(_all_lost(held, noted or ())),
-            certain=noted is not None,
-        )
-        outbox.forfeit(damage.lost)
-    except BaseException:
-        outbox.close()
-        raise
-    matters = damage.aside is not None or any(each.is_held for each in damage.lost)
-    unreadable = noted is None and notes.path.exists()
-    return damage if matters or unreadable else None
-
-
-def _all_lost(held: Sequence[Epoch], noted: Sequence[Epoch]) -> list[Epoch]:
-    lost, names, ids = list(held), {each.name for each in held}, {each.id for each in held}
-    for each in noted:
-        if each.name not in names and each.id not in ids:
-            lost.append(each)
-            names.add(each.name)
-            ids.add(each.id)
-    return lost
+    notes, mark = EpochNotes(path), Mark(path).read()
+    note = notes.read()
+    known = outbox.known()
+    if is_another(known, held):
+        raise DamagedRowError("it is not the file that this run has used so far")
+    expected = Expected.of(held, note, mark)
+    missing = expected.missing_in(known)
+    lost = outbox.repair(with_ids_of(known, missing))
+    if mark is not None:
+        outbox.set_attempted({mark.epoch: mark.attempted})
+    if known:
+        cause = "the outbox's file lacks readings that were in it"
+        return Damage(path=path, cause=cause, lost=tuple(lost), certain=True) if lost else None
+    if lost or (note is None and notes.path.exists()):
+        return Damage(path=path, cause=None, lost=tuple(lost), certain=expected.is_certain)
+    return None
 
 
 def _set_aside(path: Path) -> Path | None:

@@ -10,7 +10,7 @@ from iotxmpp.agent.outbox.notes import EpochNotes
 from iotxmpp.agent.outbox.room import SIZE
 from iotxmpp.agent.outbox.rows import DeadLetter, place_of
 from iotxmpp.agent.outbox.schema import BUSY, StrangeFileError, is_unusable, open_to_read
-from iotxmpp.agent.outbox.store import read_letters
+from iotxmpp.agent.outbox.tables import read_letters
 from iotxmpp.errors import InvalidError, StoreError
 
 

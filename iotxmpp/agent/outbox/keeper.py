@@ -262,6 +262,10 @@ class Keeper:
             return None
         return min(0.0, row.time - moment.uptime), "r"
 
+    def given_out(self, place: int) -> None:
+        """The reading of that place is given to the link, as were those before it."""
+        self._outbox.given_out(place)
+
     def moment(self) -> Moment:
         """The moment by the device's clocks."""
         return self._clock.now()

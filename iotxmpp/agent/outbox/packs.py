@@ -28,6 +28,9 @@ class Times(Protocol):
     def epoch_by_id(self, number: int) -> Epoch:
         """The epoch of that id."""
 
+    def given_out(self, place: int) -> None:
+        """The reading of that place is given to the link, as were those before it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pack:
@@ -68,7 +71,7 @@ class Timeless:
 
 
 def cut(rows: Sequence[Row], times: Times, moment: Moment) -> Pack | Timeless:
-    """The first pack of the rows, of which there is at least one; the readings of a sample stay together."""
+    """The first pack of the rows, to be sent now, of at least one; the readings of a sample stay together."""
     epoch = times.epoch_by_id(epoch_of(rows[0].place))
     stamp = times.time_of(rows[0], moment)
     quality = stamp[1] if stamp is not None else None
@@ -90,6 +93,7 @@ def cut(rows: Sequence[Row], times: Times, moment: Moment) -> Pack | Timeless:
     same = _whole_samples(rows, same)
     if quality is None:
         return Timeless(first=rows[0].place, last=rows[same - 1].place)
+    times.given_out(rows[same - 1].place)
     return Pack(readings=tuple(readings[:same]), first=rows[0].place, last=rows[same - 1].place)
 
 

@@ -10,6 +10,19 @@ Span = tuple[int, int]
 """The first and the last of a run of places."""
 
 
+class Found(Protocol):
+    """What could be read of a damaged file, with the places that it has in the new one; ascending."""
+
+    def losses(self) -> Iterable[Loss]:
+        """Its losses."""
+
+    def readings(self) -> Iterable[Sequence[Row]]:
+        """Its sound readings, some at a time."""
+
+    def letters(self) -> Iterable[DeadLetter]:
+        """Its sound dead letters."""
+
+
 class Outbox(Protocol):
     """Keeps readings until they are trimmed. Its calls block, and come from one thread.
 

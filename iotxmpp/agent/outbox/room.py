@@ -120,7 +120,8 @@ class Bounds:
         if self._oldest_mark >= now - self._limits.age:
             return []
         oldest, kept_by_then = self._connection.execute(
-            "SELECT min(time), max(place) FILTER (WHERE time < ?) FROM marks", (now - self._limits.age,)
+            "SELECT min(time), max(place) FILTER (WHERE time < ?) FROM marks WHERE typeof(time) = 'real'",
+            (now - self._limits.age,),
         ).fetchone()
         if kept_by_then is None:
             self._oldest_mark = now if oldest is None else oldest

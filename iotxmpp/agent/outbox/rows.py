@@ -17,8 +17,11 @@ LAST = 2**63 - 1
 SPARE_EPOCHS = 1 << 20
 """Epochs that began while the disk could not be read have ids from here to twice this."""
 
-MOST_EPOCHS = 1 << 63 - _SEQ_BITS
-"""Ids of epochs are below: their places are numbers of 63 bits."""
+IDS = 3 << 21
+"""Ids of epochs are below: there is room for millions after those that a note names; places have 63 bits."""
+
+NOTED_IDS = 1 << 22
+"""Ids that the note beside an outbox may name are below: the epochs that follow need ids, too."""
 
 
 def place_of(epoch: int, seq: int) -> int:
@@ -99,6 +102,8 @@ class Epoch:
         offset: What to add to that run's uptime for seconds since 1970; None while its clock was never set.
         first: The place of the first reading or loss that is kept; 0 for none.
         last: The place of the last one.
+        trimmed: The last place that is done with; 0 for none.
+        attempted: The last number that was given to the link; 0 for none.
     """
 
     id: int
@@ -107,6 +112,8 @@ class Epoch:
     offset: float | None = None
     first: int = 0
     last: int = 0
+    trimmed: int = 0
+    attempted: int = 0
 
     @property
     def is_held(self) -> bool:

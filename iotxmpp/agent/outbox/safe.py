@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from heapq import merge
@@ -12,11 +11,11 @@ from typing import Any, Literal
 
 from iotxmpp.agent.outbox.damage import Damage, except_from, open_outbox, start_anew
 from iotxmpp.agent.outbox.known import epochs_after, stock_of
-from iotxmpp.agent.outbox.notes import EpochNotes, reserved_after, with_reserve
+from iotxmpp.agent.outbox.notes import reserved_after, with_reserve
 from iotxmpp.agent.outbox.owed import Owed
 from iotxmpp.agent.outbox.protocol import Span
 from iotxmpp.agent.outbox.rows import SPARE_EPOCHS, DeadLetter, Epoch, Loss, Row, Stock, epoch_of, seq_of
-from iotxmpp.agent.outbox.schema import is_corrupt
+from iotxmpp.agent.outbox.schema import FAULTS, is_corrupt
 from iotxmpp.agent.outbox.settings import Limits
 from iotxmpp.agent.outbox.store import DiskOutbox, MemoryOutbox
 from iotxmpp.agent.outbox.trouble import Reporter, Trouble
@@ -62,9 +61,9 @@ class SafeOutbox:
         Args:
             path: Its file; None to keep all in memory.
             limits: The file's bounds.
-            memory_limits: The bounds in memory.
+            memory_limits: Those in memory.
             problems: Where to say what does not work.
-            backoff: Makes the delays between attempts to use the disk again.
+            backoff: Makes the delays between attempts.
         """
         self.epochs: dict[int, Epoch] = {}
         self.generation = 0
@@ -79,6 +78,7 @@ class SafeOutbox:
         self._owed = Owed()
         self._dropped = 0
         self._reserved = -1
+        self._replacing = False
 
     @property
     def state(self) -> State:
@@ -96,13 +96,13 @@ class SafeOutbox:
         memory = self._memory.stock
         if self._disk is None:
             return replace(memory, dropped=memory.dropped + self._dropped)
-        done, dropped = self._owed.held, self._dropped
-        return stock_of(self._disk.stock, memory, done=done, dropped=dropped, writable=self._writable)
+        owed, dropped = self._owed.held, self._dropped
+        return stock_of(self._disk.stock, memory, done=owed, dropped=dropped, writable=self._writable)
 
     @property
     def mend_at(self) -> float | None:
         """When the disk is worth another attempt, by the monotonic clock; None while there is no need."""
-        return None if self._path is None or self._writable else self._trouble.mend_at
+        return None if self._path is None or self._writable or self._replacing else self._trouble.mend_at
 
     async def open(self, name: str, boot: str) -> None:
         """Opens it and begins an epoch.
@@ -131,6 +131,7 @@ class SafeOutbox:
         self._memory.begin(self.current)
         await self._on_disk("begin", self.current)
         self._reserve(0)
+        await self._on_disk("start", self.current)
 
     async def close(self) -> None:
         """Closes it."""
@@ -138,9 +139,10 @@ class SafeOutbox:
         if self._thread is not None:
             try:
                 if self._disk is not None:
-                    self._note(self.epochs.values())
+                    await self._on_disk("set_attempted", self._attempted())
+                    self._note(self.epochs.values(), None)
                     await self._thread.call(self._disk.close)
-            except (sqlite3.Error, OSError) as error:
+            except FAULTS as error:
                 _LOGGER.warning("outbox %s: %s", self._path, error)
             finally:
                 self._thread.stop()
@@ -172,10 +174,13 @@ class SafeOutbox:
     async def page(self, first: int, last: int, most: int) -> list[Row]:
         """The first readings between two places."""
         rows: list[Row] = []
-        if self._disk is not None and self._thread is not None:
+        for _ in range(2):  # a second time after a damaged file was replaced
+            if self._disk is None or self._thread is None:
+                break
             try:
                 rows = await self._thread.call(self._disk.page, first, last, most)
-            except (sqlite3.Error, OSError) as error:
+                break
+            except FAULTS as error:
                 await self._fail(error)
         if not self._memory.stock.held:
             return rows
@@ -187,7 +192,7 @@ class SafeOutbox:
         if self._writable and self._disk is not None and self._thread is not None:
             try:
                 return await self._thread.call(self._disk.losses, after, most)
-            except (sqlite3.Error, OSError) as error:
+            except FAULTS as error:
                 await self._fail(error)
                 return []
         return self._memory.losses(after, most)
@@ -209,6 +214,14 @@ class SafeOutbox:
         self.epochs[epoch.id] = replace(epoch, first=first)
         self.current = self.epochs[self.current.id]
 
+    def given_out(self, place: int) -> None:
+        """The reading of that place is given to the link now, as were those before it."""
+        epoch, seq = self.epochs[epoch_of(place)], seq_of(place)
+        self.epochs[epoch.id] = replace(epoch, attempted=max(seq, epoch.attempted))
+        self.current = self.epochs[self.current.id]
+        if epoch.id == self.current.id and self._disk is not None and self._thread is not None:
+            self._thread.post(self._disk.attempt, seq)
+
     async def set_offset(self, boot: str, offset: float) -> None:
         """The clock was set in that run of the system."""
         self.epochs = {
@@ -224,13 +237,13 @@ class SafeOutbox:
             return []
         try:
             return await self._thread.call(self._disk.letters, retry=True)
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             await self._fail(error)
             return []
 
     async def mend(self) -> None:
         """Tries to use the disk again, and takes to it what is in memory."""
-        if self._thread is None or self._writable:
+        if self.mend_at is None or self._thread is None:
             return
         try:
             if self._disk is not None:
@@ -243,12 +256,13 @@ class SafeOutbox:
                 await self._do("begin", epoch)
             self._reserved = -1
             self._reserve(seq_of(self.current.last))
+            await self._do("start", self.current)
             await self._settle()
             await self._move()
         except StoreError as error:
             self._writable = False
             self._trouble.put_off(error)
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             await self._fail(error)
         else:
             self._trouble.works()
@@ -265,12 +279,10 @@ class SafeOutbox:
             raise StoreError(
                 f"outbox {self._path}: another agent uses it; end that one, or give each its own"
             ) from error
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             self._trouble.put_off(error)
             return None
-        self._begin_with(*opened)
-        known = await self._thread.call(opened[0].epochs)
-        self.epochs = {each.id: each for each in known} | self.epochs
+        await self._begin_with(*opened)
         self.generation += 1
         return await self._thread.call(opened[0].next_epoch)
 
@@ -281,7 +293,7 @@ class SafeOutbox:
                 return False
             try:
                 await self._do(name, *arguments, **options)
-            except (sqlite3.Error, OSError) as error:
+            except FAULTS as error:
                 await self._fail(error)
             else:
                 return True
@@ -294,14 +306,19 @@ class SafeOutbox:
     async def _fail(self, error: Exception) -> None:
         self._writable = False
         self.generation += 1
-        if not is_corrupt(error):
+        if not is_corrupt(error) or self._replacing:
             self._trouble.put_off(error)
             return
-        if self._disk is not None and self._thread is not None:
-            disk, self._disk = self._disk, None
-            self._dropped += disk.stock.dropped
-            await self._thread.call(disk.close)
-        await self._set_aside(error)
+        self._replacing = True
+        try:
+            if self._disk is not None and self._thread is not None:
+                disk, self._disk = self._disk, None
+                self._dropped += disk.stock.dropped
+                await self._thread.call(disk.close)
+            await self._set_aside(error)
+        finally:
+            self._replacing = False
+        self._writable = self._writable and not self._memory.stock.held  # `mend` moves what came meanwhile
 
     async def _set_aside(self, error: Exception) -> None:
         """Moves a damaged file away and begins a new one, if it can; what was in it is noted as lost."""
@@ -310,21 +327,24 @@ class SafeOutbox:
         try:
             held = self._on_file()
             opened = await self._thread.call(start_anew, self._path, self._limits, held, str(error))
-        except (sqlite3.Error, OSError) as fault:
+            await self._begin_with(*opened)
+            await self._do("start", self.current)
+        except FAULTS as fault:
+            self._writable = False
             self._trouble.put_off(fault)
-            return
-        self._begin_with(*opened)
 
     def _on_file(self) -> list[Epoch]:
         """What is known to be in the file: all that is held, and not in memory."""
         in_memory = {each.id: each.first for each in self._memory.epochs() if each.last}
         return [except_from(each, in_memory.get(each.id)) for each in self.epochs.values()]
 
-    def _begin_with(self, disk: DiskOutbox, damage: Damage | None) -> None:
+    async def _begin_with(self, disk: DiskOutbox, damage: Damage | None) -> None:
         self._disk = disk
         self._writable = True
+        if self._thread is not None:
+            known = await self._thread.call(disk.epochs)
+            self.epochs = {each.id: each for each in known} | self.epochs
         if damage is not None:
-            self.epochs = {each.id: each for each in damage.lost} | self.epochs
             self._trouble.damaged(damage)
 
     async def _count_owed(self) -> None:
@@ -333,7 +353,7 @@ class SafeOutbox:
             return
         try:
             counts = [await self._thread.call(self._disk.count, *span) for span in self._owed.spans()]
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             await self._fail(error)
         else:
             self._owed.held = sum(counts)
@@ -362,11 +382,14 @@ class SafeOutbox:
         """Has numbers up to this one noted beside the file, and some more, before they are written to it."""
         if self._writable and seq > self._reserved:
             self._reserved = reserved_after(seq)
-            self._note(with_reserve(self.epochs.values(), self.current.id, self._reserved))
+            self._note(with_reserve(self.epochs.values(), self.current.id, self._reserved), self.current.name)
 
-    def _note(self, epochs: Iterable[Epoch]) -> None:
-        if self._path is not None and self._thread is not None and self._writable:
-            self._thread.post(EpochNotes(self._path).write, tuple(epochs))
+    def _note(self, epochs: Iterable[Epoch], running: str | None) -> None:
+        if self._disk is not None and self._thread is not None and self._writable:
+            self._thread.post(self._disk.note, tuple(epochs), running)
+
+    def _attempted(self) -> dict[str, int]:
+        return {each.name: each.attempted for each in self.epochs.values() if each.attempted}
 
     def _know(self, rows: Sequence[Row], trims: Iterable[Span]) -> None:
         """Follows what places are held of each epoch."""

@@ -6,9 +6,10 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
+from iotxmpp.agent.outbox.checks import DamagedRowError
 from iotxmpp.errors import StoreError
 
-VERSION = 1
+VERSION = 2
 """The version of the tables."""
 
 APPLICATION = 0x696F7478
@@ -20,23 +21,41 @@ BUSY = 5.0
 NEWER = 1000
 """Versions that a newer iotxmpp may have, above our own; a greater number is no version."""
 
+FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What a disk or its content may raise; the last where even SQLite's words for the damage are damaged."""
+
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NO_TEXT = "Could not decode to UTF-8"
 
 _TABLES = f"""
-CREATE TABLE epochs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, boot TEXT NOT NULL, offset REAL);
+CREATE TABLE epochs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, boot TEXT NOT NULL, offset REAL,
+                     trimmed INTEGER NOT NULL DEFAULT 0, attempted INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE channels (id INTEGER PRIMARY KEY, name TEXT NOT NULL, unit TEXT NOT NULL, UNIQUE (name, unit));
 CREATE TABLE readings (place INTEGER PRIMARY KEY, channel INTEGER NOT NULL, time REAL NOT NULL,
-                       kind INTEGER NOT NULL, value NOT NULL);
+                       kind INTEGER NOT NULL, value NOT NULL, crc INTEGER);
 CREATE TABLE losses (id INTEGER PRIMARY KEY AUTOINCREMENT, first INTEGER NOT NULL, last INTEGER NOT NULL,
                      reason TEXT NOT NULL);
 CREATE INDEX losses_by_first ON losses (first);
 CREATE INDEX losses_by_last ON losses (last);
 CREATE TABLE dead (place INTEGER PRIMARY KEY, epoch TEXT NOT NULL, channel INTEGER NOT NULL,
                    time REAL NOT NULL, kind INTEGER NOT NULL, value NOT NULL, reason TEXT NOT NULL,
-                   retry INTEGER NOT NULL DEFAULT 0);
+                   retry INTEGER NOT NULL DEFAULT 0, crc INTEGER);
 CREATE TABLE marks (place INTEGER PRIMARY KEY, time REAL NOT NULL);
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
+"""
+
+
+_FROM_1 = """
+ALTER TABLE epochs ADD COLUMN trimmed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE epochs ADD COLUMN attempted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE readings ADD COLUMN crc INTEGER;
+ALTER TABLE dead ADD COLUMN crc INTEGER;
+UPDATE epochs SET trimmed = coalesce((SELECT min(place) FROM (
+  SELECT min(place) AS place FROM readings WHERE place BETWEEN epochs.id << 40 AND ((epochs.id + 1) << 40) - 1
+  UNION ALL SELECT min(first) FROM losses WHERE first BETWEEN epochs.id << 40 AND ((epochs.id + 1) << 40) - 1
+)) - 1, 0);
+PRAGMA user_version = 2;
 """
 
 
@@ -57,6 +76,8 @@ class StrangeFileError(StoreError):
 def is_corrupt(error: Exception) -> bool:
     """Whether an error says that the file's content is damaged, or is no database."""
     code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(error, UnicodeDecodeError) or (code is None and str(error).startswith(_NO_TEXT)):
+        return True
     return isinstance(error, sqlite3.DatabaseError) and code is not None and code & 0xFF in _CORRUPT
 
 
@@ -88,6 +109,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA page_size = 4096")
         connection.execute("PRAGMA journal_mode = WAL")
+        _check_pages(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 1000")
         connection.execute("PRAGMA journal_size_limit = 8388608")
@@ -96,6 +118,12 @@ def open_file(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check_pages(connection: sqlite3.Connection) -> None:
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise DamagedRowError(found.replace("\n", " "))
 
 
 def open_memory() -> sqlite3.Connection:
@@ -118,15 +146,16 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             f"outbox {path}: {what}; an agent makes it when it next runs, and tells what is lost"
         )
     _check_version(path)
-    return _read_only(path)
+    return open_read_only(path)
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Opens any SQLite file to look at it."""
     return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=BUSY)
 
 
 def _check_version(path: Path) -> None:
-    connection = _read_only(path)
+    connection = open_read_only(path)
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         application = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -137,7 +166,7 @@ def _check_version(path: Path) -> None:
         return
     if application != APPLICATION:
         raise StrangeFileError(path, "a database of another program", "give another path")
-    if version != VERSION:
+    if version not in {1, VERSION}:
         raise StrangeFileError(
             path,
             f"its tables have version {version}, this iotxmpp knows {VERSION}",
@@ -149,8 +178,11 @@ def _check_version(path: Path) -> None:
 def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA cache_size = -256")  # KiB; readings come and go at the two ends of a table
     connection.execute("PRAGMA temp_store = MEMORY")
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
         connection.executescript(f"BEGIN IMMEDIATE;{_TABLES}COMMIT;")
+    elif version == 1:
+        connection.executescript(f"BEGIN IMMEDIATE;{_FROM_1}COMMIT;")
 
 
 class FileLock:
