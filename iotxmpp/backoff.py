@@ -34,6 +34,10 @@ class Backoff:
         """Seconds to wait where soon is no use: a refused password, a resource taken by another session."""
         return self.choose(self.longest / 2, self.longest)
 
+    def ease(self) -> None:
+        """Starts again near the first delay; for a link that worked, though not for long."""
+        self._failures = min(self._failures, 1)
+
     def reset(self) -> None:
         """Starts again from the first delay; for a link that has been stable."""
         self._failures = 0

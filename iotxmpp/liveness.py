@@ -69,6 +69,7 @@ class Liveness:
         self._clean = False
         self._left = ""
         self._before: tuple[bool, bool] | None = None
+        self._missed = False
         self._heartbeat: float | None = None
         self._since = at
         self._wakes: float | None = None
@@ -89,7 +90,7 @@ class Liveness:
             heartbeat: The promised longest silence, in seconds; None where nothing is promised.
             sleeping: The device will not be heard for so many seconds; None for awake.
         """
-        self._there = True
+        self._there, self._missed = True, False
         self._heartbeat = heartbeat
         self._wakes = None if sleeping is None else at + sleeping
         self._hear(at)
@@ -105,7 +106,7 @@ class Liveness:
             why: What that shows, for people.
             sleeping: It will be back in so many seconds, as it says.
         """
-        self._there = False
+        self._there, self._missed = False, False
         self._clean = clean and sleeping is None
         self._left = why
         if sleeping is not None:
@@ -164,15 +165,18 @@ class Liveness:
             resumed: What was known still holds.
         """
         self._link_up = True
-        if not resumed and self._there is not None:
-            self._before, self._there = (self._there, self._clean), None
+        if not resumed:
+            self._begin_anew(at)
         self._since = max(self._since, at)
         self._stirred = False
         self._judge(at, "our link is back")
 
     def settle(self, at: float) -> None:
-        """The server has told who is there: who was seen before this session, and not in it, is gone."""
-        if self._there is None and self._before is not None and self._link_up:
+        """The server has told who is there: who was seen before this session, and not in it, is gone.
+
+        Not so one that was well before: its link may have been cut with ours, and needs time to come back.
+        """
+        if self._there is None and self._before is not None and self._link_up and not self._missed:
             was_there, was_clean = self._before
             self._there, self._clean = False, was_clean and not was_there
             self._left = "it stopped" if self._clean else "it is gone since our link was down"
@@ -190,7 +194,7 @@ class Liveness:
         times = [math.inf]
         if self._true == "online":
             times.append(self._stale_at)
-        elif self._true == "stale" and self._due is None:
+        elif (self._true == "stale" or self.missed) and self._due is None:
             times.append(self._lost_at)
         if self._true in {"online", "sleeping"}:
             times.append(self._sleep_ends_at)
@@ -206,11 +210,16 @@ class Liveness:
     @property
     def wants_proof(self) -> bool:
         """Whether it is lost, if only our own link works: see `link_proved`."""
-        return self._true == "stale" and self._due is not None
+        return (self._true == "stale" or self.missed) and self._due is not None
 
     def ping_patience(self, at: float) -> float:
         """Seconds that a ping sent now has for its answer."""
         return max(0.1, min(PING_PATIENCE, self._lost_at - at))
+
+    @property
+    def missed(self) -> bool:
+        """Whether it was well before our new session, and has not come back yet; the clock decides."""
+        return self._missed and self._link_up
 
     @property
     def sleeps_until(self) -> float | None:
@@ -238,6 +247,15 @@ class Liveness:
     def _calm_at(self) -> float:
         """When the device no longer flaps, if nothing changes until then."""
         return self._changes[0] + FLAP_WINDOW if len(self._changes) > FLAPS else -math.inf
+
+    def _begin_anew(self, at: float) -> None:
+        """Our own session is new: who was there has to show itself again."""
+        if self._there is not None:
+            was_lost = self._there and self._due is not None
+            asleep = self._wakes is not None and at < self._sleep_ends_at
+            wanted = self._there or self._wakes is not None
+            self._missed = wanted and not was_lost and not asleep and self._heartbeat is not None
+            self._before, self._there = (self._there, self._clean), None
 
     def _hear(self, at: float) -> None:
         self._since = max(self._since, at)
@@ -269,7 +287,7 @@ class Liveness:
         if not self._link_up:
             return "unknown", "our own link is down"
         if self._there is None:
-            return "unknown", "its presence has not come yet"
+            return self._absent(at, proved=proved)
         if self._wakes is not None:
             if at < self._sleep_ends_at:
                 return self._asleep(at, alive)
@@ -279,6 +297,17 @@ class Liveness:
         if self._true == "lost" and self._due is not None:
             return "lost", self.why
         return self._by_clock(at, alive, proved=proved)
+
+    def _absent(self, at: float, *, proved: bool) -> tuple[State, str]:
+        """Our own session is new, and the device has not shown itself: it has as long as a silent one."""
+        if self._missed and self._due is None and at >= self._lost_at:
+            self._due = at
+        if self._missed and self._due is not None and proved:
+            self._there, self._clean, self._missed, self._wakes = False, False, False, None
+            self._left = f"not back {at - self._since:.0f} s after our own link"
+            self._calm()
+            return "lost", self._left
+        return "unknown", "its presence has not come yet"
 
     def _asleep(self, at: float, alive: str) -> tuple[State, str]:
         """Between the promise to sleep and the waking: online only for as long as it is heard after all."""

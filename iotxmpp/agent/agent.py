@@ -163,20 +163,24 @@ class Agent(Declarations):
             raise InvalidError(f"an alarm of {self.device} reaches nobody; give the agent people=[…]")
         return await running.alarms.raise_alarm(text, key=key)
 
-    async def sleep(self, *, seconds: float | None = None, until: datetime | float | None = None) -> None:
+    async def sleep(self, *, seconds: float | None = None, until: datetime | float | None = None) -> bool:
         """Declares that the device will not be heard for a while, so that nobody takes it for lost.
 
-        Returns when it is announced, or remembered while the link is down. The agent goes on: let it end, or
-        the machine sleep, by yourself. After the time it must be heard within a heartbeat.
+        Returns when the server has it, after 5 s at most. The agent goes on: let it end, or the machine
+        sleep, by yourself. After the time it must be heard within a heartbeat.
 
         Args:
             seconds: For so long; 0 ends a sleep early.
             until: Until then, in seconds since 1970 (UTC) or as an aware datetime; one of the two.
 
+        Returns:
+            True: the server has it, so power may go at once. False: the link is down (at once), or the server
+            did not answer; then it is remembered, and said as soon as the link is up again.
+
         Raises:
             InvalidError: The agent does not run, or the time is none.
         """
-        await self._require_running().reporter.sleep(_sleep_seconds(seconds, until))
+        return await self._require_running().reporter.sleep(_sleep_seconds(seconds, until))
 
     # Running.
 

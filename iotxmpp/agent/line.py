@@ -1,4 +1,4 @@
-"""What is published next: live readings first, then what is to be tried again, losses, and the backlog."""
+"""What is published next: live readings, what is to be tried again, losses, the backlog; suspects last."""
 
 import logging
 import random
@@ -20,6 +20,9 @@ MOST_SPANS = 64
 CROWD = 100
 """A backlog of so many readings waits for up to the whole `replay_delay`, a smaller one for a part of it."""
 
+SUSPECTS_AFTER = 10.0
+"""Seconds of a session after which what may break it is tried although there is a backlog still."""
+
 _LOGGER = logging.getLogger(__name__)
 
 Source = Literal["live", "again", "loss", "replay"]
@@ -37,7 +40,7 @@ class Trial:
         suspect: It is a part of a pack that broke the link or was refused.
         not_before: When to try it again, by the loop's clock.
         accepted: How many items had been accepted when it was refused for the first time.
-        live: It was read in this session, so it keeps its turn until it is suspicious.
+        live: It was read in this session, which goes on; so it keeps its turn until it is suspicious.
     """
 
     first: int
@@ -53,6 +56,11 @@ class Trial:
     def keeps_its_turn(self) -> bool:
         """Whether it goes before what was read after it."""
         return self.live and not self.suspect and not self.refused and self.broken <= 1
+
+    @property
+    def may_break(self) -> bool:
+        """Whether it may break the link again, and so waits until everything else is out."""
+        return not self.keeps_its_turn and (self.suspect or self.broken > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +88,8 @@ class Line:
 
     Live is what was read in this session with the server. All that was read before is the backlog; it gets a
     bounded share of the publishing time, and begins at a moment of chance, so that a fleet that comes back at
-    once does not flood its server.
+    once does not flood its server. What may have broken the link waits until all else is out, or for
+    `SUSPECTS_AFTER`: so each session brings out what is good before the next suspect can end it.
 
     Attributes:
         keeper: Where readings are kept.
@@ -100,6 +109,7 @@ class Line:
     _trials: list[Trial] = field(default_factory=list)
     _losses_sent: tuple[int, int] = (0, 0)
     _replay_at: float = 0.0
+    _suspects_at: float = 0.0
 
     def new_session(self, now: float) -> None:
         """What was not published in the sessions before becomes the backlog."""
@@ -112,6 +122,13 @@ class Line:
             self._backlog[-2:] = [(first, end)]
         crowd = min(1.0, self.keeper.held / CROWD)
         self._replay_at = now + self.choose(0.0, self.settings.replay_delay * crowd)
+        self._suspects_at = self._replay_at + SUSPECTS_AFTER
+        for trial in self._trials:
+            trial.live = False
+
+    def session_resumed(self, now: float) -> None:
+        """The link was cut, and the session goes on."""
+        self._suspects_at = max(now, self._replay_at) + SUSPECTS_AFTER
 
     def again(self) -> None:
         """Everything that is held, published or not, is to be published again."""
@@ -123,19 +140,25 @@ class Line:
     async def next(self, now: float) -> Parcel | Timeless | None:
         """What to publish now; None for nothing yet."""
         moment = self.keeper.moment()
-        parcel = await self._trial(now, moment, first=True)
+        parcel = await self._trial(now, moment, lambda trial: trial.keeps_its_turn)
         if parcel is None and self._live <= self.keeper.last_place:
             parcel = await self._cut("live", self._live, LAST, moment)
-        parcel = parcel or await self._trial(now, moment) or await self._loss()
+        parcel = parcel or await self._trial(now, moment, lambda trial: not trial.may_break)
+        parcel = parcel or await self._loss()
+        if parcel is None and now >= self._suspects_at:
+            parcel = await self._trial(now, moment, lambda trial: trial.may_break)
         if parcel is None and (now >= self._replay_at or self.hurry):
             parcel = await self._replay(moment)
+        if parcel is None and not self._backlog:
+            parcel = await self._trial(now, moment, lambda trial: trial.may_break)
         if isinstance(parcel, Parcel):
             self._note(parcel)
         return parcel
 
     def wake_at(self) -> float | None:
         """When there may be something to publish without anything new; None for never."""
-        times = [trial.not_before for trial in self._trials]
+        waiting = self._suspects_at if self._backlog else 0.0
+        times = [max(it.not_before, waiting if it.may_break else 0.0) for it in self._trials]
         if self._backlog:
             times.append(self._replay_at)
         return min(times, default=None)
@@ -209,12 +232,14 @@ class Line:
         pack = cut(rows, self.keeper, moment)
         return pack if isinstance(pack, Timeless) else Parcel(source=source, pack=pack, trial=trial)
 
-    async def _trial(self, now: float, moment: Moment, *, first: bool = False) -> Parcel | Timeless | None:
-        """A trial that is due; with `first` only one that keeps its turn."""
+    async def _trial(
+        self, now: float, moment: Moment, wanted: Callable[[Trial], bool]
+    ) -> Parcel | Timeless | None:
+        """A trial that is due, of those that are wanted."""
         for trial in sorted(self._trials, key=lambda each: each.not_before):
             if trial.not_before > now:
                 break
-            if first and not trial.keeps_its_turn:
+            if not wanted(trial):
                 continue
             parcel = await self._cut("again", trial.first, trial.last, moment, trial)
             if parcel is not None:

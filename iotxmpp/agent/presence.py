@@ -5,10 +5,12 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Literal
+from xml.etree.ElementTree import Element
 
+from iotxmpp.addresses import domain
 from iotxmpp.agent.outbox.keeper import Keeper
-from iotxmpp.errors import IotxmppError
-from iotxmpp.link import Link, LinkState, Presence
+from iotxmpp.errors import IotxmppError, LinkDownError, NoAnswerError, StanzaError
+from iotxmpp.link import PING, Link, LinkState, Presence
 from iotxmpp.status import DeviceStatus
 from iotxmpp.xmltext import clean_text
 
@@ -17,6 +19,9 @@ CHANGE_GAP = 2.0
 
 EARLY = 0.9
 """A heartbeat is sent after this part of the promised longest silence."""
+
+SURE_WITHIN = 5.0
+"""Seconds that our server has to show that it took in that we sleep."""
 
 _MOST_PROBLEMS = 20
 _LOGGER = logging.getLogger(__name__)
@@ -113,13 +118,17 @@ class StatusReporter:
         finally:
             cancel()
 
-    async def sleep(self, seconds: float) -> None:
-        """Announces that the device will not be heard for so many seconds; 0 ends a sleep early."""
+    async def sleep(self, seconds: float) -> bool:
+        """Announces that the device will not be heard for so many seconds; 0 ends a sleep early.
+
+        Returns:
+            Whether the server has it. Otherwise it is remembered, for when the link is up again.
+        """
         self._wakes = self._now() + seconds
         self._plan()
         if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(self._due)
-        await self._announce("sleep" if seconds > 0 else "change")
+        return await self._announce("sleep" if seconds > 0 else "change") and await self._is_heard()
 
     async def _run(self) -> None:
         interval = self._heartbeat * EARLY
@@ -169,7 +178,18 @@ class StatusReporter:
         """Announces the end."""
         await self._announce("stop")
 
-    async def _announce(self, why: Why) -> None:
+    async def _is_heard(self) -> bool:
+        """Whether the server has what was announced: it answers in order, so a ping after that shows it."""
+        try:
+            await self._link.call(domain(self._link.jid), Element(PING), kind="get", timeout=SURE_WITHIN)
+        except StanzaError:
+            return True  # an answer, too
+        except (LinkDownError, NoAnswerError) as error:
+            _LOGGER.warning("presence may not have reached the server yet: %s", error)
+            return False
+        return True
+
+    async def _announce(self, why: Why) -> bool:
         self._problems.changed.clear()
         if self._cut and why in {"heartbeat", "change"}:
             why, self._cut = "reconnect", not self._link.state.up
@@ -184,6 +204,8 @@ class StatusReporter:
             await self._link.announce(presence)
         except IotxmppError as error:
             _LOGGER.warning("presence could not be announced: %s", error)
+            return False
+        return True
 
 
 def _sentence(status: DeviceStatus, sensors: int) -> str:

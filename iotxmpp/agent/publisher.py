@@ -34,7 +34,10 @@ LONGEST_PATIENCE = 600.0
 BROKEN_WITHIN = 5.0
 """A pack that breaks the stream does so within so many seconds; later a link goes down for other reasons."""
 
+_SURE_BREAKS = 2
 _MOST_BREAKS = 3
+"""As `_SURE_BREAKS`, for a reading by itself where the session had not worked before it was sent."""
+
 _MOST_REFUSALS = 2
 
 _PASSING = frozenset(
@@ -56,9 +59,9 @@ class Publisher:
     """Sends item after item; while one is in flight, readings gather for the next.
 
     A pack whose fate is unknown (the link went down, no answer came) is published again. While the node is
-    missing or closed to us, packs wait: an operator can put that right. A pack that breaks the link three
-    times in a row, or that is refused twice, is cut in halves until the reading that is to blame is alone;
-    that one becomes a dead letter, and the line goes on.
+    missing or closed to us, packs wait: an operator can put that right. A pack that breaks the link twice in
+    a row, or that is refused twice, is cut in halves until the reading that is to blame is alone; that one
+    becomes a dead letter, and the line goes on. After a break everything else goes first (see `Line`).
 
     Without a collector nobody acknowledges: then a reading is done with as soon as it is published.
     """
@@ -97,6 +100,7 @@ class Publisher:
         self._ready = ready
         self._backoff = backoff
         self._accepted = 0
+        self._works = True
         self._idle = asyncio.Event()
         self._patience = ACK_PATIENCE
         self._waiting_since: float | None = None
@@ -120,7 +124,11 @@ class Publisher:
 
     def state_changed(self, state: LinkState) -> None:
         """Takes note of the link's state; a handler for `Link.on_state`."""
-        if state.up and not state.resumed:
+        if state.up and state.resumed:
+            self._works = False
+            self._line.session_resumed(self._now())
+        elif state.up:
+            self._works = True  # readings go out only after its self-description was accepted
             self._line.new_session(self._now())
         self._idle.clear()
         self._keeper.changed.set()
@@ -151,13 +159,15 @@ class Publisher:
                 await self._keeper.changed.wait()
 
     async def _send(self, parcel: Parcel) -> None:
-        started = self._now()
+        started, worked = self._now(), self._works
         try:
             await self._publish(parcel)
         except LinkDownError as error:
-            await self._interrupted(parcel, error, broken=self._now() - started < BROKEN_WITHIN)
+            await self._interrupted(
+                parcel, error, broken=self._now() - started < BROKEN_WITHIN, worked=worked
+            )
         except NoAnswerError as error:
-            await self._interrupted(parcel, error, broken=False)
+            await self._interrupted(parcel, error, broken=False, worked=worked)
         except (ForbiddenError, NotFoundError) as error:
             self._problems.report("publish", missing_node(self._node, self._device, error))
             await asyncio.sleep(self._backoff.next_delay())
@@ -181,6 +191,7 @@ class Publisher:
     def _delivered(self, parcel: Parcel, took: float) -> None:
         now = self._now()
         self._accepted += 1
+        self._works = True
         self._line.published(parcel, took, now)
         self._backoff.reset()
         if parcel.pack is not None:
@@ -190,16 +201,23 @@ class Publisher:
         if not self._collected and self._line.empty:  # nobody will acknowledge it
             self._keeper.acknowledge(self._keeper.everything())
 
-    async def _interrupted(self, parcel: Parcel, error: Exception, *, broken: bool) -> None:
-        """The link went down, or no answer came: it may have been accepted."""
+    async def _interrupted(self, parcel: Parcel, error: Exception, *, broken: bool, worked: bool) -> None:
+        """The link went down, or no answer came: it may have been accepted.
+
+        Args:
+            parcel: What was sent.
+            error: What came instead of the answer.
+            broken: The link went down soon after it was sent.
+            worked: Something else had been accepted over that link before.
+        """
         trial = self._trial(parcel)
         trial.broken = trial.broken + 1 if broken else 0
         if parcel.pack is None:
             _LOGGER.info("gap record: %s; it goes out again", error)
-        elif broken and len(parcel.pack.readings) > 1 and (trial.suspect or trial.broken >= _MOST_BREAKS):
+        elif broken and len(parcel.pack.readings) > 1 and (trial.suspect or trial.broken >= _SURE_BREAKS):
             self._line.split(parcel)
-        elif broken and trial.broken >= _MOST_BREAKS:
-            await self._give_up(parcel, f"the link went down {trial.broken} times while it was sent: {error}")
+        elif broken and _is_to_blame(trial, worked=worked):
+            await self._give_up(parcel, f"each time it was sent: {error}")
         else:
             _LOGGER.info("pack from %s on: %s; it goes out again", parcel.pack.first_seq, error)
             trial.not_before = self._now() + AGAIN
@@ -263,6 +281,13 @@ class Publisher:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _is_to_blame(trial: Trial, *, worked: bool) -> bool:
+    """Whether one reading breaks the link: it did so twice, or alone after it had done so among others."""
+    if not worked:
+        return trial.broken >= _MOST_BREAKS
+    return trial.suspect or trial.broken >= _SURE_BREAKS
 
 
 def missing_node(node: NodeAddress, device: DeviceId, error: StanzaError) -> str:

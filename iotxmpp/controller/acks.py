@@ -3,41 +3,27 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 
-from iotxmpp import crashpoints
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.gapwatch import GapWatch
 from iotxmpp.controller.metrics import Metrics
 from iotxmpp.controller.store import Taken
-from iotxmpp.delivery import MOST_EPOCHS, Ack
-from iotxmpp.errors import (
-    ForbiddenError,
-    IotxmppError,
-    LinkDownError,
-    NoAnswerError,
-    StoreError,
-    UnreachableError,
-)
+from iotxmpp.controller.teller import Teller, Upto
 from iotxmpp.link import Link
 
 log = logging.getLogger(__name__)
 
-EVERY = 0.1
-"""Seconds between two acks to one device, at least."""
-
 SWEEP = 1.0
 """Seconds between two looks at the holes."""
 
-Upto = Callable[[str], Awaitable[dict[str, int]]]
-"""Gives up to where the epochs of a device are settled, of those that were seen last."""
+MOST_SESSIONS = 10
+"""Sessions of one device that get acks: the newest."""
 
 
 class Line:
-    """The acks of one device: at most one is under way, and the next one says all that is known by then.
+    """The acks of one device: to each of its sessions that are agents, since two may share an account.
 
-    An ack that fails is sent again with the next news: a commit, a presence of the device, or the readings
-    that it publishes again.
+    Which session holds which epoch is not known; an ack of one that it does not hold is no error.
 
     Args:
         device: The device.
@@ -52,102 +38,83 @@ class Line:
         self._link = link
         self._metrics = metrics
         self._upto = upto
-        self._pending: dict[str, int] = {}
-        self._again = False
-        self._news = 0
+        self._tellers: dict[str, Teller] = {}
+        self._unsaid: dict[str, int] = {}
         self._runs: dict[str, float] = {}
-        self._refused = False
-        self._told_refused = False
-        self._sent = -EVERY
-        self._task: asyncio.Task[None] | None = None
+        self._told_forbidden = False
 
     def settled(self, epoch: str, taken: Taken) -> None:
         """A commit settled something of an epoch."""
         now = time.monotonic()
         self.gaps.settled(epoch, taken.upto, taken.missing, now, postponed=taken.postponed)
-        self._pending.pop(epoch, None)  # the newest stand last
-        self._pending[epoch] = taken.upto
-        self._news += 1
+        self._choose()
+        if not self._tellers:
+            self._unsaid[epoch] = taken.upto
+        for teller in self._tellers.values():
+            teller.settled({epoch: taken.upto})
         self._start()
 
     def ask(self) -> None:
         """Asks for everything that the device holds and that is not acknowledged."""
-        self._again = True
-        self._news += 1
+        self._choose()
+        for teller in self._tellers.values():
+            teller.ask()
         self._start()
 
     def look(self) -> None:
         """Looks at the device's sessions; one that was not there before is asked."""
         runs: dict[str, float] = {}
-        new = False
         for seen in self._device.sessions.there:
             jid = seen.presence.sender
-            uptime = self._runs.get(jid, -1.0) if seen.status is None else seen.status.uptime
-            new |= jid not in self._runs or uptime < self._runs[jid]
-            runs[jid] = uptime
-        self._runs = runs
-        if new:
-            self._refused = False
-            self.ask()
-        elif self._pending or self._again:
-            self._start()
+            runs[jid] = self._runs.get(jid, -1.0) if seen.status is None else seen.status.uptime
+        before, self._runs = self._runs, runs
+        self._choose()
+        for jid, teller in self._tellers.items():
+            if not teller.asked or runs[jid] < before.get(jid, 0.0):
+                teller.begin_anew()
+        self._start()
 
     async def close(self) -> None:
         """Sends nothing more."""
-        self._refused = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(*(teller.close() for teller in self._tellers.values()))
 
     def _start(self) -> None:
-        if self._refused or (self._task is not None and not self._task.done()):
-            return
-        self._task = asyncio.create_task(self._run(), name=f"iotxmpp acks of {self._device.id}")
+        for teller in self._tellers.values():
+            teller.start()
 
-    async def _run(self) -> None:
-        while (self._pending or self._again) and not self._refused:
-            await asyncio.sleep(max(0.0, self._sent + EVERY - time.monotonic()))
-            current = self._device.sessions.current
-            if current is None or not self._link.state.up:
-                return
-            self._sent, news = time.monotonic(), self._news
-            # One that failed, perhaps after a long wait, is not all that there is to say by now.
-            if not await self._send(current.presence.sender) and self._news == news:
-                return
+    def _choose(self) -> None:
+        """The sessions that are told: those with a status, else the newest."""
+        if not self._link.state.up:
+            return  # nobody is seen; a link that is resumed goes on with the same
+        there = self._device.sessions.there
+        agents = [seen for seen in there if seen.status is not None] or list(there[-1:])
+        chosen = [seen.presence.sender for seen in agents[-MOST_SESSIONS:]]
+        for jid in self._tellers.keys() - set(chosen):
+            teller = self._tellers.pop(jid)
+            teller.stop()
+            if not chosen:
+                self._unsaid |= teller.unsaid
+        for jid in chosen:
+            if jid not in self._tellers:
+                self._tellers[jid] = self._teller(jid)
+        if self._tellers and self._unsaid:
+            unsaid, self._unsaid = self._unsaid, {}
+            for teller in self._tellers.values():
+                teller.settled(unsaid)
 
-    async def _send(self, to: str) -> bool:
-        """Sends one ack; whether it makes sense to go on."""
-        again, self._again = self._again, False
-        chosen = list(self._pending.items())[-MOST_EPOCHS:]
-        try:
-            upto = dict(chosen)
-            if again:
-                upto = dict(list(({**await self._upto(self._device.id), **upto}).items())[-MOST_EPOCHS:])
-            await self._link.call(to, Ack(upto=upto, again=again).element())
-        except (LinkDownError, NoAnswerError, UnreachableError, StoreError) as error:
-            log.debug("ack to %s: %s", to, error)
-            self._metrics.ack("failed")
-            self._again |= again
-            return False
-        except ForbiddenError:
-            self._not_ours(to)
-        except IotxmppError as error:
-            log.warning("device %s refuses an ack: %s", self._device.id, error)
-            self._metrics.ack("refused")
-        else:
-            crashpoints.at("ack-sent")
-            self._metrics.ack("sent")
-            self._device.hear()
-        for epoch, seq in chosen:
-            if self._pending.get(epoch) == seq:
-                del self._pending[epoch]
-        return True
+    def _teller(self, jid: str) -> Teller:
+        return Teller(
+            device=self._device,
+            to=jid,
+            link=self._link,
+            metrics=self._metrics,
+            upto=self._upto,
+            on_forbidden=self._forbidden,
+        )
 
-    def _not_ours(self, to: str) -> None:
-        self._refused = True
-        self._metrics.ack("forbidden")
-        level = logging.DEBUG if self._told_refused else logging.WARNING
-        self._told_refused = True
+    def _forbidden(self, to: str) -> None:
+        level = logging.DEBUG if self._told_forbidden else logging.WARNING
+        self._told_forbidden = True
         log.log(
             level, "%s has another collector: its readings are stored, and not acknowledged from here", to
         )

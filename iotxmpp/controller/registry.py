@@ -141,14 +141,21 @@ class Registry:
             self.note(device)
 
     def settle(self) -> Iterator[News]:
-        """Counts as gone who was seen before this session, and not since; gives what is to be told."""
+        """Counts as gone who was seen before this session, and not since; gives what is to be told.
+
+        Who was well before has more time: see `gone`.
+        """
         for device in tuple(self._devices.values()):
-            device.sessions.settle()
-            device.pulse.settle()
-            self.note(device)
-            change = _news(device)
+            change = None if device.pulse.liveness.missed else self.gone(device)
             if change is not None:
                 yield change
+
+    def gone(self, device: Device) -> News | None:
+        """Counts a device as gone that is not known to be there; gives what is to be told, if anything."""
+        device.sessions.settle()
+        device.pulse.settle()
+        self.note(device)
+        return _news(device)
 
     async def wait_for(
         self, name: str, *, online: bool | None, state: State | None = None, timeout: float | None

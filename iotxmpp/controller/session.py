@@ -247,6 +247,9 @@ class Session:
 
     async def _tell_change(self, device: Device, change: Change) -> None:
         await self._dispatcher.liveness(device, change)
+        news = self.registry.gone(device) if change.new == "lost" else None
+        if news is not None:  # not back after our own link: presence handlers did not know it yet
+            await self._tell(news)
 
     def _keep_change(self, device: str, change: Change) -> None:
         self._sink.keep(StateChange(device=device, state=change.new, why=change.why, time=change.at))

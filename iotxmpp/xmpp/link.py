@@ -53,11 +53,14 @@ from iotxmpp.xmpp.stanzas import PING, checked_payload
 log = logging.getLogger("iotxmpp.xmpp")
 
 STABLE = 60.0
-"""Seconds that a session must last for the backoff to start again from its first delay."""
+"""Seconds that a session must last for the backoff to start again from its first delay.
+
+After a shorter one in which a request of ours was answered it starts again from its second: what ends such a
+session may be of our own making, and the server is well. So it grows only while no session works.
+"""
 
 PING_EVERY = 20.0
 PING_TIMEOUT = 10.0
-_AT_ONCE = 20
 _CLOSE_TIMEOUT = 2.0
 
 
@@ -92,6 +95,7 @@ class XmppLink:
         self._features: set[str] = set()
         self._down = asyncio.Event()
         self._up_since = 0.0
+        self._worked = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -244,7 +248,13 @@ class XmppLink:
     ) -> Element | None:
         if self._requests is None:
             raise LinkDownError("the link is not open")
-        return await self._requests.call(to, payload, kind=kind, timeout=timeout)
+        try:
+            answer = await self._requests.call(to, payload, kind=kind, timeout=timeout)
+        except StanzaError:  # an answer, too
+            self._worked |= self._state.up
+            raise
+        self._worked |= self._state.up  # what starts a session proves nothing yet
+        return answer
 
     def _require_up(self) -> None:
         if not self._state.up:
@@ -276,14 +286,14 @@ class XmppLink:
             raise HostError(f"the session with {client.boundjid.host} did not start: {error}") from error
         if self._down.is_set():
             raise HostError(f"the session with {client.boundjid.host} was cut at once")
-        self._up_since = time.monotonic()
+        self._up_since, self._worked = time.monotonic(), False
         log.info("%s: link up%s", client.boundjid.full, ", session resumed" if resumed else "")
         self._presences.say()
         self._set_state(LinkState(up=True, resumed=resumed))
         self._inbox.release()
         self._services.release()
         if not resumed and self._pubsub.subscribed:
-            self._spawn(self._subscribe_again(), "resubscribe")
+            self._spawn(self._pubsub.ask_again(subscriber=self._account.jid), "resubscribe")
 
     async def _begin_session(self, client: StrictClient) -> None:
         disco, caps = client.plugin["xep_0030"], client.plugin["xep_0115"]
@@ -305,6 +315,8 @@ class XmppLink:
             await self._down.wait()
             if time.monotonic() - self._up_since >= STABLE:
                 self._backoff.reset()
+            elif self._worked:
+                self._backoff.ease()
             long = self._opened().stream_error == "conflict"
             while not self._state.up:
                 delay = self._backoff.longest_delay() if long else self._backoff.next_delay()
@@ -331,20 +343,6 @@ class XmppLink:
                 client.abort()
             except LinkDownError:
                 continue
-
-    async def _subscribe_again(self) -> None:
-        gate = asyncio.Semaphore(_AT_ONCE)
-
-        async def ask(node: NodeAddress) -> None:
-            async with gate:
-                try:
-                    await self._pubsub.ask(node, subscriber=self._account.jid, timeout=REQUEST_TIMEOUT)
-                except (StanzaError, NoAnswerError) as error:
-                    log.warning("subscribing again to %s: %s", node, error)
-                except LinkDownError:
-                    log.debug("the link went down while subscribing again to %s", node)
-
-        await asyncio.gather(*(ask(node) for node in self._pubsub.subscribed))
 
     def _went_down(self, reason: Any) -> None:
         client = self._client

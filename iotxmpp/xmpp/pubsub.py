@@ -1,5 +1,6 @@
 """PubSub (XEP-0060) as a client uses it: publish, subscribe, fetch, list."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Iterator
 from typing import Any, Protocol
@@ -9,8 +10,8 @@ from slixmpp.stanza import Message
 from slixmpp.xmlstream.handler import Callback
 
 from iotxmpp.addresses import NodeAddress
-from iotxmpp.errors import StanzaError
-from iotxmpp.link import Cancel, Item, ItemHandler
+from iotxmpp.errors import LinkDownError, NoAnswerError, StanzaError
+from iotxmpp.link import REQUEST_TIMEOUT, Cancel, Item, ItemHandler
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.inbox import Inbox
 from iotxmpp.xmpp.registrations import register, to_each
@@ -19,6 +20,7 @@ from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_EVENT
 
 log = logging.getLogger("iotxmpp.xmpp")
 
+_AT_ONCE = 20
 _EVENT_ITEMS = f"{{{PUBSUB_EVENT}}}event/{{{PUBSUB_EVENT}}}items"
 
 
@@ -96,6 +98,21 @@ class PubSub:
         pubsub = Element(f"{{{PUBSUB}}}pubsub")
         SubElement(pubsub, f"{{{PUBSUB}}}subscribe", {"node": node.node, "jid": subscriber})
         await self._call(node.service, pubsub, kind="set", timeout=timeout)
+
+    async def ask_again(self, *, subscriber: str) -> None:
+        """Asks for all subscriptions, some at a time: a new session's server may have lost them."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def ask(node: NodeAddress) -> None:
+            async with gate:
+                try:
+                    await self.ask(node, subscriber=subscriber, timeout=REQUEST_TIMEOUT)
+                except (StanzaError, NoAnswerError) as error:
+                    log.warning("subscribing again to %s: %s", node, error)
+                except LinkDownError:
+                    log.debug("the link went down while subscribing again to %s", node)
+
+        await asyncio.gather(*(ask(node) for node in self.subscribed))
 
     async def nodes(self, service: str, *, timeout: float) -> list[NodeAddress]:
         """XEP-0060 section 5.6: even a service that lists its nodes to nobody tells this."""

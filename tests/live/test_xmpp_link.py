@@ -250,6 +250,24 @@ async def test_the_newer_of_two_sessions_of_one_resource_stays(lab: Lab) -> None
     assert newer.requests == ["still here"]
 
 
+@pytest.mark.parametrize("works", [True, False])
+async def test_the_pauses_grow_only_while_no_session_works(lab: Lab, works: bool) -> None:
+    bounds: list[float] = []
+
+    def choose(_low: float, high: float) -> float:
+        bounds.append(high)
+        return 0.02
+
+    account = await lab.site.account("device")
+    device = await lab.open(Recorded(account, backoff=Backoff(choose=choose)))
+    for before in range(1, 5):
+        if works:
+            await device.link.call(device.link.jid, _text("hello"))
+        await lab.site.end_session(device.link.jid)
+        await device.is_back(times=before + 1)
+    assert bounds == ([1.0, 2.0, 2.0, 2.0] if works else [1.0, 2.0, 4.0, 8.0])
+
+
 async def test_a_session_that_ended_at_the_server_begins_anew(lab: Lab) -> None:
     follower, device = await lab.join("follower"), await lab.join("device")
     device.link.admit(lambda jid: jid == bare_jid(follower.link.jid))

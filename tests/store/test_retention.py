@@ -17,6 +17,7 @@ from iotxmpp.controller.store import (
     Batch,
     Event,
     History,
+    Memory,
     Retention,
     StateChange,
     Store,
@@ -31,7 +32,7 @@ from iotxmpp.controller.writer import Writer
 from iotxmpp.errors import InvalidError
 from iotxmpp.intervals import runs_of
 from iotxmpp.readings import Reading, Value
-from tests.store.samples import NOW, arrival, lost, numbers, reading, rejection, take
+from tests.store.samples import NOW, arrival, lost, numbers, reading, rejection, stored, take
 from tests.unit.controller_world import World, until
 
 DAY = 86400.0
@@ -51,7 +52,8 @@ def fill(store: Store, *values: Value, every: float = 1.0, epoch: str = "e1", st
 
 
 def tidy(store: Store, retention: Retention, now: float, most: int = 2000) -> list[tuple[str, int]]:
-    return [tuple(chunk) for chunk in sweep(store.database, retention, now=now, most=most)]  # type: ignore[misc]
+    chunks = sweep(store.database, retention, now=now, most=most)
+    return [(chunk.table, chunk.rows) for chunk in chunks if chunk.rows]
 
 
 def summed(store: Store, seconds: int) -> list[tuple[Any, ...]]:
@@ -231,8 +233,8 @@ def test_another_programs_writer_waits_for_a_few_chunks_at_most(store: Store, st
 
     def sweeping() -> None:
         nonlocal chunks
-        for _ in sweep(other.database, Retention(raw="1d", minutes="9d"), now=START + 3 * DAY, most=100):
-            chunks += 1
+        for chunk in sweep(other.database, Retention(raw="1d", minutes="9d"), now=START + 3 * DAY, most=100):
+            chunks += bool(chunk.rows)
             time.sleep(0.02)
 
     waited = []
@@ -303,8 +305,8 @@ class _Steps:
         self.done = 0
         self.ended = False
 
-    def sweep(self, *arguments: object) -> Iterator[object]:
-        for chunk in sweep(*arguments, most=10):  # type: ignore[arg-type]
+    def sweep(self, *arguments: object, memory: Memory) -> Iterator[object]:
+        for chunk in sweep(*arguments, memory=memory, most=10):  # type: ignore[arg-type]  # the real one's
             self.done += 1
             yield chunk
         self.ended = True
@@ -344,3 +346,72 @@ def test_a_retention_in_seconds() -> None:
     assert tuple(Retention(raw="1.5h", minutes="2w", hours="1y").limits) == (5400, 14 * DAY, 365 * DAY, None)
     assert Retention(records=60)
     assert not Retention()
+
+
+def backlog(store: Store, count: int, received: float, *, start: float = START) -> None:
+    """Old readings that came just now, all late."""
+    for first in range(1, count + 1, 500):
+        seqs = range(first, min(first + 500, count + 1))
+        late = [replace(reading(seq), time=start + seq, historical=True) for seq in seqs]
+        take(store, replace(arrival(*seqs), readings=tuple(late), received=received))
+
+
+def steps_of(store: Store, keep: Retention, now: float, memory: Memory, most: int = 100) -> list[int]:
+    """What each step took away, where no look is so short that another one joins it."""
+    chunks = sweep(store.database, keep, memory=memory, now=now, most=most, longest=0)
+    return [chunk.rows for chunk in chunks]
+
+
+def test_a_long_backlog_that_must_stay_is_looked_at_once_and_in_short_steps(store: Store) -> None:
+    backlog(store, 1000, START + 5 * DAY)
+    keep, memory = Retention(raw="1d", minutes="9d"), Memory()
+    first = steps_of(store, keep, START + 5.5 * DAY, memory)
+    assert len(first) >= 10
+    assert not any(first)
+    assert len(steps_of(store, keep, START + 5.6 * DAY, memory)) <= 4
+    fill(store, *map(float, range(10)), epoch="e2", start=START + 4.65 * DAY)
+    assert sum(steps_of(store, keep, START + 5.7 * DAY, memory)) == 9, "but for the newest live one"
+    assert sum(steps_of(store, keep, START + 7 * DAY, memory)) == 1000
+    assert (left(store), counted(store)) == (1, 1010)
+
+
+def test_a_newest_reading_goes_when_it_is_the_newest_no_more(store: Store) -> None:
+    keep, memory = Retention(raw="1d"), Memory()
+    fill(store, 1.0, 2.0)
+    backlog(store, 300, START + 5 * DAY, start=START + DAY)
+    assert sum(steps_of(store, keep, START + 5.5 * DAY, memory)) == 1
+    assert sum(steps_of(store, keep, START + 5.5 * DAY, memory)) == 0
+    fill(store, 3.0, epoch="e2", start=START + 5.5 * DAY)
+    assert sum(steps_of(store, keep, START + 5.6 * DAY, memory)) == 1
+    assert ("hall", "e1", 2, "temperature", 2.0) not in stored(store)
+
+
+def test_records_that_must_stay_are_looked_at_in_short_steps_and_once(store: Store) -> None:
+    states = [StateChange(device="hall", state="lost", why="silent", time=NOW + n) for n in range(1000)]
+    store.take(Batch(records=states))
+    keep, memory = Retention(records="1d"), Memory()
+    assert len(steps_of(store, keep, NOW + DAY, memory)) >= 10
+    assert len(steps_of(store, keep, NOW + DAY, memory)) <= 3
+    assert sum(steps_of(store, keep, NOW + DAY + 500, memory)) == 500
+
+
+def test_many_channels_with_nothing_to_remove_hold_up_no_pack(store_url: str) -> None:
+    store = Store(store_url)
+    names = [f"c{number}" for number in range(3000)]
+    for first in range(0, 3000, 500):
+        seqs = range(first + 1, first + 501)
+        some = tuple(replace(reading(seq, channel=names[seq - 1]), time=time.time()) for seq in seqs)
+        take(store, replace(arrival(*seqs), readings=some, received=time.time()))
+    asked: list[str] = []
+    sa.event.listen(store.database._engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    keep = Retention(raw="30d", minutes="180d", hours="5y", records="1y")
+    longest = 0.0
+    steps = sweep(store.database, keep)
+    while True:
+        began = time.monotonic()
+        if next(steps, None) is None:
+            break
+        longest = max(longest, time.monotonic() - began)
+    store.close()
+    assert len(asked) < 60, "some questions for hundreds of channels, not some for each"
+    assert longest < 0.5

@@ -16,6 +16,7 @@ import pytest
 from iotxmpp import Agent
 from iotxmpp.addresses import NodeAddress
 from iotxmpp.agent import OutboxSettings, publisher
+from iotxmpp.agent import line as line_module
 from iotxmpp.agent.outbox import keeper as keeper_module
 from iotxmpp.agent.outbox.inspection import dead_letters, lost, retry, waiting
 from iotxmpp.agent.outbox.rows import seq_of
@@ -423,10 +424,93 @@ async def test_a_reading_that_breaks_the_link_is_found_and_the_line_goes_on(
     bad_link.bad = break_link
     agent = level(house)
     await with_poison(house, agent)
-    assert bad_link.tries <= 3 + 7 + 3
+    assert bad_link.tries <= 2 + 7 + 1
     letter = dead_letters(path_of(agent))[0]
     assert (letter.row.value, letter.row.channel) == (666, "level")
-    assert "the link went down 3 times while it was sent" in letter.reason
+    assert letter.reason == "each time it was sent: the server closed the stream"
+
+
+class FussyLink(MemoryLink):
+    """Ends the session at each bad reading, as a server with a limit on stanzas does; notes what it sent."""
+
+    def __init__(self, *of: Any) -> None:  # noqa: ANN401  # what any link is made of
+        super().__init__(*of)
+        self.server: Any = None
+        self.breaks: list[bool] = []
+
+    async def publish(self, node: NodeAddress, payload: Element, **more: Any) -> None:  # noqa: ANN401
+        text = tostring(payload, encoding="unicode")
+        if '"v":666' in text:
+            self.breaks.append('"v":1' in text)
+            self.server.drop("greenhouse@example.org", back_after=0.02)
+            raise LinkDownError("policy-violation")
+        await super().publish(node, payload, **more)
+
+
+async def test_several_bad_readings_hold_up_no_good_ones(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "AGAIN", 0.005)
+    link = FussyLink(account("greenhouse"), house.server._hub)
+    link.server = house.server
+    house.server._links.append(link)
+    monkeypatch.setattr("iotxmpp.agent.agent.open_link", lambda _: link)
+    agent = level(house)
+    async with agent:
+        await until(lambda: bool(house.abouts))
+        for value in (666, 666, 666):
+            await agent.publish("level", value, urgent=True)
+        for value in range(20):
+            await agent.publish("level", value, urgent=True)
+            await until(lambda value=value: value in house.values("level"), 1.0)  # type: ignore[misc]
+            await asyncio.sleep(0.005)
+        await until(lambda: agent.status.dead == 3, 5)
+        await until(lambda: agent.status.buffered == 0, 5)
+    assert sorted(house.values("level")) == list(range(20))  # type: ignore[type-var]
+    assert len(link.breaks) <= 3 * 3
+
+
+async def test_a_suspect_waits_for_the_backlog_but_not_for_ever(
+    house: House, bad_link: BadLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_module, "SUSPECTS_AFTER", 0.3)
+
+    def break_link() -> Exception:
+        house.server.drop("greenhouse@example.org", back_after=0.02)
+        return LinkDownError("policy-violation")
+
+    bad_link.bad = break_link
+    agent = level(house)
+    agent._outbox = agent._outbox.model_copy(update={"replay_rate": 1000.0})
+    async with agent:
+        await until(lambda: bool(house.abouts))
+        house.server.drop("greenhouse@example.org", back_after=None)
+        await asyncio.gather(*(agent.publish("level", value) for value in range(2000, 3500)))
+        house.server.restore("greenhouse@example.org")
+        await until(lambda: len(house.readings) >= 500)
+        await agent.publish("level", 666, urgent=True)
+        await until(lambda: bad_link.tries == 1)
+        before = len(house.readings)
+        await until(lambda: agent.status.dead == 1)
+        assert before < len(house.readings) < 1500, "after some of the backlog, and before its end"
+        await until(lambda: len(house.readings) == 1500)
+
+
+async def test_one_break_or_two_where_nothing_works_condemn_no_reading(
+    house: House, bad_link: BadLink
+) -> None:
+    def cut() -> Exception:
+        house.server.drop("greenhouse@example.org", resume=True, back_after=0.02)
+        return LinkDownError("the cable was pulled")
+
+    bad_link.bad = cut
+    bad_link.times = 2
+    agent = level(house)
+    async with agent:
+        await until(lambda: bool(house.abouts))
+        await agent.publish("level", 666)
+        await until(lambda: house.values("level") == [666])
+        assert (bad_link.tries, agent.status.dead) == (2, 0)
 
 
 async def test_a_reading_that_is_refused_is_found_and_the_line_goes_on(

@@ -4,14 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
 
-from iotxmpp.errors import InvalidError
-from iotxmpp.link import PING
+from iotxmpp.agent import presence as presence_module
+from iotxmpp.errors import InvalidError, NoAnswerError
+from iotxmpp.link import PING, Presence
+from iotxmpp.memory import MemoryLink
 from iotxmpp.status import DeviceStatus, parse_status
-from tests.unit.agent_house import House, open_house, until
+from tests.unit.agent_house import House, account, open_house, until
 
 JID = "greenhouse@example.org"
 
@@ -75,6 +78,62 @@ async def test_an_agent_that_ends_to_sleep_says_for_how_long(house: House) -> No
     await until(lambda: not house.presences[-1].available)
     assert house.statuses[-1].why == "stop"
     assert house.statuses[-1].sleeping == pytest.approx(600, abs=5)
+
+
+class Slow(MemoryLink):
+    """Tells when the server has answered a ping, which some do late, or never."""
+
+    delay = 0.2
+    announced: float = 0.0
+
+    async def announce(self, presence: Presence) -> None:
+        await super().announce(presence)
+        self.announced = time.monotonic()
+
+    async def call(self, to: str, payload: Element, **more: Any) -> Element | None:  # noqa: ANN401
+        if payload.tag == PING:
+            assert to == "example.org"
+            try:
+                async with asyncio.timeout(more["timeout"]):
+                    await asyncio.sleep(self.delay)
+            except TimeoutError:
+                raise NoAnswerError("no answer") from None
+        return await super().call(to, payload, **more)
+
+
+@pytest.fixture
+def slow(house: House, monkeypatch: pytest.MonkeyPatch) -> Slow:
+    link = Slow(account("greenhouse"), house.server._hub)
+    house.server._links.append(link)
+    monkeypatch.setattr("iotxmpp.agent.agent.open_link", lambda _: link)
+    return link
+
+
+async def test_a_sleep_is_declared_when_the_server_has_it(house: House, slow: Slow) -> None:
+    async with house.agent() as agent:
+        assert await agent.sleep(seconds=60) is True
+        assert time.monotonic() - slow.announced >= slow.delay
+        assert house.statuses[-1].why == "sleep"
+
+
+async def test_a_server_that_says_nothing_keeps_nobody_awake(
+    house: House, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence_module, "SURE_WITHIN", 0.1)
+    slow.delay = 60.0
+    async with house.agent() as agent:
+        assert await agent.sleep(seconds=60) is False
+
+
+async def test_a_sleep_while_the_link_is_down_is_said_later(house: House) -> None:
+    async with house.agent() as agent:
+        await until(lambda: whys(house) == ["start"])
+        house.server.drop(JID, back_after=None)
+        before = time.monotonic()
+        assert await agent.sleep(seconds=60) is False
+        assert time.monotonic() - before < 1
+        house.server.restore(JID)
+        await until(lambda: house.statuses[-1].sleeping is not None)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ import pytest
 
 from iotxmpp.controller import Controller, Store
 from iotxmpp.controller import acks as acks_module
+from iotxmpp.controller import teller as teller_module
 from iotxmpp.controller.store import Taken
 from iotxmpp.controller.store.taking import Taker
 from iotxmpp.delivery import ACK_TAG, Ack, Gap, parse_ack
 from iotxmpp.errors import StoreError, stanza_error
-from iotxmpp.link import Request
+from iotxmpp.link import Presence, Request
 from iotxmpp.readings import Reading
 from tests.store.samples import numbers, stored
 from tests.unit.controller_world import HOUSE, SOON, PlayedDevice, World, account, pack, until
@@ -26,7 +27,7 @@ from tests.unit.controller_world import HOUSE, SOON, PlayedDevice, World, accoun
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acks_module, "EVERY", 0.01)
+    monkeypatch.setattr(teller_module, "EVERY", 0.01)
 
 
 @pytest.fixture
@@ -409,6 +410,58 @@ async def test_two_devices_with_one_account_are_noticed(
         ("hall", epoch, seq) for epoch in ("e1", "e2") for seq in (1, 2, 3)
     ]
     store.close()
+
+
+async def test_two_agents_of_one_account_are_both_told(world: World, url: str) -> None:
+    """Two copies of one card: neither may fill its outbox because only the other one is told."""
+    controller = await world.controller(store=url)
+    async with world.device("hall") as one, world.device("hall") as two, controller:
+        heard = Heard().serve(one), Heard().serve(two)
+        await one.say(why="start")
+        await two.say(why="start")
+        await until(lambda: [each.again for each in heard] == [1, 1])
+        for turn in range(1, 4):
+            await send(one, turn, turn, epoch="e1")
+            await send(two, turn, turn, epoch="e2")
+            await one.say(why="heartbeat", uptime=10 * turn)
+        await until(lambda: [each.upto for each in heard] == [{"e1": 3, "e2": 3}] * 2)
+        await two.say(why="start", uptime=0)
+        await until(lambda: heard[1].again == 2)
+        assert heard[0].again == 1, "only the one that began anew is asked"
+        count = [len(each.acks) for each in heard]
+        await asyncio.sleep(0.1)
+        assert [len(each.acks) for each in heard] == count, "nothing is told that has not changed"
+
+
+async def test_a_session_that_does_not_answer_holds_up_no_other(world: World, url: str) -> None:
+    controller = await world.controller(store=url)
+    async with world.device("hall") as hall, world.device("hall") as dead, controller:
+        asked = asyncio.Event()
+
+        async def never(_request: Request) -> None:
+            asked.set()
+            await asyncio.Event().wait()
+
+        dead.link.serve(ACK_TAG, never)
+        heard = Heard().serve(hall)
+        await hall.say(why="start")
+        await dead.say(why="start")
+        await asyncio.wait_for(asked.wait(), SOON)
+        await send(hall, 1, 3)
+        await until(lambda: heard.upto == {"e1": 3})
+
+
+async def test_a_person_in_the_devices_account_is_told_nothing(world: World, url: str) -> None:
+    controller = await world.controller(store=url)
+    async with world.device("hall") as hall, world.device("hall") as person, controller:
+        heard, overheard = Heard().serve(hall), Heard().serve(person)
+        await hall.say(why="start")
+        await until(lambda: heard.again == 1)
+        await person.link.announce(Presence(text="looking around"))
+        await until(lambda: len(controller.device("hall").sessions.there) == 2)
+        await send(hall, 1, 3)
+        await until(lambda: heard.upto == {"e1": 3})
+        assert overheard.acks == []
 
 
 CRASHING = """

@@ -12,6 +12,7 @@ import pytest
 from iotxmpp import liveness as rules
 from iotxmpp.controller import Change, Controller, Device
 from iotxmpp.controller import liveness as module
+from iotxmpp.controller import session as session_module
 from iotxmpp.errors import InvalidError
 from iotxmpp.link import Presence
 from iotxmpp.status import DeviceStatus
@@ -167,6 +168,41 @@ async def test_a_stop_a_death_and_our_own_cut_are_told(world: World) -> None:
         "presence",
         "its session ended without a goodbye",
         "our own link is down",
+    ]
+
+
+@pytest.mark.parametrize("after", [0.3, None])
+async def test_a_restart_of_the_server_loses_only_who_does_not_come_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, after: float | None
+) -> None:
+    monkeypatch.setattr(session_module, "SETTLE", 0.05)
+    controller = await world.controller(discover_every=60)
+    told = Told(controller)
+    presences: list[bool] = []
+
+    @controller.on_presence
+    async def presence_came(_device: Device, presence: Presence) -> None:
+        presences.append(presence.available)
+
+    async with controller, world.device("hall") as hall:
+        await hall.say(heartbeat=0.2)
+        await told.until("online")
+        world.server.drop(HOUSE, back_after=0.1)
+        world.server.drop(hall.link.jid.partition("/")[0], back_after=after)
+        began = time.monotonic()
+        await told.until("unknown")
+        if after is None:
+            change = await told.until("lost")
+            assert change.why.startswith("not back")
+            assert 0.1 + 3 * 0.2 + 0.2 <= time.monotonic() - began < 1.5
+            await until(lambda: presences[-1:] == [False])
+        else:
+            await told.until("online")
+            assert False not in presences
+    assert [state for state in told.states if state != "stale"][:3] == [
+        "online",
+        "unknown",
+        "lost" if after is None else "online",
     ]
 
 

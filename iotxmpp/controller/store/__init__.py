@@ -11,6 +11,7 @@ except ImportError as error:
 
 from iotxmpp.controller.store.batch import Arrival, Batch, Event, Record, StateChange, Taken
 from iotxmpp.controller.store.database import BadRowError, Database
+from iotxmpp.controller.store.finding import Memory
 from iotxmpp.controller.store.history import Entry, History, Lost, Summary
 from iotxmpp.controller.store.places import STATE_VARIABLE, audit_place, default_store_url
 from iotxmpp.controller.store.retention import Chunk, Retention, sweep
@@ -29,6 +30,7 @@ __all__ = [
     "Event",
     "History",
     "Lost",
+    "Memory",
     "Record",
     "Retention",
     "StateChange",

@@ -1,5 +1,6 @@
 """Old readings become summaries: in each transaction rows go, and their summaries come, both or neither."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from iotxmpp.controller.store.database import Database
+from iotxmpp.controller.store.finding import PLACE, Kept, Memory, Place, find_newest, looking
 from iotxmpp.controller.store.schema import readings, summaries
 
 MINUTE = 60
@@ -15,11 +17,6 @@ HOUR = 3600
 
 _LOCK = 0x696F7479
 """The number under which PostgreSQL lets one sweep at a time take rows away."""
-
-_PLACE = (readings.c.time, readings.c.epoch_id, readings.c.seq)
-
-Place = tuple[float, int, int]
-"""Where a reading stands in its channel: time, epoch, number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +30,8 @@ class Part:
     greatest: float
 
 
-def fold_readings(
-    database: Database, channel: int, before: float, into: int | None, most: int
+def fold_readings(  # noqa: PLR0913, PLR0917  # what, from where, to where
+    database: Database, channel: int, before: float, into: int | None, most: int, memory: Memory
 ) -> Iterator[int]:
     """Takes the readings of a channel away that were read and had come before a time.
 
@@ -45,36 +42,42 @@ def fold_readings(
         channel: The channel's id.
         before: Seconds since 1970.
         into: Seconds of the summaries that numbers go into; None for none.
-        most: Rows of one transaction.
+        most: Rows of one transaction, or of one look.
+        memory: What earlier sweeps had to leave.
 
     Yields:
-        After each transaction: how many rows it took.
+        After each transaction: how many rows it took; 0 after a mere look.
     """
-    old = [readings.c.channel_id == channel, readings.c.time < before, readings.c.received < before]
-    last: Place | None = None
-    while True:
-        with database.read() as connection:
-            newest = _newest(connection, channel)
-            query = sa.select(*_PLACE).where(*old, *_after(last)).order_by(*_PLACE).limit(most)
-            places = [(row.time, row.epoch_id, row.seq) for row in connection.execute(query)]
-        if not places:
-            return
-        chosen = [*old, readings.c.time >= places[0][0], readings.c.time <= places[-1][0]]
-        chosen += [*_after(last), sa.tuple_(*_PLACE) <= sa.tuple_(*places[-1])]
-        last = places[-1]
-        if newest is not None:
-            chosen.append(sa.tuple_(*_PLACE) != sa.tuple_(*newest))
-        if set(places) == {newest}:
-            continue
-        with database.write() as connection:
-            _alone(connection)
-            columns = readings.c.time, readings.c.kind, readings.c.number
-            # What this very statement took away, so that nobody else can count it too.
-            gone = connection.execute(sa.delete(readings).where(*chosen).returning(*columns)).all()
-            if into is not None:
-                numbers = [(row.time, row.number) for row in gone if row.kind != "s"]
-                _add(connection, channel, into, (Part(int(at), 1, n, n, n) for at, n in numbers))
-        yield len(gone)
+    kept = memory.channels.pop(channel, None)
+    if kept is not None and kept.due < before:
+        kept = None
+    due = math.inf if kept is None else kept.due
+    beyond = [] if kept is None else [readings.c.time >= kept.upto]
+    newest: Place | None = None
+    looked = complete = False
+    while not complete:
+        with looking(database) as connection:
+            query = sa.select(*PLACE, readings.c.received, readings.c.historical)
+            query = query.where(readings.c.channel_id == channel, readings.c.time < before, *beyond)
+            rows = connection.execute(query.order_by(*PLACE).limit(most)).all()
+        complete = len(rows) < most
+        due = min([due, *(row.received for row in rows if row.received >= before)])
+        old = [row for row in rows if row.received < before]
+        if not looked and not all(row.historical for row in old):
+            looked = True
+            for newest in find_newest(database, channel, most):  # noqa: B007  # the last one counts
+                yield 0
+        places: list[Place] = [(row.time, row.epoch_id, row.seq) for row in old]
+        if newest in places:
+            due = -math.inf  # another one may be the newest by the next sweep
+        if set(places) - {newest}:
+            yield _fold(database, channel, before, into, places, newest)
+        else:
+            yield 0
+        if rows:
+            beyond = _after(rows[-1][:3])
+    if math.isfinite(due):
+        memory.channels[channel] = Kept(upto=before, due=due)
 
 
 def fold_summaries(  # noqa: PLR0913, PLR0917  # what, from where, to where
@@ -91,7 +94,7 @@ def fold_summaries(  # noqa: PLR0913, PLR0917  # what, from where, to where
         summaries.c.start < before,
     ]
     while True:
-        with database.read() as connection:
+        with looking(database) as connection:
             query = sa.select(summaries.c.start).where(*old).order_by(summaries.c.start).limit(most)
             starts = connection.execute(query).scalars().all()
         if not starts:
@@ -106,21 +109,33 @@ def fold_summaries(  # noqa: PLR0913, PLR0917  # what, from where, to where
         yield len(gone)
 
 
-def _newest(connection: sa.Connection, channel: int) -> Place | None:
-    query = (
-        sa.select(*_PLACE)
-        .where(readings.c.channel_id == channel, sa.not_(readings.c.historical))
-        .order_by(readings.c.time.desc(), readings.c.seq.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).one_or_none()
-    return None if row is None else (row.time, row.epoch_id, row.seq)
+def _fold(  # noqa: PLR0913, PLR0917  # what, from where, to where
+    database: Database,
+    channel: int,
+    before: float,
+    into: int | None,
+    places: list[Place],
+    newest: Place | None,
+) -> int:
+    """Takes the readings from the first to the last of these places away, but the newest."""
+    chosen = [readings.c.channel_id == channel, readings.c.received < before]
+    chosen += [readings.c.time >= places[0][0], readings.c.time <= places[-1][0]]
+    chosen += [sa.tuple_(*PLACE) >= sa.tuple_(*places[0]), sa.tuple_(*PLACE) <= sa.tuple_(*places[-1])]
+    if newest is not None:
+        chosen.append(sa.tuple_(*PLACE) != sa.tuple_(*newest))
+    with database.write() as connection:
+        _alone(connection)
+        columns = readings.c.time, readings.c.kind, readings.c.number
+        # What this very statement took away, so that nobody else can count it too.
+        gone = connection.execute(sa.delete(readings).where(*chosen).returning(*columns)).all()
+        if into is not None:
+            numbers = [(row.time, row.number) for row in gone if row.kind != "s"]
+            _add(connection, channel, into, (Part(int(at), 1, n, n, n) for at, n in numbers))
+    return len(gone)
 
 
-def _after(place: Place | None) -> list[sa.ColumnElement[bool]]:
-    if place is None:
-        return []
-    return [readings.c.time >= place[0], sa.tuple_(*_PLACE) > sa.tuple_(*place)]
+def _after(place: Place) -> list[sa.ColumnElement[bool]]:
+    return [readings.c.time >= place[0], sa.tuple_(*PLACE) > sa.tuple_(*place)]
 
 
 def _alone(connection: sa.Connection) -> None:

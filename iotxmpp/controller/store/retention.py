@@ -1,5 +1,6 @@
 """How long the store keeps what, and in which steps it lets go of the rest."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +10,16 @@ import sqlalchemy as sa
 
 from iotxmpp.controller.store.database import Database
 from iotxmpp.controller.store.downsampling import HOUR, MINUTE, fold_readings, fold_summaries
-from iotxmpp.controller.store.schema import channels, events, gaps, liveness, rejections
+from iotxmpp.controller.store.finding import Memory, looking, spans, with_old_readings, with_old_summaries
+from iotxmpp.controller.store.schema import events, gaps, liveness, rejections
 from iotxmpp.durations import duration
 from iotxmpp.errors import InvalidError
 
 MOST = 2000
-"""Rows that one transaction takes away."""
+"""Rows that one transaction takes away, or one look examines."""
+
+LONGEST = 0.02
+"""Seconds that a step may look around, about."""
 
 Span = str | float | None
 
@@ -82,42 +87,83 @@ class Retention:
 
 
 class Chunk(NamedTuple):
-    """What one transaction took away: so many rows of a table."""
+    """What one step did: it took so many rows of a table away, or none: it only looked."""
 
     table: str
     rows: int
 
 
-def sweep(
-    database: Database, retention: Retention, *, now: float | None = None, most: int = MOST
+def sweep(  # noqa: PLR0913  # a time and sizes, for tests
+    database: Database,
+    retention: Retention,
+    *,
+    memory: Memory | None = None,
+    now: float | None = None,
+    most: int = MOST,
+    longest: float = LONGEST,
 ) -> Iterator[Chunk]:
-    """Lets go of what is older than a retention; each step is one transaction of at most `most` rows.
+    """Lets go of what is older than a retention, in short steps.
 
-    Between two steps nothing is locked, and the caller may pause or stop for good: each transaction takes
-    rows away and makes their summaries, both or neither. Several may sweep one store at once.
+    Each step is one transaction of at most `most` rows, or some tens of milliseconds of looking. Between two
+    steps nothing is locked, and the caller may pause or stop for good: each transaction takes rows away and
+    makes their summaries, both or neither. Several may sweep one store at once.
+
+    Args:
+        database: The store's database.
+        retention: What is kept.
+        memory: What earlier sweeps of it found; it makes this one shorter.
+        now: The time; this machine's clock unless given.
+        most: Rows of one transaction, or of one look.
+        longest: Seconds after which looking is interrupted.
 
     Raises:
         StoreError: A step could not be done; nothing of it was.
     """
-    limits = retention.limits
-    now = time.time() if now is None else now
-    for channel in _channels(database):
+    began = time.monotonic()
+    for chunk in _steps(
+        database, retention.limits, memory or Memory(), time.time() if now is None else now, most
+    ):
+        if chunk.rows or time.monotonic() - began >= longest:
+            yield chunk
+            began = time.monotonic()
+
+
+def _steps(database: Database, limits: Limits, memory: Memory, now: float, most: int) -> Iterator[Chunk]:
+    for span in spans(database):
         if limits.raw is not None:
             into = MINUTE if limits.minutes else HOUR if limits.hours else None
             before = _before(now - limits.raw, into)
-            for rows in fold_readings(database, channel, before, into, most):
-                yield Chunk("readings", rows)
+            chosen = with_old_readings(database, span, before)
+            yield Chunk("readings", 0)
+            for channel in chosen:
+                for rows in fold_readings(database, channel, before, into, most, memory):
+                    yield Chunk("readings", rows)
         if limits.minutes is not None:
             into = HOUR if limits.hours else None
             before = _before(now - limits.minutes - MINUTE, into)
-            for rows in fold_summaries(database, channel, MINUTE, before, into, most):
-                yield Chunk("minutes", rows)
+            yield from _fold_summaries(database, span, Summaries("minutes", MINUTE, before, into), most)
         if limits.hours is not None:
             before = _before(now - limits.hours - HOUR, None)
-            for rows in fold_summaries(database, channel, HOUR, before, None, most):
-                yield Chunk("hours", rows)
+            yield from _fold_summaries(database, span, Summaries("hours", HOUR, before, None), most)
     if limits.records is not None:
-        yield from _forget(database, now - limits.records, most)
+        yield from _forget(database, now - limits.records, most, memory)
+
+
+class Summaries(NamedTuple):
+    """Which summaries go: of so many seconds, from before a time, into longer ones or none."""
+
+    name: str
+    seconds: int
+    before: float
+    into: int | None
+
+
+def _fold_summaries(database: Database, span: tuple[int, int], old: Summaries, most: int) -> Iterator[Chunk]:
+    chosen = with_old_summaries(database, span, old.seconds, old.before)
+    yield Chunk(old.name, 0)
+    for channel in chosen:
+        for rows in fold_summaries(database, channel, old.seconds, old.before, old.into, most):
+            yield Chunk(old.name, rows)
 
 
 def _before(limit: float, into: int | None) -> float:
@@ -125,24 +171,32 @@ def _before(limit: float, into: int | None) -> float:
     return limit if into is None else limit // into * into
 
 
-def _channels(database: Database) -> list[int]:
-    with database.read() as connection:
-        return list(connection.execute(sa.select(channels.c.id).order_by(channels.c.id)).scalars())
-
-
-def _forget(database: Database, before: float, most: int) -> Iterator[Chunk]:
-    for table, name, moment, key in (
-        (liveness, "states", liveness.c.time, [liveness.c.id]),
-        (events, "events", events.c.time, [events.c.id]),
-        (rejections, "rejections", rejections.c.time, [rejections.c.id]),
-        (gaps, "gaps", gaps.c.received, [gaps.c.epoch_id, gaps.c.first]),
+def _forget(database: Database, before: float, most: int, memory: Memory) -> Iterator[Chunk]:
+    for table, name, moment in (
+        (liveness, "states", liveness.c.time),
+        (events, "events", events.c.time),
+        (rejections, "rejections", rejections.c.time),
+        (gaps, "gaps", gaps.c.received),
     ):
-        chosen = sa.select(*key).where(moment < before).limit(most)
-        while True:
-            with database.read() as connection:
-                keys = [tuple(row) for row in connection.execute(chosen)]
-            if not keys:
-                break
-            with database.write() as connection:
-                gone = connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(keys))).rowcount
+        if memory.tables.pop(name, -math.inf) >= before:
+            continue
+        key = list(table.primary_key)
+        due, complete = math.inf, False
+        beyond: list[sa.ColumnElement[bool]] = []
+        while not complete:
+            # By the primary key, since not every table has an index that begins with the time.
+            query = sa.select(moment.label("moment"), *key).where(*beyond).order_by(*key).limit(most)
+            with looking(database) as connection:
+                rows = connection.execute(query).all()
+            complete = len(rows) < most
+            due = min([due, *(row.moment for row in rows if row.moment >= before)])
+            keys = [tuple(row[1:]) for row in rows if row.moment < before]
+            gone = 0
+            if keys:
+                with database.write() as connection:
+                    gone = connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(keys))).rowcount
             yield Chunk(name, gone)
+            if rows:
+                beyond = [sa.tuple_(*key) > sa.tuple_(*rows[-1][1:])]
+        if math.isfinite(due):
+            memory.tables[name] = due

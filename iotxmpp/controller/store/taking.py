@@ -10,6 +10,7 @@ from iotxmpp.controller.rejection import Rejection
 from iotxmpp.controller.store.batch import Arrival, Batch, Event, Record, StateChange, Taken
 from iotxmpp.controller.store.cursors import Cursor, Cursors, Name
 from iotxmpp.controller.store.database import Database
+from iotxmpp.controller.store.doubt import Doubt, Doubts
 from iotxmpp.controller.store.keys import channel_ids, device_ids
 from iotxmpp.controller.store.rows import insert, row_of
 from iotxmpp.controller.store.schema import epochs, events, gaps, liveness, rejections
@@ -29,23 +30,37 @@ class Taker:
         self._devices = device_ids()
         self._channels = channel_ids()
         self._cursors = Cursors()
+        self._doubts = Doubts()
 
     def take(self, batch: Batch) -> list[Taken]:
         """Writes a batch, all or nothing; it is on disk when this returns.
 
+        After a COMMIT without an answer, what is there already is not written again, and what came of it is
+        given as if it had been: the batch may hold more by then, but the same objects.
+
         Raises:
             StoreError: It could not be written.
         """
+        self._doubts.settle(self._database)
+        missing = self._doubts.missing(batch)
+        taken = self._write(missing) if missing.arrivals or missing.records else []
+        return self._doubts.complete(batch, taken)
+
+    def _write(self, batch: Batch) -> list[Taken]:
+        doubt: Doubt | None = None
         try:
             with self._database.write() as connection:
                 devices = self._devices.find(connection, {(name,) for name in _named(batch)})
                 cursors, taken = self._arrivals(connection, batch.arrivals, devices)
                 refused = [rejection for each in taken for rejection in each.rejections]
                 _keep(connection, sorted([*batch.records, *refused], key=_time), devices)
+                doubt = Doubt(token=self._doubts.leave_token(connection), batch=batch, taken=taken)
         except BaseException:
             self._devices.forget()
             self._channels.forget()
             self._cursors.forget()
+            if doubt is not None:  # it failed at the COMMIT, whose answer may be all that was lost
+                self._doubts.doubt(doubt)
             raise
         self._cursors.remember(cursors)
         return taken
