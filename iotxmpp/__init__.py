@@ -46,7 +46,7 @@ if not TYPE_CHECKING:  # type checkers see the names above, and report any other
 
     def __getattr__(name: str) -> object:
         if name == "__version__":
-            return import_module("importlib.metadata").version("iotxmpp")
+            return import_module("iotxmpp.version").VERSION
         if name in _HOMES:
             value = getattr(import_module(_HOMES[name]), name)
             globals()[name] = value

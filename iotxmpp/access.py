@@ -129,6 +129,23 @@ class Access:
         """Whether an account may see a device's presence, commands and status."""
         return self.decide(jid, device=device).allowed
 
+    def speaks_for_others(self, jid: str, device: str) -> bool:
+        """Whether a device believes an account for whom it asks, as it does its controllers.
+
+        It does where the account itself, not its domain, is a maintainer of the device with all commands.
+        """
+        try:
+            account = bare_jid(jid)
+        except InvalidError:  # a server's own address
+            return False
+        return any(
+            grant.who == account
+            and grant.role == ROLES[-1]
+            and "*" in grant.commands
+            and grant.covers(account, device)
+            for grant in self.grants
+        )
+
     def _allows(self, grant: Grant, command: str, needs: str) -> bool:
         if not command:
             return True
@@ -250,6 +267,12 @@ def _account_or_domain(text: str) -> str:
     if "/" in text:
         raise InvalidError(
             f"{text!r}: a role is given to an account, not to one of its sessions; drop the /…"
+        )
+    local, _, domain = text.rpartition("@")
+    if "*" in domain or local == "*":
+        raise InvalidError(
+            f"{text!r}: a role is given to one account or one domain, and a glob is neither;"
+            " name the domain, such as example.org, for all of its accounts"
         )
     try:
         return bare_jid(text) if "@" in text else bare_jid(f"any@{text}").partition("@")[2]

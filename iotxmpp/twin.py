@@ -4,6 +4,7 @@ The controller alone writes the desired settings, the device alone the reported 
 lineage, a random word that says in which store they were begun, and a version that grows by one a change.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
+from iotxmpp.addresses import bare_jid
 from iotxmpp.errors import InvalidError
 from iotxmpp.payloads import json_element, json_text
 from iotxmpp.xmltext import check_text, clean_text
@@ -37,7 +39,11 @@ LONGEST_JSON: Final = 64 * 1024
 DEEPEST_JSON: Final = 32
 """Levels of lists and objects in it."""
 
+STILL: Final = "still being applied"
+"""So begins why a value does not hold whose setting's function has not returned; the truth follows."""
+
 _LONGEST_WHY = 200
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _LINEAGE = re.compile(r"[A-Za-z0-9-]{1,32}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:./_ -]*")
 _VERSION = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -55,12 +61,16 @@ class Desired:
         version: The version that this leads to, 1 or more.
         base: The version that it starts from; 0 for none: then the changes are all that there is.
         changes: The settings that differ; None for one that was taken away.
+        digest: The `digest` of all settings of this version; empty where it is not told.
+        by: The bare JID of who changed them last; empty for the controller.
     """
 
     lineage: str
     version: int
     base: int = 0
     changes: Settings = field(default_factory=dict)
+    digest: str = ""
+    by: str = ""
 
     def element(self) -> Element:
         """The payload of the request.
@@ -69,6 +79,10 @@ class Desired:
             InvalidError: It breaks the rules of `check_settings`.
         """
         attributes = {"lineage": self.lineage, "version": str(self.version), "base": str(self.base)}
+        if self.digest:
+            attributes["digest"] = self.digest
+        if _is_bare(self.by):
+            attributes["by"] = self.by
         element = Element(DESIRED_TAG, attributes)
         element.append(json_element(settings_json(self.changes, "desired")))
         return element
@@ -84,6 +98,7 @@ class Reported:
         version: The version of this report; it grows.
         settings: The settings that hold.
         refused: Why desired settings do not hold, by their names.
+        digest: The `digest` of the desired settings that it acted on; empty where it is not told.
     """
 
     lineage: str = ""
@@ -91,6 +106,7 @@ class Reported:
     version: int = 0
     settings: Settings = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
     def json(self) -> str:
         """The JSON text of the item."""
@@ -99,6 +115,7 @@ class Reported:
                 "form": 1,
                 "lineage": self.lineage,
                 "desired": self.desired,
+                "digest": self.digest,
                 "version": self.version,
                 "settings": dict(self.settings),
                 "refused": {name: clean_text(why, _LONGEST_WHY) for name, why in self.refused.items()},
@@ -144,6 +161,15 @@ def merged(settings: Settings, changes: Settings) -> dict[str, Any]:
     return {name: value for name, value in both.items() if value is not None}
 
 
+def digest(settings: Settings) -> str:
+    """Names the contents of settings: SHA-256 in hex of their JSON.
+
+    The JSON has its names sorted, no spaces, ASCII alone, and whole numbers without a fraction.
+    """
+    text = json.dumps(_whole(dict(settings)), allow_nan=False, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
 def changed(before: Settings, after: Settings) -> dict[str, Any]:
     """The changes that lead from some settings to others; 1 and true are not the same."""
     told = {
@@ -181,6 +207,8 @@ def parse_desired(element: Element) -> Desired:
         version=version,
         base=base,
         changes=parse_settings(json_text(payloads[0]), "desired"),
+        digest=_digest(element.get("digest", ""), "desired: digest"),
+        by=_by(element.get("by", "")),
     )
 
 
@@ -207,6 +235,7 @@ def parse_reported(text: str) -> Reported:
         refused={
             name: clean_text(why, _LONGEST_WHY) for name, why in check_names(refused, "reported").items()
         },
+        digest=_digest(given.get("digest", ""), "reported: digest"),
     )
 
 
@@ -318,6 +347,34 @@ def _lineage(text: object, where: str) -> str:
     if not isinstance(text, str) or not _LINEAGE.fullmatch(text):
         raise InvalidError(f"{where}: expected 1 to 32 of A-Z, a-z, 0-9 and -")
     return text
+
+
+def _digest(text: object, where: str) -> str:
+    if not isinstance(text, str) or (text and not _DIGEST.fullmatch(text)):
+        raise InvalidError(f"{where}: expected 64 of 0-9 and a-f")
+    return text
+
+
+def _by(text: str) -> str:
+    if text and not _is_bare(text):
+        raise InvalidError("desired: by: expected a bare JID")
+    return text
+
+
+def _is_bare(text: str) -> bool:
+    try:
+        return bool(text) and bare_jid(text) == text
+    except InvalidError:
+        return False
+
+
+def _whole(value: Any) -> Any:  # noqa: ANN401  # any JSON
+    """The same JSON, with 1 for 1.0: on the way either may become the other."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _version(text: str, where: str) -> int:

@@ -209,7 +209,15 @@ def _journal(plan: Plan, outbox: Path | None, clock: Clock) -> Journal | None:
     if all(command.spec.idempotent for command in plan.commands.values()):
         return None
     if outbox is None:
-        return MemoryJournal(now=lambda: clock.now().time)
+        return MemoryJournal(now=functools.partial(_kept_right, clock))
     from iotxmpp.serving.filejournal import SqliteJournal  # noqa: PLC0415  # only where there is one
 
-    return SqliteJournal(outbox.with_name(f"{outbox.stem}.commands.db"), now=lambda: clock.now().time)
+    return SqliteJournal(
+        outbox.with_name(f"{outbox.stem}.commands.db"), now=functools.partial(_kept_right, clock)
+    )
+
+
+def _kept_right(clock: Clock) -> float | None:
+    """The time; None unless it can be trusted: by a clock that is days ahead, ids would be forgotten."""
+    moment = clock.now()
+    return moment.time if moment.quality == "s" else None

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from iotxmpp.about import About, Channel
@@ -15,6 +14,7 @@ from iotxmpp.agent.sensors import Sensor
 from iotxmpp.agent.settings import Setting, setting_abouts
 from iotxmpp.readings import Value
 from iotxmpp.serving.command import Command
+from iotxmpp.version import VERSION
 
 Urgent = bool | Callable[[Value], bool]
 """Whether a channel's readings are alarms, or which of its values are."""
@@ -82,7 +82,7 @@ class Plan:
         return About(
             device=self.device,
             profile=self.profile,
-            version=version("iotxmpp"),
+            version=VERSION,
             heartbeat=self.heartbeat,
             site=self.site,
             channels=dict(self.channels),

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import cached_property
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from iotxmpp.account import Account
@@ -42,6 +41,7 @@ from iotxmpp.readings import Value
 from iotxmpp.senml import ABSOLUTE
 from iotxmpp.status import NAMESPACE as STATUS_NAMESPACE
 from iotxmpp.twin import DESIRED_TAG
+from iotxmpp.version import VERSION
 
 if TYPE_CHECKING:
     from iotxmpp.serving.alarms import Alarms
@@ -140,7 +140,7 @@ class Running:
         self.reporter = StatusReporter(
             link,
             heartbeat=plan.heartbeat,
-            version=version("iotxmpp"),
+            version=VERSION,
             sensors=len(plan.channels),
             outbox=self.keeper,
             problems=self.problems,

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -11,10 +13,10 @@ from iotxmpp.agent.plan import Plan
 from iotxmpp.agent.presence import Problems
 from iotxmpp.agent.publisher import missing_node
 from iotxmpp.agent.settings import Change, Setting, interval_settings
-from iotxmpp.agent.twinfile import Kept, TwinFile, twin_path
+from iotxmpp.agent.twinapply import PATIENCE, Applier
+from iotxmpp.agent.twinfile import Kept, Taken, TwinFile, twin_path
 from iotxmpp.backoff import Backoff
 from iotxmpp.errors import (
-    ArgumentsError,
     ForbiddenError,
     InvalidError,
     IotxmppError,
@@ -30,13 +32,22 @@ from iotxmpp.payloads import json_element
 from iotxmpp.serving.command import Caller
 from iotxmpp.serving.offloop import call
 from iotxmpp.serving.records import Records
-from iotxmpp.twin import REPORTED_ITEM, SEND_ALL, Desired, Reported, merged, parse_desired, settings_json
+from iotxmpp.twin import (
+    REPORTED_ITEM,
+    SEND_ALL,
+    Desired,
+    Reported,
+    changed,
+    digest,
+    merged,
+    parse_desired,
+    settings_json,
+)
 from iotxmpp.xmltext import clean_text
 
-PATIENCE = 10.0
-"""Seconds that a setting's function has; then its value counts as refused."""
+RIVALRY = 7200.0
+"""Seconds after which two controllers that replaced each other's settings count as one again."""
 
-_LONGEST_WHY = 200
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -81,20 +92,21 @@ class DeviceTwin:
         self._device = device
         self._node = node
         self._settings = settings
+        self._changed = asyncio.Event()
+        self._applier = Applier(settings, problems=problems, ended=self._changed.set, patience=patience)
         self._file = file
         self._collector = collector
         self._problems = problems
         self._records = records
         self._ready = ready
         self._backoff = backoff
-        self._patience = patience
         self._kept = Kept()
-        self._holding: dict[str, Any] = {}
-        self._refused: dict[str, str] = {}
         self._applied = Kept()
-        self._asker: Caller | None = None
+        self._applying: set[str] = set()
+        self._last: Taken | None = None
+        self._left: dict[str, float] = {}
+        self._rivals: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
-        self._changed = asyncio.Event()
         self._due = asyncio.Event()
 
     @property
@@ -105,8 +117,9 @@ class DeviceTwin:
             lineage=applied.lineage,
             desired=applied.version,
             version=applied.reports,
-            settings=dict(self._holding),
-            refused=dict(self._refused),
+            settings=dict(self._applier.holding),
+            refused=dict(self._applier.refused),
+            digest=digest(applied.settings) if applied.lineage else "",
         )
 
     async def open(self) -> None:
@@ -117,19 +130,19 @@ class DeviceTwin:
         self._kept, fault = await call(self._file.load)
         if fault:
             self._problems.report("twin", fault)
-        self._kept = self._kept.with_next_report()
-        try:
-            await call(self._file.save, kept=self._kept)
-        except StoreError as error:
-            self._problems.report("twin", str(error))
-        await self._apply(dict(self._kept.settings), self._settings.keys() | self._kept.settings.keys())
-        self._applied = self._kept
+        await self._applier.start(self._kept)
+        await self._finish(self._kept)
 
     async def run(self) -> None:
         """Applies what comes, and reports, until it is cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._apply_for_ever())
-            group.create_task(self._report_for_ever())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._apply_for_ever())
+                group.create_task(self._report_for_ever())
+        finally:
+            self._applier.close()
+            if self._rivals is not None:
+                self._rivals.cancel()
 
     def state_changed(self, state: LinkState) -> None:
         """Takes note of the link's state; a handler for `Link.on_state`."""
@@ -150,7 +163,7 @@ class DeviceTwin:
                 raise stanza_error("bad-request", "desired settings are an IQ of type set")
             desired = _parsed(request.payload)
             async with self._writing:
-                await self._take(desired, asker)
+                await self._take(desired, replace(asker, by=desired.by or asker.by))
         except NotFoundError:  # no refusal: it asks for all of them
             raise
         except StanzaError as error:
@@ -171,22 +184,41 @@ class DeviceTwin:
         kept = self._kept
         known = kept.version if desired.lineage == kept.lineage else 0
         if known and desired.version <= known:
+            if desired.version == known and desired.digest not in {"", digest(kept.settings)}:
+                raise _send_all(f"version {known} has other settings here")
             return
         if desired.base not in {0, known}:
-            raise stanza_error(
-                "item-not-found", f"settings {desired.base} are not here; send all of them", SEND_ALL
-            )
+            raise _send_all(f"settings {desired.base} are not here")
         settings = merged({} if desired.base == 0 else kept.settings, desired.changes)
         try:
             settings_json(settings, "desired")
         except InvalidError as error:
             raise stanza_error("not-acceptable", clean_text(str(error))) from error
+        if desired.base and desired.digest not in {"", digest(settings)}:
+            raise _send_all(f"settings {desired.base} are others here")
+        taken = Taken(
+            id=f"{desired.lineage}.{desired.version}",
+            who=asker.jid,
+            by=asker.by,
+            names=tuple(sorted(desired.changes)),
+        )
+        waiting = [each for each in kept.pending if each.id not in self._applying]
+        names = {*taken.names, *(name for each in waiting for name in each.names)}
         new = Kept(
-            lineage=desired.lineage, version=desired.version, settings=settings, reports=kept.reports + 1
+            lineage=desired.lineage,
+            version=desired.version,
+            settings=settings,
+            reports=kept.reports + 1,
+            held=self._applier.held(settings),
+            refused=dict(self._applier.refused),
+            pending=(
+                *(each for each in kept.pending if each not in waiting),
+                replace(taken, names=tuple(sorted(names))),
+            ),
         )
         given = {"version": desired.version, "base": desired.base, "keys": sorted(desired.changes)}
         try:
-            self._records.write(asker, command="", id=_mark(new), result="started", given=given)
+            self._records.write(asker, command="", id=taken.id, result="started", given=given)
         except StoreError as error:  # nothing is set that cannot be written down
             raise stanza_error("resource-constraint", clean_text(str(error))) from error
         try:
@@ -195,80 +227,73 @@ class DeviceTwin:
             self._problems.report("twin", str(error))
             raise stanza_error("resource-constraint", clean_text(str(error))) from error
         self._problems.clear("twin")
-        self._kept, self._asker = new, asker
+        for each in waiting:
+            text = f"version {new.version} came before it was applied"
+            self._records.note(_asker(each), command="", id=each.id, result="cancelled", text=text)
+        if kept.lineage and kept.lineage != new.lineage:
+            self._look_for_rivals(kept.lineage, new.lineage)
+        self._kept = new
         self._changed.set()
+
+    def _look_for_rivals(self, old: str, new: str) -> None:
+        """A lineage that comes back, after another one had replaced it, is a second controller's."""
+        now = time.monotonic()
+        self._left = {each: left for each, left in self._left.items() if now - left < RIVALRY}
+        if new in self._left:
+            self._problems.report(
+                "controllers",
+                "two controllers desire settings of this device, and each replaces what the other one"
+                f" desired: stop one of those that run as {self._collector}, or let them use one store",
+            )
+            if self._rivals is not None:
+                self._rivals.cancel()
+            loop = asyncio.get_running_loop()
+            self._rivals = loop.call_later(RIVALRY, self._problems.clear, "controllers")
+        self._left[old] = now
 
     async def _apply_for_ever(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            target, asker = self._kept, self._asker
-            await self._apply(dict(target.settings), self._differing(target.settings))
-            self._applied = target
-            if asker is not None:
-                self._note_applied(target, asker)
+            target, applied = self._kept, self._applied
+            self._applying = {each.id for each in target.pending}
+            is_new = (target.lineage, target.version) != (applied.lineage, applied.version)
+            names = self._differing(target.settings) if is_new else set()
+            ended = await self._applier.apply(dict(target.settings), names)
+            await self._finish(target, ended - names)
             self._due.set()
 
-    def _note_applied(self, target: Kept, asker: Caller) -> None:
-        refused = "; ".join(f"{name}: {why}" for name, why in sorted(self._refused.items()))
+    async def _finish(self, target: Kept, ended: Collection[str] = ()) -> None:
+        """Keeps what holds after a version was applied, and writes down how that ended."""
+        async with self._writing:
+            for taken in target.pending:
+                self._note_applied(taken, taken.names)
+            if ended and self._last is not None:
+                self._note_applied(self._last, ended)
+            self._last = target.pending[-1] if target.pending else self._last
+            kept = self._kept
+            self._kept = replace(
+                kept.with_next_report(),
+                held=self._applier.held(kept.settings),
+                refused=dict(self._applier.refused),
+                pending=tuple(each for each in kept.pending if each not in target.pending),
+            )
+            self._applying = set()
+            self._applied = replace(target, reports=self._kept.reports)
+            try:
+                await call(self._file.save, kept=self._kept)
+            except StoreError as error:
+                self._problems.report("twin", str(error))
+
+    def _note_applied(self, taken: Taken, names: Collection[str]) -> None:
+        refused = "; ".join(f"{name}: {why}" for name, why in self._applier.refused.items() if name in names)
         self._records.note(
-            asker, command="", id=_mark(target), result="failed" if refused else "done", text=refused
+            _asker(taken), command="", id=taken.id, result="failed" if refused else "done", text=refused
         )
 
     def _differing(self, settings: Mapping[str, Any]) -> set[str]:
         """The names whose values are not what holds; what was refused is tried again."""
-        before = self._applied.settings
-        changed = {
-            name
-            for name in settings.keys() | before.keys()
-            if name not in settings
-            or name not in before
-            or settings_json({name: settings[name]}, name) != settings_json({name: before[name]}, name)
-        }
-        return changed | self._refused.keys()
-
-    async def _apply(self, settings: Mapping[str, Any], names: set[str]) -> None:
-        for name in sorted(names):
-            self._refused.pop(name, None)
-            setting = self._settings.get(name)
-            if setting is None:
-                if name in settings:
-                    self._refuse(name, f"no such setting; there is {_listed(self._settings)}")
-                continue
-            value = settings.get(name, setting.default)
-            if value is None:  # nothing is desired, and there is no default
-                continue
-            why = await self._set(setting, settings.get(name))
-            if not why:
-                self._holding[name] = value
-            elif name in settings:
-                self._refuse(name, why)
-            else:
-                self._problems.report(f"setting {name}", f"setting {name}: its default: {why}")
-
-    def _refuse(self, name: str, why: str) -> None:
-        self._refused[name] = clean_text(why, _LONGEST_WHY)
-        _LOGGER.warning("setting %s was refused: %s", name, why)
-
-    async def _set(self, setting: Setting, value: object) -> str:
-        """Calls a setting's function, with its own default for None; why it refused, or nothing."""
-        try:
-            arguments = {} if value is None else setting.arguments(value)
-        except ArgumentsError as error:
-            return str(error).removeprefix(f"command {setting.name}: ")
-        try:
-            async with asyncio.timeout(self._patience):
-                await call(setting.function, **arguments)
-        except TimeoutError as error:
-            return str(error) or f"has not returned after {self._patience:g} s"
-        except IotxmppError as error:
-            return str(error)
-        except Exception as error:
-            _LOGGER.exception("setting %s failed", setting.name)
-            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        _LOGGER.info("setting %s is %r", setting.name, setting.default if value is None else value)
-        self._problems.clear(f"setting {setting.name}")
-        return ""
+        return {*changed(self._applied.settings, settings), *self._applier.refused}
 
     async def _report_for_ever(self) -> None:
         self._due.set()
@@ -337,10 +362,9 @@ def _parsed(payload: Element) -> Desired:
         raise stanza_error("bad-request", clean_text(str(error))) from error
 
 
-def _mark(kept: Kept) -> str:
-    """Names a version of the settings in the audit."""
-    return f"{kept.lineage}.{kept.version}"
+def _send_all(why: str) -> StanzaError:
+    return stanza_error("item-not-found", f"{why}; send all of them", SEND_ALL)
 
 
-def _listed(settings: Mapping[str, Setting]) -> str:
-    return ", ".join(sorted(settings)) or "none"
+def _asker(taken: Taken) -> Caller:
+    return Caller(jid=taken.who, by=taken.by, role="", door="twin")

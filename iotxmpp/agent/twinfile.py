@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -13,7 +13,24 @@ from iotxmpp.twin import DEEPEST_JSON, LARGEST_VERSION, LONGEST_JSON, json_objec
 ENDING = ".twin.json"
 """The file stands beside the outbox: `outbox.db` has `outbox.twin.json`."""
 
-_LONGEST = 2 * LONGEST_JSON
+_LONGEST = 16 * LONGEST_JSON
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """A version that was taken, and of which nobody has written down yet how it ended.
+
+    Attributes:
+        id: The version's name in the audit.
+        who: The full JID that sent it.
+        by: The bare JID of who desired it.
+        names: The settings that it changed.
+    """
+
+    id: str
+    who: str
+    by: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,12 +42,18 @@ class Kept:
         version: Their version; 0 for none.
         settings: The desired settings.
         reports: The number of the newest report that may have gone out.
+        held: What held last in the place of desired values that do not hold.
+        refused: Why desired values were refused; of the version that was applied last.
+        pending: The versions that were taken and not applied to the end.
     """
 
     lineage: str = ""
     version: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     reports: int = 0
+    held: Mapping[str, Any] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    pending: tuple[Taken, ...] = ()
 
     def with_next_report(self) -> "Kept":
         """The same, with a new report's number."""
@@ -77,6 +100,9 @@ class TwinFile:
                 "version": kept.version,
                 "reports": kept.reports,
                 "settings": dict(kept.settings),
+                "held": dict(kept.held),
+                "refused": dict(kept.refused),
+                "pending": [asdict(each) for each in kept.pending],
             }
         )
         new = self._path.with_name(f"{self._path.name}.new")
@@ -111,7 +137,36 @@ def _parse(text: str) -> Kept:
     if not (_is_count(version) and _is_count(reports)):
         raise InvalidError("its versions are no whole numbers")
     settings_json(settings, "settings file")
-    return Kept(lineage=lineage, version=version, settings=settings, reports=reports)
+    held, refused = given.get("held", {}), given.get("refused", {})
+    if not isinstance(held, dict) or not _are_texts(refused):
+        raise InvalidError("what it says of refused settings is not of this form")
+    return Kept(
+        lineage=lineage,
+        version=version,
+        settings=settings,
+        reports=reports,
+        held=held,
+        refused=refused,
+        pending=_pending(given.get("pending", [])),
+    )
+
+
+def _are_texts(value: object) -> TypeGuard[dict[str, str]]:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+
+
+def _pending(value: object) -> tuple[Taken, ...]:
+    if not isinstance(value, list):
+        raise InvalidError("what it says of pending versions is not of this form")
+    found = []
+    for each in value:
+        names = each.get("names") if isinstance(each, dict) else None
+        if not isinstance(names, list) or not all(
+            isinstance(text, str) for text in (each.get("id"), each.get("who"), each.get("by"), *names)
+        ):
+            raise InvalidError("a pending version is not of this form")
+        found.append(Taken(id=each["id"], who=each["who"], by=each["by"], names=tuple(names)))
+    return tuple(found)
 
 
 def _is_count(value: object) -> TypeGuard[int]:

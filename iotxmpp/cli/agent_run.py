@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
-_UNUSED = ("bz2", "lzma")
-"""What zipfile takes along, which comes with importlib.metadata; nothing here is packed so: 0.4 MB."""
+_METADATA = "importlib.metadata"
+"""Pydantic asks it for plugins, slixmpp for its own version; with all that it takes along it is 2 MB."""
 
 
 def run_agent(file: Path) -> None:
@@ -19,6 +20,7 @@ def run_agent(file: Path) -> None:
         ConnectError: The server refused for good.
     """
     with _leanly():
+        import iotxmpp.xmpp  # noqa: F401  # for its effect: slixmpp is loaded
         from iotxmpp.agent.config import load_agent
     from iotxmpp.cli.signals import interruptible
 
@@ -35,12 +37,16 @@ def run_agent(file: Path) -> None:
 
 @contextmanager
 def _leanly() -> Iterator[None]:
-    """Imports in the body find nothing of what an agent has no use for; later ones do."""
-    hidden = [name for name in _UNUSED if name not in sys.modules]
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # how Python says "not importable"
+    """Imports in the body find nothing installed; later ones find all that is."""
+    if _METADATA in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(_METADATA)
+    vars(stand_in).update(
+        PackageNotFoundError=LookupError, entry_points=lambda **_: (), version=lambda _: "0.0.0"
+    )
+    sys.modules[_METADATA] = stand_in
     try:
         yield
     finally:
-        for name in hidden:
-            del sys.modules[name]
+        del sys.modules[_METADATA]

@@ -12,7 +12,7 @@ from iotxmpp.cli.exits import Exit
 from iotxmpp.cli.options import JsonOption, chosen_account
 from iotxmpp.cli.output import print_json, print_table
 from iotxmpp.durations import moment
-from iotxmpp.errors import ArgumentsError, InvalidError
+from iotxmpp.errors import ArgumentsError, InvalidError, StoreError
 from iotxmpp.xmltext import printable
 
 app = typer.Typer(help="See who did what, and verify that the log was not changed.", no_args_is_help=True)
@@ -21,7 +21,9 @@ FileArgument = Annotated[
     Path | None, typer.Argument(help="The log; else that of --config, else of the account.")
 ]
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The device's agent.toml.")]
-AccountOption = Annotated[Path | None, typer.Option("--account", "-a", help="The device's account file.")]
+AccountOption = Annotated[
+    Path | None, typer.Option("--account", "-a", help="The account file of the device or controller.")
+]
 
 _COLUMNS = ("time", "who", "device", "command", "arguments", "result", "text")
 
@@ -100,6 +102,7 @@ def _path(file: Path | None, config: Path | None, account: Path | None) -> Path:
         return file
     from iotxmpp.addresses import device_id
     from iotxmpp.agent.outbox.settings import FILE_NAME, state_directory
+    from iotxmpp.controller.store.places import audit_place, default_store_url
     from iotxmpp.serving.audit import audit_path
 
     if config is not None:
@@ -110,7 +113,30 @@ def _path(file: Path | None, config: Path | None, account: Path | None) -> Path:
             raise InvalidError(f"agent file {config}: its outbox is in memory, and so is its audit log")
         return audit_path(outbox)
     chosen = chosen_account(account, "device")
-    return audit_path(state_directory(chosen.jid, device_id(chosen.name)) / FILE_NAME)
+    return _of_account(
+        audit_path(state_directory(chosen.jid, device_id(chosen.name)) / FILE_NAME),
+        audit_place(default_store_url(chosen.jid), chosen.jid),
+    )
+
+
+def _of_account(device: Path, controller: Path | None) -> Path:
+    """The log that is there: the account is a device's or a controller's."""
+    there = [each for each in (device, controller) if each is not None and _is_there(each)]
+    if len(there) > 1:
+        raise InvalidError(
+            f"the account has two audit logs, as a device {there[0]} and as a controller {there[1]};"
+            " give one of them as FILE"
+        )
+    if not there:
+        raise StoreError(f"the account has no audit log here: neither {device} nor {controller} is there")
+    return there[0]
+
+
+def _is_there(path: Path) -> bool:
+    from iotxmpp.serving.auditchain import head_path, rotated_files
+
+    # A log whose newest file was removed is one, too.
+    return path.exists() or head_path(path).exists() or bool(rotated_files(path))
 
 
 def _expected(text: str | None) -> tuple[int, str] | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +12,7 @@ from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
 from iotxmpp.cli.output import print_json, print_table, shown_json
 from iotxmpp.durations import duration
 from iotxmpp.errors import ArgumentsError, CommandFailedError, DeviceAwayError, NoAnswerError
+from iotxmpp.twin import STILL
 
 if TYPE_CHECKING:
     from iotxmpp.account import Account
@@ -71,23 +72,28 @@ def set_(
     shown = asyncio.run(_set(ours, controller, _name(device), given, remove or [], seconds))
     _show(shown, as_json=as_json)
     if seconds is not None:
-        check_applied(shown, seconds)
+        check_applied(shown, seconds, {*given, *(remove or ())})
 
 
-def check_applied(shown: Mapping[str, Any], seconds: float) -> None:
-    """Raises what says why the settings do not hold, if they do not.
+def check_applied(shown: Mapping[str, Any], seconds: float, names: Collection[str]) -> None:
+    """Raises what says why the settings that were changed do not hold, if they do not.
+
+    Args:
+        shown: The twin, as the controller's desk shows it.
+        seconds: How long was waited.
+        names: What was changed; what the device refused earlier of others is no fault of this change.
 
     Raises:
         CommandFailedError: The device refused some.
         DeviceAwayError: It is away, and gets them when it is back.
         NoAnswerError: It is there, and did not report in time.
     """
-    if shown["in_sync"]:
-        return
     where = f"settings of {shown['device']}"
     if shown["settled"]:
-        whys = "; ".join(f"{name}: {why}" for name, why in sorted(shown["refused"].items()))
-        raise CommandFailedError(f"{where}: refused: {whys}")
+        whys = "; ".join(f"{name}: {why}" for name, why in sorted(shown["refused"].items()) if name in names)
+        if whys:
+            raise CommandFailedError(f"{where}: refused: {whys}")
+        return
     text = f"{where}: version {shown['desired_version']} is kept, but was not applied within {seconds:g} s"
     if shown["state"] in {"online", "stale"}:
         raise NoAnswerError(text)
@@ -118,10 +124,16 @@ async def _set(  # what one change is
         settings = {**typed_settings(given, known), **dict.fromkeys(remove)}
         shown = await _ask(link, desk, "desire", {"device": name, "settings": settings})
         until = time.monotonic() + (seconds or 0.0)
-        while not shown["settled"] and time.monotonic() < until:
+        while not is_over(shown, settings) and time.monotonic() < until:
             await asyncio.sleep(_LOOKS)
             shown = await _ask(link, desk, "twin", {"device": name})
         return shown
+
+
+def is_over(shown: Mapping[str, Any], names: Collection[str]) -> bool:
+    """Whether the device has said what became of some settings: not while one is still being applied."""
+    waits = any(shown["refused"].get(name, "").startswith(STILL) for name in names)
+    return bool(shown["settled"]) and not waits
 
 
 def typed_settings(given: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:

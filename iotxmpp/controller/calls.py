@@ -80,7 +80,9 @@ async def call_command(
         NoAnswerError: No answer in time: it may have been carried out.
         LinkDownError: The link went down: it may have been carried out.
     """
-    element = call_element(command, arguments, id=secrets.token_hex(8), expires=time.time() + timeout)
+    element = call_element(
+        command, arguments, id=secrets.token_hex(8), expires=time.time() + timeout, within=timeout
+    )
     try:
         answer = await link.call(to, element, timeout=timeout)
     except StanzaError as error:

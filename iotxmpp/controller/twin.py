@@ -8,7 +8,8 @@ from iotxmpp.backoff import Backoff
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.rejection import Rejection
 from iotxmpp.controller.store.twin import TwinRows
-from iotxmpp.controller.twinline import Between, Ledger, TwinLine
+from iotxmpp.controller.twinledger import Between, Ledger
+from iotxmpp.controller.twinline import TwinLine
 from iotxmpp.errors import DeviceAwayError, NoAnswerError
 from iotxmpp.link import Link, LinkState
 from iotxmpp.twin import Twin, settings_json

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from iotxmpp.addresses import DeviceNodes
 from iotxmpp.backoff import Backoff
@@ -12,7 +12,9 @@ from iotxmpp.controller.asking import ask_each
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.items import Refused, check_sender, item_json, item_text, origin_of
 from iotxmpp.controller.rejection import Rejection
-from iotxmpp.controller.store.twin import TwinRows, Wanted
+from iotxmpp.controller.store.twin import Wanted
+from iotxmpp.controller.twinledger import Ledger
+from iotxmpp.controller.twinrival import Rivalry
 from iotxmpp.errors import (
     ForbiddenError,
     InvalidError,
@@ -24,7 +26,7 @@ from iotxmpp.errors import (
     UnreachableError,
 )
 from iotxmpp.link import Cancel, Item, Link
-from iotxmpp.twin import REPORTED_ITEM, Desired, Reported, Twin, parse_reported
+from iotxmpp.twin import REPORTED_ITEM, SEND_ALL, Desired, Reported, Twin, parse_reported
 
 log = logging.getLogger(__name__)
 
@@ -33,30 +35,6 @@ LEAST_GAP = 0.1
 
 _HOPELESS = frozenset({"bad-request", "feature-not-implemented", "forbidden", "not-acceptable"})
 """Refusals that the same request would meet again in this session."""
-
-T = TypeVar("T")
-Between = Callable[[Callable[[], T]], Awaitable[T]]
-
-
-class Ledger:
-    """The twins' rows, off the loop.
-
-    Args:
-        rows: The rows; None for a controller that keeps nothing, and desires nothing.
-        between: Does blocking work in the store's thread.
-    """
-
-    def __init__(self, rows: TwinRows | None, between: "Between[Any] | None") -> None:
-        self.rows = rows
-        self._between = between
-
-    async def do(self, work: Callable[[TwinRows], T], otherwise: T) -> T:
-        """Does some work with the rows; gives something else where there are none."""
-        rows, between = self.rows, self._between
-        if rows is None or between is None:
-            return otherwise
-        result: T = await between(lambda: work(rows))
-        return result
 
 
 class TwinLine:
@@ -101,6 +79,9 @@ class TwinLine:
         self._unkept: Reported | None = None
         self._has: tuple[str, str, int] | None = None
         self._send_all = False
+        self._renewed = False
+        self._rivalry = Rivalry(device.id)
+        self._later: asyncio.TimerHandle | None = None
         self._sent = -LEAST_GAP
         self._cancel: Cancel | None = None
         self._fetched = False
@@ -116,7 +97,7 @@ class TwinLine:
     def twin(self) -> Twin:
         """What is known of it."""
         wanted, reported = self._wanted or Wanted(), self._reported or Reported()
-        ours = bool(wanted.version) and reported.lineage == wanted.lineage
+        ours = bool(wanted.version) and reported.lineage == wanted.lineage and not _differs(reported, wanted)
         return Twin(
             desired=wanted.settings,
             desired_version=wanted.version,
@@ -174,6 +155,7 @@ class TwinLine:
         self._wanted = await self._ledger.do(
             lambda rows: rows.desire(device, changes, by=by, now=now, again=again), Wanted()
         )
+        self._rivalry.allow()  # who changes something wants it now
         self._note()
         self.rouse()
         return self.twin
@@ -188,6 +170,8 @@ class TwinLine:
         """Ends it."""
         if self._cancel is not None:
             self._cancel()
+        if self._later is not None:
+            self._later.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -212,6 +196,7 @@ class TwinLine:
                 return True
             await self._listen()
             await self._keep()
+            await self._begin_anew()
             done = await self._send()
         except LinkDownError:
             return True  # the next session rouses it
@@ -268,26 +253,39 @@ class TwinLine:
         self._bad = ""
         if reported == self._reported:
             return
+        before = "" if self._reported is None else self._reported.lineage
         self._reported = self._unkept = reported
+        self._rivalry.saw(before, reported.lineage, ours=(self._wanted or Wanted()).lineage)
         self._compare(reported)
         self._note()
         self.rouse()
 
     async def _keep(self) -> None:
-        """Keeps what was reported; where that is later than what is desired, the store was restored."""
+        """Keeps what was reported."""
         reported = self._unkept
         if reported is None:
             return
-        device, now, wanted = self._device.id, time.time(), self._wanted or Wanted()
+        device, now = self._device.id, time.time()
         await self._ledger.do(lambda rows: rows.report(device, reported, now=now), None)
-        if wanted.version and reported.lineage == wanted.lineage and reported.desired > wanted.version:
-            log.warning("device %s has later settings than the store: all are sent anew", device)
-            self._wanted = await self._ledger.do(
-                lambda rows: rows.renew(device, wanted.lineage, reported.desired, now=now), wanted
-            )
-            self._note()
         if self._unkept is reported:
             self._unkept = None
+
+    async def _begin_anew(self) -> None:
+        """Begins a new lineage where the device has what this one never led to: the store was restored."""
+        reported, wanted = self._reported or Reported(), self._wanted or Wanted()
+        if not wanted.version or reported.lineage != wanted.lineage:
+            return
+        if reported.desired > wanted.version or _differs(reported, wanted):
+            log.warning("device %s has other settings than the store ever had: all go anew", self._device.id)
+            await self._renew(wanted, reported.desired, reported.digest or None)
+
+    async def _renew(self, wanted: Wanted, beyond: int, digest: str | None) -> None:
+        device, now = self._device.id, time.time()
+        self._wanted = await self._ledger.do(
+            lambda rows: rows.renew(device, wanted.lineage, beyond, now=now, digest=digest), wanted
+        )
+        self._rivalry.allow()
+        self._note()
 
     def _compare(self, reported: Reported) -> None:
         """A device that has not what is desired is told again."""
@@ -301,6 +299,9 @@ class TwinLine:
             return True
         session = seen.presence.sender
         if self._has == (session, wanted.lineage, wanted.version):
+            return True
+        if (wait := self._rivalry.wait()) > 0:
+            self._rouse_later(wait)
             return True
         await asyncio.sleep(max(0.0, self._sent + LEAST_GAP - time.monotonic()))
         self._sent = time.monotonic()
@@ -338,15 +339,31 @@ class TwinLine:
                 self._send_all = True
                 self._news += 1
                 return True
+            if error.detail == SEND_ALL and not self._renewed:  # it has this version with other contents
+                log.warning("device %s has other settings than the store: all go anew", self._device.id)
+                self._renewed = True
+                wanted = Wanted(lineage=desired.lineage, version=desired.version)
+                await self._renew(wanted, desired.version, "")
+                self._news += 1
+                return True
             self._complain(f"it refuses its settings: {error}")
             return False
         except StanzaError as error:
             self._complain(f"it refuses its settings: {error}")
             if error.condition not in _HOPELESS:
                 return False
+        else:
+            self._renewed = False
+            if self._reported is not None and self._reported.lineage not in {"", desired.lineage}:
+                self._rivalry.replaced()
         self._send_all = False
         self._has = answering[0], desired.lineage, desired.version
         return True
+
+    def _rouse_later(self, seconds: float) -> None:
+        if self._later is not None:
+            self._later.cancel()
+        self._later = asyncio.get_running_loop().call_later(seconds, self.rouse)
 
     def _complain(self, text: str) -> None:
         """Tells what does not work, once."""
@@ -364,3 +381,8 @@ class TwinLine:
         if twin != self._told:
             self._told = twin
             await self._tell(self._device, twin)
+
+
+def _differs(reported: Reported, wanted: Wanted) -> bool:
+    """Whether the same version of a lineage has other contents here and on the device."""
+    return reported.desired == wanted.version and bool(reported.digest) and reported.digest != wanted.digest

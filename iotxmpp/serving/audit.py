@@ -16,17 +16,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from iotxmpp.errors import StoreError
-from iotxmpp.serving.auditchain import (
-    Head,
-    Tail,
-    end_of_last_line,
-    follows,
-    line_of,
-    read_head,
-    rotated_files,
-    tail_of,
-    write_head,
-)
+from iotxmpp.serving.auditchain import NOTHING, Tail, end_of_last_line, line_of, rotated_files, tail_of
+from iotxmpp.serving.audithead import Head, HeadFile, begin_head, boot_id, fits, read_head, settled
 from iotxmpp.serving.command import Door
 from iotxmpp.xmltext import clean_text
 
@@ -37,16 +28,25 @@ MOST_FILES = 8
 """Files that are kept, the current one included, unless told otherwise."""
 
 SETTLES_AFTER = 0.5
-"""Seconds after a line at which it is synced to disk, and the head file says that it is there."""
+"""Seconds after a line at which it is synced to disk."""
 
 _LONGEST_TEXT = 1000
 _LONGEST_NAME = 256
 _LOGGER = logging.getLogger(__name__)
 
 AuditResult = Literal[
-    "started", "done", "failed", "refused", "rejected", "expired", "cancelled", "unknown", "note"
+    "started",
+    "done",
+    "failed",
+    "refused",
+    "rejected",
+    "expired",
+    "cancelled",
+    "unknown",
+    "note",
+    "tampered",
 ]
-"""What became of it; `note` is the log's own word about itself."""
+"""What became of it; `note` and `tampered` are the log's own words about itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,8 +114,8 @@ class AuditLog:
     """An audit on disk, in JSON Lines; any thread may write to it.
 
     A line is in the file when `append` returns, so it survives the process; a power cut can take the lines
-    of the last half second. What is found damaged or missing at the start is noted in the log, and the chain
-    goes on from what the head file says, so that `verify` finds the place for ever.
+    of the last half second. What is found removed, added or changed at the start, in the log or its head
+    file, is a line `tampered`, which `verify` finds for ever; the log goes on.
     """
 
     def __init__(
@@ -142,11 +142,11 @@ class AuditLog:
         self._most_bytes = most_bytes
         self._most_files = max(most_files, 2)
         self._lock = threading.Lock()
-        self._head_lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._closed = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            begin_head(path)
             self._file, self._size = _open(path)
         except OSError as error:
             raise _unusable(path, error) from error
@@ -186,29 +186,48 @@ class AuditLog:
             timer.join()
         try:
             self._settle()
+            self._tell(boot="")
+            self._heads.sync()
         except OSError as error:
             _LOGGER.warning("audit log %s: %s", self._path, error)
+        self._heads.close()
         os.close(self._file)
 
     def _begin(self) -> None:
-        """Goes on where the files end, or where the head file says, and notes what does not fit."""
-        head = read_head(self._path)
+        """Goes on where the files end, or where the head file says, and writes down what does not fit."""
         cut = self._cut_torn_line()
-        tail = tail_of(self._path)
-        fresh = head is None and tail is None
-        self._tail = tail or Tail()
-        self._head = head or Head(n=self._tail.n, hash=self._tail.hash)
-        if not fresh:
-            self._note_faults(head, cut)
-        self._settle()
-
-    def _note_faults(self, head: Head | None, cut: int) -> None:
+        head = read_head(self._path)
+        tail = tail_of(self._path) or Tail()
+        said = head or Head(n=tail.n, hash=tail.hash or NOTHING)
+        fault = ""
         if head is None:
-            self._note("the head file was not there; lines may be missing before this one")
-        elif not follows(self._path, head, self._tail):
-            _LOGGER.error("audit log %s: lines were removed or changed while it was closed", self._path)
-            self._tail = Tail(n=max(head.n, self._tail.n), hash=head.hash)
-            self._note("lines before this one were removed or changed while the log was closed")
+            fault = "the head file was missing or damaged; lines may be missing before this one"
+            tail = Tail(n=said.n, hash=said.hash)
+        elif not fits(self._path, head, tail):
+            fault = "lines before this one were removed, added or changed while the log was closed"
+            tail = Tail(n=max(head.n, tail.n), hash=head.hash)
+        self._tail = tail
+        tampered = said.tampered or (tail.n + 1 if fault else 0)
+        now = replace(said, n=tail.n, hash=tail.hash, next="", boot=boot_id(), tampered=tampered)
+        self._heads = HeadFile(self._path, now)
+        try:
+            self._note_faults(said, fault, cut)
+            self._settle()
+        except OSError:
+            self._heads.close()
+            raise
+
+    def _note_faults(self, head: Head, fault: str, cut: int) -> None:
+        if fault:
+            _LOGGER.error("audit log %s was tampered with: %s", self._path, fault)
+            self._write(AuditEntry(time=self._now(), result="tampered", text=fault))
+        elif head.lost_power():
+            self._note(
+                "the machine stopped while the log was open;"
+                f" lines of its last half second may be missing, those after {head.synced}"
+            )
+        elif head.next and self._tail.n == head.n and not cut:
+            self._note(f"line {head.n + 1}, {head.next}, was not written when the process ended")
         if cut:
             self._note(f"a line of {cut} bytes was not finished when the process ended; it was removed")
 
@@ -219,9 +238,22 @@ class AuditLog:
         line, digest = line_of(self._tail.n + 1, self._tail.hash, _shortened(entry))
         if self._size and self._size + len(line) > self._most_bytes:
             self._rotate()
-        self._write_whole(line)
+        self._tell(next=digest)  # before the line: a line that the head file does not know is forged
+        try:
+            self._write_whole(line)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._tell()
+            raise
         self._size += len(line)
         self._tail = Tail(n=self._tail.n + 1, hash=digest)
+        self._tell()
+
+    def _tell(self, *, next: str = "", boot: str | None = None) -> None:  # noqa: A002  # the file's word
+        """Says in the head file where the log ends."""
+        head, tail = self._heads.head, self._tail
+        boot = head.boot if boot is None else boot
+        self._heads.write(replace(head, n=tail.n, hash=tail.hash, next=next, boot=boot))
 
     def _write_whole(self, line: bytes) -> None:
         try:
@@ -260,31 +292,31 @@ class AuditLog:
         for file in files[: max(len(files) - self._most_files + 1, 0)]:
             last = tail_of(file)
             if last is not None:  # the head file says first what is to go
-                self._write_head(replace(self._head, first=last.n + 1, before=last.hash))
+                self._heads.write(replace(self._heads.head, first=last.n + 1, before=last.hash or NOTHING))
+                self._heads.sync()
             file.unlink()
 
     def _settle(self) -> None:
         os.fsync(self._file)
-        self._write_head(replace(self._head, n=self._tail.n, hash=self._tail.hash))
+        self._heads.write(settled(self._heads.head, self._tail))
+        self._heads.sync()
 
     def _settle_later(self) -> None:
         """As `_settle`, in a thread of its own: who appends does not wait for the disk."""
         with self._lock:
             self._timer = None
-            tail, handle = self._tail, os.dup(self._file)
+            tail, handles = self._tail, [os.dup(self._file), self._heads.duplicate()]
         try:
-            os.fsync(handle)
-            self._write_head(replace(self._head, n=tail.n, hash=tail.hash))
+            os.fsync(handles[0])
+            with self._lock:
+                if not self._closed and self._heads.head.synced < tail.n:
+                    self._heads.write(settled(self._heads.head, tail))
+            os.fsync(handles[1])
         except OSError as error:
             _LOGGER.warning("audit log %s: %s", self._path, error)
         finally:
-            os.close(handle)
-
-    def _write_head(self, head: Head) -> None:
-        with self._head_lock:
-            if (head.n, head.first) >= (self._head.n, self._head.first):  # else a later one was faster
-                write_head(self._path, head)
-                self._head = head
+            for handle in handles:
+                os.close(handle)
 
 
 def audit_path(outbox: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The form of an audit log: its lines, each with the hash of the one before, its files, and its head file."""
+"""The form of an audit log: its lines, each with the hash of the one before, and its files."""
 
 import hashlib
 import json
@@ -11,11 +11,15 @@ from typing import Any
 NOTHING = "0" * 64
 """The hash that stands for the line before the first."""
 
+LONGEST_LINE = 64 * 1024
+"""Bytes that a line has at most; far more than one takes."""
+
+MOST_LINES = 2**63
+"""What a line's number is below."""
+
 _HASH_AT = b',"hash":"'
 _AFTER_BODY = len(_HASH_AT) + 64 + len(b'"}')
-_LONGEST_LINE = 64 * 1024
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
-_MOST_LINES = 2**63
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,23 +34,6 @@ class Tail:
 
     n: int = 0
     hash: str = NOTHING
-    before: str = NOTHING
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Head:
-    """What the head file says, so that lines cannot be cut off at either end unseen.
-
-    Attributes:
-        n: The number of a line that is there; those after it were written since.
-        hash: That line's hash.
-        first: The number of the first line that is kept.
-        before: The hash of the line before that.
-    """
-
-    n: int
-    hash: str
-    first: int = 1
     before: str = NOTHING
 
 
@@ -69,7 +56,7 @@ def read_line(line: bytes) -> tuple[Tail, dict[str, Any]] | None:
         n, before = fields.pop("n"), fields.pop("prev")
     except (ValueError, RecursionError, AttributeError, KeyError):
         return None
-    if not isinstance(n, int) or not 0 <= n < _MOST_LINES or not isinstance(before, str):
+    if not isinstance(n, int) or not 0 <= n < MOST_LINES or not isinstance(before, str):
         return None
     return Tail(n=n, hash=digest, before=before), fields
 
@@ -81,7 +68,7 @@ def lines_of(file: Path) -> Iterator[bytes]:
         OSError: It cannot be read.
     """
     with file.open("rb") as opened:
-        while line := opened.readline(_LONGEST_LINE):
+        while line := opened.readline(LONGEST_LINE):
             yield line
 
 
@@ -94,7 +81,7 @@ def end_of_last_line(file: Path) -> int:
     with file.open("rb") as opened:
         end = opened.seek(0, os.SEEK_END)
         while end:
-            start = max(end - _LONGEST_LINE, 0)
+            start = max(end - LONGEST_LINE, 0)
             opened.seek(start)
             found = opened.read(end - start).rfind(b"\n")
             if found >= 0:
@@ -114,8 +101,15 @@ def rotated_files(path: Path) -> list[Path]:
     return [found[number] for number in sorted(found)]
 
 
+def head_path(path: Path) -> Path:
+    """Where a log's head file is."""
+    return path.with_name(f"{path.name}.head")
+
+
 def tail_of(path: Path) -> Tail | None:
-    """The last line that is whole and unchanged, in that file or in the newest one before it; None for none.
+    """The last line, in that file or in the newest one before it; None where there is no line.
+
+    Of a last line that was changed, the number of the last one that was not, and no hash.
 
     Raises:
         OSError: A file cannot be read.
@@ -126,60 +120,24 @@ def tail_of(path: Path) -> Tail | None:
             last = line
         if last is not None:
             read = read_line(last)
-            return read[0] if read else Tail()
+            return read[0] if read else Tail(n=_last_number(file), hash="")
     return None
 
 
-def follows(path: Path, head: Head, tail: Tail) -> bool:
-    """Whether the files go on from what the head file says.
+def hash_of(path: Path, n: int) -> str | None:
+    """The hash of a line in the current file or in an older one; None where it is not there, or was changed.
 
     Raises:
-        OSError: The current file cannot be read.
+        OSError: A file cannot be read.
     """
-    if tail.n == head.n:
-        return tail.hash == head.hash
-    start = b'{"n":%d,' % (head.n + 1)
-    for line in lines_of(path):
-        if line.startswith(start):
-            read = read_line(line)
-            return read is not None and read[0].before == head.hash
-    return False
+    start = b'{"n":%d,' % n
+    for file in (path, *reversed(rotated_files(path))):
+        for line in lines_of(file):
+            if line.startswith(start):
+                read = read_line(line)
+                return read[0].hash if read else None
+    return None
 
 
-def head_path(path: Path) -> Path:
-    """Where a log's head file is."""
-    return path.with_name(f"{path.name}.head")
-
-
-def read_head(path: Path) -> Head | None:
-    """What the head file says; None where it is missing or says nothing.
-
-    Raises:
-        OSError: It is there and cannot be read.
-    """
-    try:
-        given = json.loads(head_path(path).read_bytes())
-        head = Head(n=given["n"], hash=given["hash"], first=given["first"], before=given["before"])
-    except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):
-        return None
-    numbers, hashes = (head.n, head.first), (head.hash, head.before)
-    fine = all(isinstance(each, int) and 0 <= each < _MOST_LINES for each in numbers) and all(
-        isinstance(each, str) for each in hashes
-    )
-    return head if fine else None
-
-
-def write_head(path: Path, head: Head) -> None:
-    """Replaces the head file, and syncs it.
-
-    Raises:
-        OSError: It cannot be written; the one before is still there.
-    """
-    fresh = path.with_name(f"{path.name}.head.new")
-    given = {"n": head.n, "hash": head.hash, "first": head.first, "before": head.before}
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        json.dump(given, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(head_path(path))
+def _last_number(file: Path) -> int:
+    return max((read[0].n for line in lines_of(file) if (read := read_line(line))), default=0)

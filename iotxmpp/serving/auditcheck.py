@@ -1,6 +1,7 @@
 """Reads an audit log, and verifies that nothing in it was changed, removed or put in between."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from iotxmpp.errors import StoreError
-from iotxmpp.serving.auditchain import Head, Tail, read_head, read_line, rotated_files
+from iotxmpp.serving.auditchain import LONGEST_LINE, NOTHING, Tail, read_line, rotated_files
+from iotxmpp.serving.audithead import Head, read_head
 
 _TRIES = 5
-_LONGEST_LINE = 64 * 1024
+_PAUSE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +42,8 @@ class _FaultError(Exception):
 def verify(path: Path, *, expect: tuple[int, str] | None = None) -> Verdict:
     """Checks a log from its oldest kept line to its end; an agent may be writing to it.
 
-    A last line without its end is no fault: it is being written, or a crash cut it off.
+    A last line without its end is no fault: it is being written, or a crash cut it off. A fault is looked
+    for again before it is told, since who writes may have changed the files under the eyes of the check.
 
     Args:
         path: The current file.
@@ -50,12 +53,12 @@ def verify(path: Path, *, expect: tuple[int, str] | None = None) -> Verdict:
         StoreError: There is no such log, or it cannot be read.
     """
     verdict = Verdict(ok=False, lines=0)
-    for _ in range(_TRIES):  # a writer may begin a new file, and drop the oldest, meanwhile
-        before = _head(path)
-        verdict = _Check(path, before, expect).run()
-        after = _head(path)
-        if verdict.ok or before is None or after is None or before.first == after.first:
+    for _ in range(_TRIES):
+        told = verdict.first_fault
+        verdict = _check(path, expect)
+        if verdict.ok or verdict.first_fault == told:
             break
+        time.sleep(_PAUSE)
     return verdict
 
 
@@ -66,52 +69,63 @@ def entries(path: Path) -> Iterator[dict[str, Any]]:
         StoreError: There is no such log, or it cannot be read.
     """
     for line, _ in _lines(path):
-        read = read_line(line)
+        read = read_line(line) if line.endswith(b"\n") else None
         if read is not None:
             yield {"n": read[0].n, **read[1]}
 
 
+def _check(path: Path, expect: tuple[int, str] | None) -> Verdict:
+    check = _Check(_head(path), expect)
+    text = ""
+    try:
+        for line, where in _lines(path):
+            check.take(line, where)
+        check.end(_head(path))
+    except _FaultError as fault:
+        text = str(fault)
+    return Verdict(
+        ok=not text,
+        lines=check.lines,
+        first_fault=text,
+        last=check.last.n,
+        hash=check.last.hash if check.last.n else "",
+    )
+
+
 class _Check:
-    def __init__(self, path: Path, head: Head | None, expect: tuple[int, str] | None) -> None:
-        self._path = path
+    """Follows the chain between what the head file says before the lines are read, and after."""
+
+    def __init__(self, head: Head | None, expect: tuple[int, str] | None) -> None:
+        self.lines = 0
+        self.last = Tail()
         self._head = head
         self._expect = expect
-        self._lines = 0
-        self._last = Tail()
+        self._newest: list[tuple[Tail, str]] = []
 
-    def run(self) -> Verdict:
-        try:
-            for line, where in _lines(self._path):
-                if line.endswith(b"\n"):
-                    self._take(line, where)
-            self._end()
-        except _FaultError as fault:
-            text = str(fault)
-        else:
-            text = ""
-        return Verdict(
-            ok=not text, lines=self._lines, first_fault=text, last=self._last.n, hash=self._last.hash
-        )
-
-    def _take(self, line: bytes, where: str) -> None:
-        read = read_line(line)
+    def take(self, line: bytes, where: str) -> None:
+        """Checks one line."""
+        read = read_line(line) if line.endswith(b"\n") else None
         if read is None:
             raise _FaultError(f"{where}: the line was changed, or is none")
-        now = read[0]
-        if not self._lines:
+        now, fields = read
+        if not self.lines:
             self._check_first(now, where)
-        elif now.n != self._last.n + 1:
-            raise _FaultError(f"{where}: line {now.n} stands after line {self._last.n}")
-        elif now.before != self._last.hash:
+        elif now.n != self.last.n + 1:
+            raise _FaultError(f"{where}: line {now.n} stands after line {self.last.n}")
+        elif now.before != self.last.hash:
             raise _FaultError(f"{where}: line {now.n} does not follow the line before it, which was changed")
-        for n, digest in self._known():
+        for n, digest in self._known(self._head):
             if now.n == n and now.hash != digest:
                 raise _FaultError(f"{where}: line {n} is another one than it was")
-        self._lines += 1
-        self._last = now
+        if fields.get("result") == "tampered":
+            raise _FaultError(f"{where}: line {now.n} says: {fields.get('text')}")
+        if self._head is not None and now.n >= self._head.n:
+            self._newest.append((now, where))
+        self.lines += 1
+        self.last = now
 
     def _check_first(self, now: Tail, where: str) -> None:
-        first, before = (self._head.first, self._head.before) if self._head else (1, Tail().hash)
+        first, before = (self._head.first, self._head.before) if self._head else (1, NOTHING)
         if now.n > first:
             raise _FaultError(
                 f"{where}: the log begins with line {now.n}; lines from {first} on were removed"
@@ -119,20 +133,34 @@ class _Check:
         if now.n == first and now.before != before:
             raise _FaultError(f"{where}: line {now.n} does not follow the line before it, which was changed")
 
-    def _known(self) -> Iterator[tuple[int, str]]:
-        if self._head is not None:
-            yield self._head.n, self._head.hash
+    def _known(self, head: Head | None) -> Iterator[tuple[int, str]]:
+        if head is not None:
+            yield head.n, head.hash
+            yield head.synced, head.synced_hash
         if self._expect is not None:
             yield self._expect
 
-    def _end(self) -> None:
-        if self._head is None:
+    def end(self, after: Head | None) -> None:
+        """Checks the end of the log against what the head file says by now."""
+        if self._head is None or after is None:
             raise _FaultError(
                 "the head file is missing or damaged: it cannot be told whether the end was removed"
             )
-        for n, _ in self._known():
-            if n > self._last.n:
-                raise _FaultError(f"the log ends with line {self._last.n}; lines up to {n} were removed")
+        there = self._head.synced if self._head.lost_power() else self._head.n
+        for n in (there, self._expect[0] if self._expect else 0):
+            if n > self.last.n:
+                raise _FaultError(f"the log ends with line {self.last.n}; lines up to {n} were removed")
+        for line, where in self._newest:
+            self._check_newest(line, where, after)
+        if after.tampered:
+            raise _FaultError(f"line {after.tampered} said that the log was tampered with")
+
+    def _check_newest(self, line: Tail, where: str, after: Head) -> None:
+        for n, digest in self._known(after):
+            if line.n == n and line.hash != digest:
+                raise _FaultError(f"{where}: line {n} is another one than it was")
+        if line.n > after.n and not after.lost_power() and (line.n, line.hash) != (after.n + 1, after.next):
+            raise _FaultError(f"{where}: line {line.n} was added; the log ended with line {after.n}")
 
 
 def _head(path: Path) -> Head | None:
@@ -143,23 +171,25 @@ def _head(path: Path) -> Head | None:
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, str]]:
-    """Each line of all files, with the place where it stands, for people."""
+    """Each line of all files as they are now, with the place where it stands, for people."""
     if not path.exists() and not rotated_files(path):
         raise StoreError(f"audit log {path} is not there; an agent makes it when it runs")
     try:
         with ExitStack() as stack:
             current = _opened(path, stack)
-            newest = None if current is None else os.fstat(current.fileno()).st_ino
+            # What comes from here on is not read: a line could be read before all of it is written.
+            state = None if current is None else os.fstat(current.fileno())
             for file in rotated_files(path):
                 with ExitStack() as inner:
                     older = _opened(file, inner)
                     if older is None:
                         continue
-                    if os.fstat(older.fileno()).st_ino == newest:  # just now a new file was begun
+                    stat = os.fstat(older.fileno())
+                    if state is not None and stat.st_ino == state.st_ino:  # just now a new file was begun
                         break
-                    yield from _placed(older, file)
-            if current is not None:
-                yield from _placed(current, path)
+                    yield from _placed(older, file, stat.st_size)
+            if current is not None and state is not None:
+                yield from _whole(_placed(current, path, state.st_size))
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -172,11 +202,25 @@ def _opened(file: Path, stack: ExitStack) -> BinaryIO | None:
         return None
 
 
-def _placed(opened: BinaryIO, file: Path) -> Iterator[tuple[bytes, str]]:
+def _placed(opened: BinaryIO, file: Path, size: int) -> Iterator[tuple[bytes, str]]:
+    """The lines of one file; what is longer than a line is in pieces without an end."""
     number = 0
-    while line := opened.readline(_LONGEST_LINE):
+    while size > 0 and (line := opened.readline(min(size, LONGEST_LINE))):
         number += 1
+        size -= len(line)
         yield line, f"{file.name}, line {number}"
+
+
+def _whole(pieces: Iterator[tuple[bytes, str]]) -> Iterator[tuple[bytes, str]]:
+    """All but what stands after the last line's end; only in the newest file a crash leaves that."""
+    open_: list[tuple[bytes, str]] = []
+    for piece in pieces:
+        if piece[0].endswith(b"\n"):
+            yield from open_
+            yield piece
+            open_ = []
+        elif not open_:  # one tells that something is there
+            open_ = [piece]
 
 
 def _unreadable(path: Path, error: OSError) -> StoreError:

@@ -29,7 +29,7 @@ class Call:
         deadline: Until when it may start.
         expires: The same as it was said, in seconds since 1970; None for no such limit.
         arguments: What the function gets, once they are checked.
-        mark: Fingerprint of what is called, for the journal; empty until it is known to be a call at all.
+        mark: Fingerprint of what is called, for the journal; empty where that cannot be read.
         waits: Whether it waits for its turn.
         started: Whether it acts, or may do so any moment.
         withdrawn: How it ends without having started; None while it may start.
@@ -67,12 +67,12 @@ class Call:
 
     def check(self) -> Outcome | None:
         """Checks the arguments, and takes them; else how the call is refused."""
+        if self.journaled:  # before all else: wrong arguments, too, make another call of a known id
+            self.mark = mark_of(self.name, self.given)
         try:
             self.arguments = self.command.spec.parse(self.given)
         except ArgumentsError as error:
             return Outcome.of_refusal(wrong_arguments_error(error))
-        if self.journaled:
-            self.mark = mark_of(self.name, self.given)
         return None
 
     def is_same(self, command: Command, given: Given) -> bool:

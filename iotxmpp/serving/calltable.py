@@ -64,12 +64,17 @@ def open_memory() -> sqlite3.Connection:
 def open_file(path: Path) -> sqlite3.Connection:
     """Opens the journal of a path, in the calling thread, for this process alone; makes it if need be.
 
+    A file that lost all its tables is not taken for a new one: `made_mark` says that it had them.
+
     Raises:
-        StoreError: It is of another version, or another program's; nothing was changed.
+        StoreError: It is damaged, of another version, or another program's; nothing was changed.
         sqlite3.Error: It cannot be opened, is damaged, or another process uses it.
         OSError: Its directory cannot be made.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mark = made_mark(path)
+    if not path.exists():
+        mark.unlink(missing_ok=True)  # it tells of a file that was moved away
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY)
     try:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -84,11 +89,46 @@ def open_file(path: Path) -> sqlite3.Connection:
         else:
             # Taken now, not at the first call: another process that uses the file shows at once.
             connection.executescript("BEGIN EXCLUSIVE; COMMIT;")
+            _check_pages(connection, path)
         _give_size(path.with_name(f"{path.name}-wal"))
+        _set_mark(mark)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def made_mark(path: Path) -> Path:
+    """The file beside a journal that says that its tables were made."""
+    return path.with_name(f"{path.name}.made")
+
+
+def damaged(path: Path, why: object) -> StoreError:
+    """Without it nobody knows what ran already: it is left alone, and a person decides."""
+    return StoreError(
+        f"journal {path} is damaged ({why}); move it away, and a new one is made, which does not know"
+        " the calls from before"
+    )
+
+
+def _set_mark(mark: Path) -> None:
+    if mark.exists():
+        return
+    with contextlib.suppress(OSError):  # the next start tries again
+        with mark.open("wb") as file:
+            os.fsync(file.fileno())
+        folder = os.open(mark.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Reads all of it; 100,000 calls take about a tenth of a second."""
+    found: str = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise damaged(path, found.splitlines()[-1])
 
 
 def _give_size(log: Path) -> None:
@@ -113,6 +153,8 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
         )
     )
     if (application, version, tables) == (0, 0, 0):
+        if made_mark(path).exists():
+            raise damaged(path, "it is empty, and was not")
         return
     if application != APPLICATION:
         raise StoreError(f"{path}: a database of another program; nothing was changed; give another path")
@@ -182,6 +224,12 @@ class CallTable:
         finally:
             self._connection.execute("PRAGMA synchronous = FULL")
 
+    def forget(self, caller: str, call_id: str) -> None:
+        """As `Journal.forget`."""
+        self._connection.execute(
+            "DELETE FROM calls WHERE caller = ? AND id = ? AND kind = ?", (caller, call_id, _BEGUN)
+        )
+
     def cancel(self, caller: str, call_id: str, name: str) -> Outcome:
         """As `Journal.cancel`."""
         with self._transaction():
@@ -223,7 +271,7 @@ class CallTable:
                 outcome.result_json,
                 outcome.text,
                 outcome.condition,
-                now,  # null while the clock is not set, and then `keep` is null too
+                now,  # null while the clock is not kept right, and then `keep` is null too
                 KEEP,
                 KEEP_EXPIRED,
                 caller,

@@ -21,6 +21,9 @@ from iotxmpp.xmltext import clean_text
 OLDEST = 30.0
 """Seconds after which a message that a server kept is not obeyed any more."""
 
+WITHIN = 30.0
+"""Seconds within which a command must start that somebody wrote."""
+
 LONGEST_MESSAGE = 4000
 """Characters of a message; a longer one is refused."""
 
@@ -180,6 +183,7 @@ class ChatDoor:
             command,
             id=f"chat-{secrets.token_hex(8)}",
             arguments=typed_arguments(given, command.spec.about().arguments),
+            within=WITHIN,
         )
         return told(name, outcome)
 

@@ -17,7 +17,7 @@ def told(name: str, outcome: Outcome) -> str:
         case "cancelled":
             return f"{name} was cancelled before it started."
         case "expired":
-            return outcome.text or f"{name} came too late, and was not started."
+            return f"{name} came too late, and was not started."
         case "rejected":
             usage = (
                 f"\nhelp {name} tells how to write it." if outcome.condition.startswith("bad-request") else ""

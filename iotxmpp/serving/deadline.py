@@ -3,6 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
+
+AGREES: Final = 120.0
+"""Seconds by which a clock that is not kept right may differ from the sender's, and still be believed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +43,10 @@ class Clocks:
 class Deadline:
     """Until when one call may start.
 
-    A trusted clock is held to the call's expiry. A clock that is set but not kept right is held to it only
-    where the call does not say how many seconds were left when it was sent.
+    A clock that is kept right is held to the call's expiry. One that is set and not kept right is held to it,
+    too, unless it is plainly wrong: the call says when it was sent, by its expiry and the seconds that were
+    left then, and that is far from when it came. One that was never set is held to nothing; a call that gives
+    no seconds must not start then.
     """
 
     def __init__(self, clocks: Clocks, *, expires: float | None, within: float | None) -> None:
@@ -53,7 +59,8 @@ class Deadline:
         """
         self._clocks = clocks
         self._expires = expires
-        self._ends = None if within is None else clocks.steady() + within
+        self._within = within
+        self._came = clocks.steady()
 
     def left(self) -> float | None:
         """Seconds until the call expires, 0 or less where it has; None where it never does."""
@@ -67,13 +74,20 @@ class Deadline:
         return left is not None and left <= 0
 
     def _by_receipt(self) -> float | None:
-        return None if self._ends is None else self._ends - self._clocks.steady()
+        return None if self._within is None else self._within - self._waited()
 
     def _by_wall(self) -> float | None:
         if self._expires is None:
             return None
         now = self._clocks.wall()
-        if self._ends is not None and not now.trusted:
-            return None
-        # Without any clock nobody can tell how old the call is: it must not start.
-        return 0.0 if now.time is None else self._expires - now.time
+        if now.time is None:
+            # Without any clock nobody can tell how old the call is: it must not start.
+            return 0.0 if self._within is None else None
+        if self._within is not None and not now.trusted:
+            sent, came = self._expires - self._within, now.time - self._waited()
+            if abs(came - sent) > AGREES:
+                return None
+        return self._expires - now.time
+
+    def _waited(self) -> float:
+        return self._clocks.steady() - self._came

@@ -14,8 +14,11 @@ from iotxmpp.serving.audit import Audit
 from iotxmpp.serving.call import Call, Given
 from iotxmpp.serving.command import Caller, Command
 from iotxmpp.serving.deadline import Clocks, Deadline
+from iotxmpp.serving.eager import EagerTask
+from iotxmpp.serving.ended import Ended
 from iotxmpp.serving.journal import CONFLICT, UNKNOWN, Journal
 from iotxmpp.serving.lane import Lane
+from iotxmpp.serving.outcomes import BUSY, CANCELLED, EXPIRED, STOPPING
 from iotxmpp.serving.progress import Reporter
 from iotxmpp.serving.records import Problems, Records
 from iotxmpp.serving.running import run
@@ -29,18 +32,7 @@ MOST_WAITING: Final = 64
 PATIENCE: Final = 2.0
 """Seconds that running commands get to end, when serving ends."""
 
-_MOST_WITHDRAWN = 1000
 _MOST_TOLD = 8
-_CANCELLED = Outcome(kind="cancelled", text="it was cancelled before it was started")
-_BUSY = Outcome(
-    kind="rejected",
-    condition="resource-constraint",
-    text="this device is busy with other commands; try again later",
-)
-_EXPIRED = Outcome(kind="expired", text="the call expired before it could start")
-_STOPPING = Outcome(
-    kind="rejected", condition="resource-constraint", text="this device stops now; try again later"
-)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -91,7 +83,7 @@ class Executor:
         self._lanes: dict[str, Lane] = {}
         self._slots = Lane(at_once)
         self._most_waiting = most_waiting
-        self._withdrawn: dict[tuple[str, str], None] = {}
+        self._ended = Ended()
         self._closing = False
 
     async def open(self) -> None:
@@ -107,7 +99,7 @@ class Executor:
         self._closing = True
         tasks = [call.task for call in self._calls.values()]
         for call in list(self._calls.values()):
-            self._withdraw(call, _STOPPING)
+            self._withdraw(call, STOPPING)
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=PATIENCE)
             for task in late:
@@ -148,41 +140,38 @@ class Executor:
             busy, stops, or cannot write down what must not be forgotten; the last may be tried again.
         """
         if self._closing:
-            return _STOPPING
+            return STOPPING
         key = (caller.bare, id)
         call = self._calls.get(key)
+        is_new = call is None
         if call is None:
-            deadline = Deadline(self._clocks, expires=expires, within=within)
-            call = self._take(
-                Call(
-                    caller=caller,
-                    command=command,
-                    id=id,
-                    given=arguments,
-                    deadline=deadline,
-                    expires=expires,
-                )
-            )
+            end = Deadline(self._clocks, expires=expires, within=within)
+            call = Call(caller=caller, command=command, id=id, given=arguments, deadline=end, expires=expires)
         elif not call.is_same(command, arguments):
             return CONFLICT
         if caller.door in {"machine", "controller"} and len(call.told) < _MOST_TOLD:
             call.told.add(caller.jid)
         waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         call.waiters.append(waiter)
+        if is_new:
+            self._take(call)
         return await waiter
 
     async def cancel(self, caller: Caller, command: Command, *, id: str) -> Outcome | None:  # noqa: A002  # as above
-        """Cancels a call that did not start yet, even one that did not come yet.
+        """Cancels a call that did not start yet; where the journal keeps it, even one that did not come yet.
 
         Returns:
-            `cancelled`: it will never run. Else how it ended before. None: too late, it runs.
+            `cancelled`: it will never run. Else how it ended before; of an idempotent command `rejected`, as
+            it ended or never came. None: too late, it runs.
         """
         call = self._calls.get((caller.bare, id))
         if call is not None and call.started:
             return None
         if command.spec.idempotent:
-            self._remember_withdrawn(caller.bare, id)
-            outcome = _CANCELLED
+            if call is None:
+                return self._ended.cancel(caller.bare, id)
+            self._ended.note(call, cancelled=True)
+            outcome = CANCELLED
         else:
             try:  # it may wait here for the second time, and have run before
                 outcome = await self._required_journal().cancel(caller.bare, id, command.spec.name)
@@ -190,7 +179,7 @@ class Executor:
                 return self._unjournaled(error)
         call = self._calls.get((caller.bare, id))
         if outcome.kind == "cancelled" and call is not None and not call.started:
-            self._withdraw(call, _CANCELLED)
+            self._withdraw(call, CANCELLED)
         elif outcome.kind == "cancelled":
             self.records.note(caller, command=command.spec.name, id=id, result="cancelled", text=outcome.text)
         return outcome
@@ -209,13 +198,15 @@ class Executor:
             self._unjournaled(error)
             return None
 
-    def _take(self, call: Call) -> Call:
+    def _take(self, call: Call) -> None:
+        """Carries a call out, at once as far as it needs not wait."""
         key = (call.caller.bare, call.id)
         call.reporter = Reporter(partial(self._tell, call) if self._send is not None else None)
         self._calls[key] = call
-        call.task = asyncio.create_task(self._carry_out(call), name=f"command {call.name}")
+        eager = EagerTask(self._carry_out(call), name=f"command {call.name}")
+        call.task = eager.task
         call.task.add_done_callback(lambda _task: self._over(call, call.withdrawn or UNKNOWN))
-        return call
+        eager.begin()
 
     async def _carry_out(self, call: Call) -> Outcome:
         """Carries out a call, and always says how it ended."""
@@ -240,8 +231,10 @@ class Executor:
                 waiter.set_result(outcome)
 
     async def _outcome(self, call: Call) -> Outcome:
-        if (call.caller.bare, call.id) in self._withdrawn:
-            return _CANCELLED
+        ended = None if call.journaled else self._ended.refusal(call)
+        if ended is not None:
+            self._note_end(call, ended)
+            return ended
         lane = self._lanes.setdefault(call.name, Lane())
         refusal = self._refusal(call, lane)
         turn = lane.join() if refusal is None else None
@@ -255,15 +248,15 @@ class Executor:
         finally:
             if turn is not None:
                 lane.leave(turn)
-        if refusal is _EXPIRED:
+        if refusal is EXPIRED:
             return await self._expired(call)
-        outcome = refusal or _BUSY
+        outcome = refusal or BUSY
         self._note_end(call, outcome)
         return outcome
 
     async def _expired(self, call: Call) -> Outcome:
         """How a call ends that may not start any more: it expired, unless it was started before."""
-        outcome = _EXPIRED
+        outcome = EXPIRED
         if call.journaled:
             try:
                 known = await self._required_journal().find(call.caller.bare, call.id, call.mark)
@@ -281,10 +274,10 @@ class Executor:
         if wrong is not None:
             return wrong
         if call.deadline.passed:
-            return _EXPIRED
+            return EXPIRED
         if lane.full or self._slots.full:
             if sum(each.waits for each in self._calls.values()) >= self._most_waiting:
-                return _BUSY
+                return BUSY
             call.waits = True
         return None
 
@@ -299,14 +292,15 @@ class Executor:
     async def _in_turn(self, call: Call, turn: "asyncio.Future[None]") -> Outcome:
         slot = None
         try:
-            if turn.done() and not self._slots.full:
+            waits = not turn.done() or self._slots.full
+            if not waits:
                 slot = self._slots.join()
             else:
                 async with asyncio.timeout(call.deadline.left()):
                     await turn
                     slot = self._slots.join()
                     await slot
-            if not call.deadline.passed:
+            if not waits or not call.deadline.passed:
                 call.started, call.waits = True, False
                 return await self._act(call)
         except TimeoutError:
@@ -330,19 +324,27 @@ class Executor:
             if known is not None:
                 return known
             crashpoints.at("journal.begun")
-        outcome = await self._audited(call)
+        if call.journaled and call.deadline.passed:  # a slow disk may have taken long
+            outcome = EXPIRED
+            self._note_end(call, outcome)
+        else:
+            try:
+                self.records.write(
+                    call.caller, command=call.name, id=call.id, result="started", given=call.given
+                )
+            except StoreError as error:
+                if call.journaled:  # nothing acted: it may come again
+                    await self._noted(self._required_journal().forget(call.caller.bare, call.id))
+                return Outcome(kind="rejected", condition="resource-constraint", text=str(error))
+            outcome = await self._run(call)
         if call.journaled:
-            await self._finish(call, outcome)
+            await self._noted(self._required_journal().finish(call.caller.bare, call.id, outcome))
+            crashpoints.at("journal.finished")
         return outcome
 
-    async def _audited(self, call: Call) -> Outcome:
-        if call.deadline.passed:  # a slow disk may have taken long
-            self._note_end(call, _EXPIRED)
-            return _EXPIRED
-        try:
-            self.records.write(call.caller, command=call.name, id=call.id, result="started", given=call.given)
-        except StoreError as error:
-            return Outcome(kind="rejected", condition="resource-constraint", text=str(error))
+    async def _run(self, call: Call) -> Outcome:
+        if not call.journaled:
+            self._ended.note(call)
         _LOGGER.info("%s calls %s (%s)", call.caller.jid, call.name, call.id)
         call.reporter.enter()
         outcome = await run(call.command, call.arguments, f"{call.name} ({call.id})")
@@ -350,22 +352,17 @@ class Executor:
         self.records.soon(partial(self._note_end, call, outcome))
         return outcome
 
-    async def _finish(self, call: Call, outcome: Outcome) -> None:
+    async def _noted(self, noting: Awaitable[None]) -> None:
+        """Where the journal cannot note what became of a begun call, it stays begun: it will be unknown."""
         try:
-            await self._required_journal().finish(call.caller.bare, call.id, outcome)
+            await noting
         except StoreError as error:
             self.records.report("journal", error)
-        crashpoints.at("journal.finished")
 
     def _withdraw(self, call: Call, outcome: Outcome) -> None:
         if not call.started:
             call.withdrawn = outcome
             call.task.cancel()
-
-    def _remember_withdrawn(self, caller: str, call_id: str) -> None:
-        self._withdrawn[caller, call_id] = None
-        if len(self._withdrawn) > _MOST_WITHDRAWN:
-            del self._withdrawn[next(iter(self._withdrawn))]
 
     def _required_journal(self) -> Journal:
         if self._journal is None:

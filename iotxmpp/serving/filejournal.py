@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from iotxmpp.commands import Outcome
 from iotxmpp.errors import StoreError
-from iotxmpp.serving.calltable import CallTable, open_file
+from iotxmpp.serving.calltable import CallTable, damaged, open_file
 from iotxmpp.serving.journal import MOST_CALLS, Now
 from iotxmpp.serving.thread import OneThread
 
@@ -80,6 +80,10 @@ class SqliteJournal:
         if self._thread is not None:
             self._thread.post(self._checkpoint)
 
+    async def forget(self, caller: str, id: str) -> None:  # noqa: A002  # as above
+        """As `Journal.forget`."""
+        await self._use(lambda table: table.forget(caller, id))
+
     async def cancel(self, caller: str, id: str, name: str) -> Outcome:  # noqa: A002  # as above
         """As `Journal.cancel`."""
         found = await self._use(lambda table: table.cancel(caller, id, name))
@@ -96,14 +100,30 @@ class SqliteJournal:
             self._thread = OneThread("journal")
         try:
             return await self._thread.call(self._on_thread, work)
+        except StoreError:  # it says all of it
+            raise
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(_explained(self._path, error)) from error
+            raise _explained(self._path, error) from error
 
     def _on_thread(self, work: Callable[[CallTable], T]) -> T:
-        if self._table is None:
-            self._table = CallTable(open_file(self._path), now=self._now, most=self._most)
-        self._write_ends(self._table)
-        return work(self._table)
+        try:
+            if self._table is None:
+                self._table = self._opened()
+            self._write_ends(self._table)
+            return work(self._table)
+        except sqlite3.DatabaseError as error:
+            if _code(error) in _DAMAGED and self._table is not None:
+                table, self._table = self._table, None
+                table.close()  # so that the file can be moved away, and a new one made
+            raise
+
+    def _opened(self) -> CallTable:
+        connection = open_file(self._path)
+        try:
+            return CallTable(connection, now=self._now, most=self._most)
+        except BaseException:
+            connection.close()
+            raise
 
     def _write_ends(self, table: CallTable) -> None:
         while self._unwritten:
@@ -131,15 +151,17 @@ class SqliteJournal:
             table.close()
 
 
-def _explained(path: Path, error: Exception) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+def _code(error: Exception) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
+
+
+def _explained(path: Path, error: Exception) -> StoreError:
+    code = _code(error)
     if code in _DAMAGED:
-        return (
-            f"journal {path} is damaged ({error}); move it away, and a new one is made, which does not know"
-            " the calls from before"
-        )
+        return damaged(path, error)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return f"journal {path}: another program uses it ({error}); end that program"
+        return StoreError(f"journal {path}: another program uses it ({error}); end that program")
     if code == sqlite3.SQLITE_FULL:
-        return f"journal {path}: the disk is full; make room"
-    return f"journal {path}: {error}"
+        return StoreError(f"journal {path}: the disk is full; make room")
+    return StoreError(f"journal {path}: {error}")

@@ -31,7 +31,7 @@ CONFLICT: Final = Outcome(
 """The refusal of an id that stands for another command or other arguments."""
 
 Now = Callable[[], float | None]
-"""Gives seconds since 1970; None while the clock is not set."""
+"""Gives seconds since 1970; None while the clock is not kept right, and nothing is forgotten for its age."""
 
 
 class Journal(Protocol):
@@ -83,6 +83,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def forget(self, caller: str, id: str) -> None:  # noqa: A002  # likewise
+        """Takes back a `begin` after which nothing acted: as if the call had never come."""
+        ...
+
     async def cancel(self, caller: str, id: str, name: str) -> Outcome:  # noqa: A002  # likewise
         """Notes that a call must never run, whether it came already or not.
 
@@ -132,6 +136,10 @@ class MemoryJournal:
     async def finish(self, caller: str, id: str, outcome: Outcome) -> None:  # noqa: A002  # as above
         """As `Journal.finish`."""
         self._table.finish(caller, id, outcome)
+
+    async def forget(self, caller: str, id: str) -> None:  # noqa: A002  # as above
+        """As `Journal.forget`."""
+        self._table.forget(caller, id)
 
     async def cancel(self, caller: str, id: str, name: str) -> Outcome:  # noqa: A002  # as above
         """As `Journal.cancel`."""

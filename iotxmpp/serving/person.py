@@ -29,11 +29,15 @@ from iotxmpp.serving.execution import Executor
 from iotxmpp.serving.sessions import Session, Sessions
 from iotxmpp.xmltext import clean_text
 
+WITHIN: Final = 60.0
+"""Seconds within which a command must start that was submitted."""
+
 PATIENCE: Final = 20.0
 """Seconds after which a person is told that the command still runs."""
 
 _NOTE_TAG = f"{{{COMMANDS_NAMESPACE}}}note"
 _BAD_ACTION = f"{{{COMMANDS_NAMESPACE}}}bad-action"
+_EXPIRED = f"{{{COMMANDS_NAMESPACE}}}session-expired"
 _WRONG = "bad-request/bad-payload"
 _LONGEST_NOTE = 2000
 
@@ -84,12 +88,10 @@ class PersonDoor:
             raise bad_session_error(call)
         return told(outcome, command.spec.about(), call, call.session)
 
-    async def wait(self, session: Session) -> Outcome | None:
-        """How a session's command ended; None if it runs still, after some patience."""
-        if session.call is None:
-            return None
-        await asyncio.wait({session.call}, timeout=self._patience)
-        return session.call.result() if session.call.done() else None
+    async def wait(self, call: asyncio.Task[Outcome]) -> Outcome | None:
+        """How a command ended; None if it runs still, after some patience."""
+        await asyncio.wait({call}, timeout=self._patience)
+        return call.result() if call.done() else None
 
     def end(self, session: Session) -> None:
         """Forgets a session."""
@@ -120,7 +122,7 @@ class _Visit:
         if call.action == "cancel":
             return await self._cancel()
         if session.call is not None:
-            return await self._again()
+            return await self._again(session.call)
         last = session.page + 1 >= len(self.pages)
         action = ("complete" if last else "next") if call.action == "execute" else call.action
         if action not in self._actions():
@@ -155,11 +157,15 @@ class _Visit:
             return self.page(str(error))
         session.call = asyncio.create_task(
             self._door.executor.execute(
-                self._caller, self._command, id=session.call_id, arguments=dict(session.values)
+                self._caller,
+                self._command,
+                id=session.call_id,
+                arguments=dict(session.values),
+                within=WITHIN,
             ),
             name=f"form {session.command}",
         )
-        return await self._ended()
+        return await self._ended(session.call)
 
     def page(self, faults: str = "") -> Element:
         """The page that is to be filled in."""
@@ -198,7 +204,7 @@ class _Visit:
         json_of(values, f"command {self._session.command}: arguments")  # too long ones are kept nowhere
         return values
 
-    async def _again(self) -> Element:
+    async def _again(self, submitted: asyncio.Task[Outcome]) -> Element:
         """A request after the last page: has it ended, or the same form once more."""
         if self._call.form is not None and self.pages:
             try:
@@ -209,16 +215,17 @@ class _Visit:
                 raise stanza_error(
                     "conflict", "this form was submitted already, with other values; open the command again"
                 )
-        return await self._ended()
+        return await self._ended(submitted)
 
-    async def _ended(self) -> Element:
+    async def _ended(self, submitted: asyncio.Task[Outcome]) -> Element:
         session = self._session
-        outcome = await self._door.wait(session)
+        outcome = await self._door.wait(submitted)
         if outcome is None:
             return self._still_running()
-        if outcome.kind == "rejected":  # nothing ran: the form can be submitted once more
-            session.call = None
-            session.attempt += 1
+        if outcome.kind in {"rejected", "expired"}:  # nothing ran: the form can be submitted once more
+            if session.call is submitted:  # else who submitted the same form twice was told already
+                session.call = None
+                session.attempt += 1
             if outcome.condition == _WRONG and self.pages:
                 return self.page(outcome.text)
         return told(outcome, self._about, self._call, session.id)
@@ -275,6 +282,8 @@ def told(outcome: Outcome, about: CommandAbout, call: CommandCall, session_id: s
     Raises:
         StanzaError: It was not started.
     """
+    if outcome.kind == "expired":
+        raise stanza_error("not-acceptable", f"{call.name} came too late, and was not started", _EXPIRED)
     element = outcome.element(replace(call, id=session_id))
     payload = element.find(JSON_TAG)
     if payload is not None:

@@ -72,14 +72,18 @@ class CommandServer:
         call = parse_call(request.payload)
         command = self._commands.get(call.name)
         if command is None:
-            self._note_refusal(_caller(request.sender, call, observes), call, "there is no such command")
+            self._note_refusal(self._caller(request.sender, call, observes), call, "there is no such command")
             raise unknown_error(call, self._callable_by(request.sender))
         decision = self._decide(request.sender, command)
-        caller = _caller(request.sender, call, decision)
+        caller = self._caller(request.sender, call, decision)
         if not decision.allowed:
             _LOGGER.warning("%s called %s and may not", request.sender, call.name)
             self._note_refusal(caller, call, decision.why)
             raise stanza_error("forbidden", decision.why)
+        if not self._believes(request.sender, call):
+            why = f"{caller.by} may not call on behalf of {call.by}; only a controller does: leave `by` out"
+            self._note_refusal(caller, call, why)
+            raise stanza_error("bad-request", why)
         if call.machine:
             return await self._machine(caller, command, call)
         return await self._person().answer(caller, command, call)
@@ -127,7 +131,13 @@ class CommandServer:
             caller, command=call.name, id=call.id, result="refused", text=why, given=call.arguments_json
         )
 
+    def _believes(self, sender: str, call: CommandCall) -> bool:
+        """Whether the person for whom it is asked is taken from this sender."""
+        return call.by in ("", bare_jid(sender)) or self._access.speaks_for_others(sender, self._device)
 
-def _caller(sender: str, call: CommandCall, decision: Decision) -> Caller:
-    door: Door = "form" if not call.machine else "controller" if call.by else "machine"
-    return Caller(jid=sender, by=call.by or bare_jid(sender), role=decision.role, door=door)
+    def _caller(self, sender: str, call: CommandCall, decision: Decision) -> Caller:
+        """Who asks, and for whom: what was not believed is not written down as if it were true."""
+        own = bare_jid(sender)
+        by = call.by if call.by and self._believes(sender, call) else own
+        door: Door = "form" if not call.machine else "machine" if by == own else "controller"
+        return Caller(jid=sender, by=by, role=decision.role, door=door)

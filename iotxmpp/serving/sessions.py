@@ -10,10 +10,13 @@ from iotxmpp.commands import Outcome
 from iotxmpp.errors import stanza_error
 
 MOST: Final = 200
-"""Sessions in all; more are refused."""
+"""Open sessions in all; of more, the one that was left longest is forgotten."""
 
 MOST_EACH: Final = 20
-"""Sessions of one client; of more, the one that was left longest is forgotten."""
+"""Open sessions of one account; likewise."""
+
+MOST_OVER: Final = 50
+"""Sessions whose command ended: a form that is submitted once more is answered from them."""
 
 LASTING: Final = 600.0
 """Seconds after which a session that was left is forgotten."""
@@ -53,9 +56,19 @@ class Session:
         """Whether its command did not end yet."""
         return self.call is not None and not self.call.done()
 
+    @property
+    def account(self) -> str:
+        """The bare JID of its owner."""
+        return self.owner.partition("/")[0]
+
+    @property
+    def over(self) -> bool:
+        """Whether its command ended."""
+        return self.call is not None and self.call.done()
+
 
 class Sessions:
-    """The sessions of all clients."""
+    """The sessions of all clients; those that are over take no place from those that are open."""
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         """Makes it; `now` gives seconds that never jump."""
@@ -70,15 +83,16 @@ class Sessions:
         """Begins one.
 
         Raises:
-            StanzaError: `resource-constraint`: there are too many.
+            StanzaError: `resource-constraint`: there are too many whose commands run.
         """
         self._forget_old()
-        own = [each for each in self._sessions.values() if each.owner == owner and not each.runs]
-        if len(own) >= MOST_EACH:
-            self.end(min(own, key=lambda each: each.touched))
-        if len(self._sessions) >= MOST:
-            raise stanza_error("resource-constraint", "too many forms are open here; try again later")
         session = Session(owner=owner, id=session_id, command=command, touched=self._now())
+        found = self._sessions.values()
+        self._make_room([each for each in found if each.over], MOST_OVER + 1)
+        self._make_room(
+            [each for each in found if not each.over and each.account == session.account], MOST_EACH
+        )
+        self._make_room([each for each in found if not each.over], MOST)
         self._sessions[owner, session_id] = session
         return session
 
@@ -94,6 +108,15 @@ class Sessions:
     def end(self, session: Session) -> None:
         """Forgets one."""
         self._sessions.pop((session.owner, session.id), None)
+
+    def _make_room(self, sessions: list[Session], most: int) -> None:
+        """Forgets those of some that were left longest, until there is room for one more."""
+        idle = sorted((each for each in sessions if not each.runs), key=lambda each: each.touched)
+        excess = len(sessions) - most + 1
+        if excess > len(idle):
+            raise stanza_error("resource-constraint", "too many commands run here; try again later")
+        for session in idle[: max(excess, 0)]:
+            self.end(session)
 
     def _forget_old(self) -> None:
         oldest = self._now() - LASTING

@@ -7,8 +7,6 @@ from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
 from slixmpp.jid import JID, InvalidJID
-from slixmpp.stanza import Iq
-from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher.base import MatcherBase
 
 from iotxmpp.errors import InvalidError, LinkDownError, NoAnswerError
@@ -32,7 +30,7 @@ class Requests:
         self._prefix = f"{secrets.token_hex(8)}-"  # ids that nobody guesses
         self._numbers = itertools.count(1)
         self._waiting: dict[str, tuple[str, asyncio.Future[Element]]] = {}
-        client.register_handler(Callback("iotxmpp answers", Matching(self._is_answer), self._answer))
+        client.take_iqs(self._take)
 
     async def call(
         self, to: str, payload: Element, *, kind: Literal["get", "set"], timeout: float
@@ -67,23 +65,26 @@ class Requests:
                 answer.set_exception(LinkDownError(f"the link went down before the answer: {reason}"))
         self._waiting.clear()
 
-    def _is_answer(self, stanza: Any) -> bool:
-        if not isinstance(stanza, Iq) or stanza.xml.get("type") not in ("result", "error"):
+    def _take(self, stanza: Any) -> bool:
+        """Takes an answer to one of these."""
+        kind = stanza.xml.get("type")
+        if kind not in ("result", "error"):
             return False
         expected = self._waiting.get(stanza.xml.get("id", ""))
-        return expected is not None and self._is_from(stanza.xml.get("from", ""), expected[0])
+        if expected is None or not self._is_from(stanza.xml.get("from", ""), expected[0]):
+            return False
+        answer = expected[1]
+        if not answer.done():
+            if kind == "error":
+                answer.set_exception(error_of(stanza.xml))
+            else:
+                answer.set_result(stanza.xml)
+        return True
 
     def _is_from(self, sender: str, asked: str) -> bool:
         """Whether an answer's sender is the one that was asked (RFC 6120 section 8.1.2.1)."""
+        if sender == asked:
+            return True
         own = self._client.boundjid
         ours = ("", own.bare, own.host, own.full)
-        return sender == asked or (sender in ours and asked in ("", own.bare))
-
-    def _answer(self, stanza: Any) -> None:
-        _, answer = self._waiting[stanza.xml.get("id")]
-        if answer.done():
-            return
-        if stanza.xml.get("type") == "error":
-            answer.set_exception(error_of(stanza.xml))
-        else:
-            answer.set_result(stanza.xml)
+        return sender in ours and asked in ("", own.bare)

@@ -7,14 +7,10 @@ from functools import partial
 from typing import Any, Literal
 from xml.etree.ElementTree import Element, SubElement
 
-from slixmpp.stanza import Iq
-from slixmpp.xmlstream.handler import Callback
-
 from iotxmpp.errors import InvalidError, StanzaError
 from iotxmpp.link import COMMANDS, Cancel, Request, RequestHandler
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.guard import MAX_DEPTH, TOO_DEEP
-from iotxmpp.xmpp.requests import Matching
 from iotxmpp.xmpp.stanzas import PING, ROSTER, checked_payload, error_element, payload_of
 
 log = logging.getLogger("iotxmpp.xmpp")
@@ -51,13 +47,16 @@ class Services:
             self._running.add(task)
             task.add_done_callback(partial(self._ended, busy=busy))
 
-        def take_when_up(stanza: Any) -> None:
+        def take_when_up(stanza: Any) -> bool:
+            if not _is_request(stanza):
+                return False
             if self._early is None:
                 take(stanza)
             else:
                 self._early.append(partial(take, stanza))
+            return True
 
-        client.register_handler(Callback("iotxmpp requests", Matching(_is_request), take_when_up))
+        client.take_iqs(take_when_up)
 
     def hold(self) -> None:
         """A session begins: requests wait until it is up; those of the session before are void."""
@@ -131,7 +130,7 @@ class Services:
 
 
 def _is_request(stanza: Any) -> bool:
-    if not isinstance(stanza, Iq) or stanza.xml.get("type") not in ("get", "set"):
+    if stanza.xml.get("type") not in ("get", "set"):
         return False
     payload = payload_of(stanza.xml)
     return payload is None or payload.tag not in _ANSWERED_BY_PLUGINS

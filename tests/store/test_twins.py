@@ -50,7 +50,12 @@ def test_a_refused_setting_is_desired_again(rows: TwinRows) -> None:
     again = desire(rows, {"a": 1, "b": 2}, again=frozenset({"a"}))
     assert again.version == 2
     assert rows.since("hall", again.lineage, 1) == Desired(
-        lineage=again.lineage, version=2, base=1, changes={"a": 1}
+        lineage=again.lineage,
+        version=2,
+        base=1,
+        changes={"a": 1},
+        digest=again.digest,
+        by="ann@example.org",
     )
 
 
@@ -124,8 +129,22 @@ def test_a_restored_store_begins_a_new_lineage(rows: TwinRows) -> None:
     assert (renewed.version, renewed.settings) == (1, {"a": 1})
     assert rows.wanted("hall") == renewed
     assert rows.since("hall", first.lineage, 1) == Desired(
-        lineage=renewed.lineage, version=1, base=0, changes={"a": 1}
+        lineage=renewed.lineage,
+        version=1,
+        base=0,
+        changes={"a": 1},
+        digest=first.digest,
+        by="ann@example.org",
     )
+
+
+def test_a_version_with_other_contents_ends_its_lineage(rows: TwinRows) -> None:
+    first = desire(rows, {"a": 1})
+    assert rows.renew("hall", first.lineage, 1, now=NOW, digest=first.digest) == first
+    renewed = rows.renew("hall", first.lineage, 1, now=NOW, digest="0" * 64)
+    assert renewed.lineage != first.lineage
+    second = desire(rows, {"a": 2})
+    assert rows.renew("hall", second.lineage, 1, now=NOW, digest="0" * 64) == second
 
 
 def test_what_was_reported_last_is_kept(rows: TwinRows) -> None:

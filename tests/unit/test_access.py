@@ -159,3 +159,9 @@ def test_the_documented_table_is_one() -> None:
     access = parse_access(tomllib.loads(block.text)["access"], str(block))
     assert access.decide("carol@example.org", device="greenhouse-1", command="shade/1").role == "gardener"
     assert not access.decide("carol@example.org", device="greenhouse-2", command="water").allowed
+
+
+@pytest.mark.parametrize("who", ["*", "*@example.org", "*.example.org", "bob@*"])
+def test_a_glob_for_whom_matches_nobody_and_is_refused(who: str) -> None:
+    with pytest.raises(ConfigError, match=r"name the domain, such as example\.org, for all of its accounts"):
+        parse_access({who: "observer"}, "agent.toml: access")

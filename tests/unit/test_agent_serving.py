@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iotxmpp.access import Grant
 from iotxmpp.commands import call_element, cancel_element, read_reply
 from iotxmpp.errors import (
     ArgumentsError,
@@ -111,6 +112,38 @@ async def test_a_repeated_call_gets_the_same_answer_and_the_person_is_named() ->
     assert [(entry.by, entry.door) for entry in world.audit.entries] == [
         ("anna@example.org", "controller")
     ] * 2
+
+
+async def test_on_whose_behalf_is_taken_from_controllers_alone() -> None:
+    world = World(lambda: 7, name="ping", role="observer")
+    grants = (
+        Grant(who="example.net", role="maintainer"),
+        Grant(who="some@example.org", role="maintainer", commands=("ping",)),
+        Grant(who="other@example.org", role="maintainer", devices=("cellar",)),
+        Grant(who="other@example.org", role="operator"),
+    )
+    world.access = world.access.plus(*grants)
+    world.serve()
+    senders = (FRIEND, "ann@example.net/x", "some@example.org/x", "other@example.org/x")
+    for sender in senders:
+        for element in (
+            call_element("ping", {}, id="c", by="anna@example.org"),
+            call_element("pong", {}, id="c", by="anna@example.org"),
+        ):
+            with pytest.raises(StanzaError) as refused:
+                await world.ask(element, sender)
+            known = "ping" in element.attrib.values()
+            assert refused.value.condition == ("bad-request" if known else "item-not-found")
+        own = sender.partition("/")[0]
+        assert [(each.by, each.door, each.result) for each in world.audit.entries] == [
+            (own, "machine", "refused")
+        ] * 2
+        assert "may not call on behalf of anna@example.org" in world.audit.entries[0].text
+        world.audit.entries.clear()
+        answer = await world.ask(call_element("ping", {}, id="own", by=own), sender)
+        assert read_reply(answer) == 7
+        assert {(each.by, each.door) for each in world.audit.entries} == {(own, "machine")}
+        world.audit.entries.clear()
 
 
 async def test_a_call_is_cancelled_before_it_starts_and_not_after() -> None:

@@ -1,13 +1,6 @@
 """The audit log: nothing is lost by a crash, and nothing is changed unseen."""
 
-import errno
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -19,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotxmpp.errors import StoreError
-from iotxmpp.serving.audit import AuditEntry, AuditLog, MemoryAudit
-from iotxmpp.serving.auditchain import head_path, line_of, read_head, rotated_files
+from iotxmpp.serving.audit import AuditEntry, AuditLog
+from iotxmpp.serving.auditchain import head_path, line_of, rotated_files
 from iotxmpp.serving.auditcheck import entries, verify
 
 NOW = 1_790_000_000.0
@@ -53,6 +46,10 @@ def write(path: Path, numbers: Sequence[int], **more: int) -> None:
 
 def notes(path: Path) -> list[str]:
     return [each["text"] for each in entries(path) if each["result"] == "note"]
+
+
+def tampered(path: Path) -> list[str]:
+    return [each["text"] for each in entries(path) if each["result"] == "tampered"]
 
 
 def test_what_is_written_is_read_and_verifies(tmp_path: Path) -> None:
@@ -104,6 +101,11 @@ def lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
 
 
+def forged_after(line: bytes) -> bytes:
+    before = json.loads(line)
+    return line_of(before["n"] + 1, before["hash"], {"who": "eve@example.org", "result": "done"})[0]
+
+
 CHANGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "a word is changed": lambda all_: [*all_[:3], all_[3].replace(b"water", b"drain"), *all_[4:]],
     "the first line is removed": lambda all_: all_[1:],
@@ -119,6 +121,19 @@ CHANGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
         line_of(6, json.loads(all_[4])["hash"], {"text": "nothing happened"})[0],
     ],
     "the log is forged anew": lambda _all: [line_of(1, "0" * 64, {"text": "nothing happened"})[0]],
+    "a line is longer than any by what stands before it": lambda all_: [
+        *all_[:3],
+        b"X" * 65_536 + all_[3],
+        *all_[4:],
+    ],
+    "what stands before the last line is long": lambda all_: [*all_[:5], b"X" * 131_072 + all_[5]],
+    "a line is forged at the end": lambda all_: [*all_, forged_after(all_[-1])],
+    "two lines are forged at the end": lambda all_: [
+        *all_,
+        forged_after(all_[-1]),
+        forged_after(forged_after(all_[-1])),
+    ],
+    "what is no line is added at the end": lambda all_: [*all_, b"nothing\n"],
     "the last line's end is removed": lambda all_: [*all_[:-1], all_[-1].rstrip(b"\n")],
 }
 
@@ -143,7 +158,7 @@ def test_a_removed_file_is_found(tmp_path: Path) -> None:
         verify(path)
     write(path, range(6, 9))
     assert "begins with line 7" in verify(path).first_fault
-    assert notes(path) == ["lines before this one were removed or changed while the log was closed"]
+    assert tampered(path) == ["lines before this one were removed, added or changed while the log was closed"]
 
 
 def test_a_removed_or_damaged_head_file_is_found(tmp_path: Path) -> None:
@@ -156,7 +171,67 @@ def test_a_removed_or_damaged_head_file_is_found(tmp_path: Path) -> None:
             head_path(path).write_text(text)
         assert "the head file is missing or damaged" in verify(path).first_fault
     write(path, [3])
-    assert notes(path) == ["the head file was not there; lines may be missing before this one"]
+    assert tampered(path) == ["the head file was missing or damaged; lines may be missing before this one"]
+
+
+@pytest.mark.parametrize("text", [None, "", "{"])
+def test_lines_that_were_cut_with_the_head_file_stay_a_fault_for_good(
+    tmp_path: Path, text: str | None
+) -> None:
+    path = tmp_path / "audit.log"
+    write(path, range(20))
+    path.write_bytes(b"".join(lines(path)[:10]))
+    if text is None:
+        head_path(path).unlink()
+    else:
+        head_path(path).write_text(text)
+    for number in range(3):
+        write(path, [number])
+        verdict = verify(path)
+        assert (verdict.ok, verdict.last) == (False, 10)
+        assert "line 11 says: the head file was missing or damaged" in verdict.first_fault
+    assert len(tampered(path)) == 1
+    write(path, range(60), most_bytes=1500, most_files=2)  # the line that says so is dropped
+    assert (tampered(path), verify(path).first_fault) == (
+        [],
+        "line 11 said that the log was tampered with",
+    )
+
+
+def test_all_lines_and_the_head_file_removed_stay_a_fault_for_good(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    write(path, range(3))
+    path.write_bytes(b"")
+    head_path(path).unlink()
+    assert not verify(path).ok
+    write(path, [3])
+    assert "line 1 says" in verify(path).first_fault
+
+
+def test_a_line_without_an_end_is_skipped_in_the_newest_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    write(path, range(10), most_bytes=1500, most_files=9)
+    older = rotated_files(path)[0]
+    text = older.read_bytes()
+    for junk in (b"junk", b"X" * 65_536, forged_after(lines(older)[-1]).rstrip(b"\n")):
+        older.write_bytes(text + junk)
+        assert f"{older.name}, line" in verify(path).first_fault
+        assert [each["n"] for each in entries(path)] == list(range(1, 11))  # nor is it shown
+    older.write_bytes(text.rstrip(b"\n"))
+    assert f"{older.name}, line" in verify(path).first_fault
+    older.write_bytes(text)
+    assert verify(path).ok
+
+
+def test_a_forged_line_without_an_end_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    write(path, range(3))
+    with path.open("ab") as file:
+        file.write(forged_after(lines(path)[-1]).rstrip(b"\n"))
+    assert [each["n"] for each in entries(path)] == [1, 2, 3]
+    assert verify(path).ok
+    write(path, [3])
+    assert (len(notes(path)), tampered(path), verify(path).ok) == (1, [], True)
 
 
 def test_a_log_that_was_forged_as_a_whole_is_found_by_who_kept_a_hash(tmp_path: Path) -> None:
@@ -223,140 +298,3 @@ def test_a_crash_between_the_old_file_and_the_new_one_is_no_fault(tmp_path: Path
     path.rename(tmp_path / "audit.log.3")
     write(path, range(3, 5))
     assert (verify(path).ok, verify(path).lines, notes(path)) == (True, 5, [])
-
-
-# Crashes and disks.
-
-CHILD = """
-import sys, time
-from pathlib import Path
-from iotxmpp.serving.audit import AuditEntry, AuditLog
-log = AuditLog(Path(sys.argv[1]), now=time.time)
-number = 0
-while True:
-    number += 1
-    log.append(AuditEntry(time=time.time(), command="water", id=str(number), result="started"))
-    print(number, flush=True)
-"""
-
-
-def test_what_was_appended_survives_a_kill(tmp_path: Path) -> None:
-    path = tmp_path / "audit.log"
-    expected = 0
-    for _ in range(3):
-        child = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        told = [child.stdout.readline() for _ in range(20)]
-        child.send_signal(signal.SIGKILL)
-        told += child.communicate()[0].splitlines()
-        before = expected
-        expected += int([each for each in told if each.strip()][-1])
-        verdict = verify(path)
-        assert verdict.ok, verdict.first_fault
-        assert verdict.lines - expected in (0, 1)  # killed before it could say so
-        expected = verdict.lines
-        assert expected > before
-    write(path, [1])
-    assert (verify(path).ok, notes(path)) == (True, [])
-
-
-@pytest.mark.parametrize("torn", [b'{"n":4,"prev', b"x", b"\xff" * 200_000])
-def test_a_line_that_a_crash_cut_off_is_removed_and_noted(tmp_path: Path, torn: bytes) -> None:
-    path = tmp_path / "audit.log"
-    write(path, range(3))
-    with path.open("ab") as file:
-        file.write(torn)
-    assert verify(path).ok
-    write(path, [3])
-    assert notes(path) == [
-        f"a line of {len(torn)} bytes was not finished when the process ended; it was removed"
-    ]
-    assert (verify(path).ok, verify(path).lines) == (True, 5)
-
-
-def test_a_full_disk_refuses_and_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "audit.log"
-    real = os.write
-    room = 1000  # two lines and a half
-
-    def full(handle: int, data: bytes) -> int:
-        nonlocal room
-        if not room:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = real(handle, bytes(data)[:room])
-        room -= written
-        return written
-
-    with closing(opened(path)) as log:
-        monkeypatch.setattr(os, "write", full)
-        log.append(entry(0))
-        log.append(entry(1))
-        with pytest.raises(StoreError, match=r"audit\.log: No space left on device; no command is obeyed"):
-            log.append(entry(2))
-        monkeypatch.undo()
-        log.append(entry(9))
-    assert (verify(path).ok, notes(path)) == (True, [])
-    assert [(each["n"], each["id"]) for each in entries(path)] == [
-        (1, "call-0"),
-        (2, "call-1"),
-        (3, "call-9"),
-    ]
-
-
-def test_one_process_writes_and_a_closed_log_refuses(tmp_path: Path) -> None:
-    path = tmp_path / "audit.log"
-    log = opened(path)
-    with pytest.raises(StoreError, match="another process writes to it"):
-        opened(path)
-    log.close()
-    log.close()
-    with pytest.raises(StoreError, match="closed"):
-        log.append(entry())
-    opened(path).close()
-
-
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="no command is obeyed"):
-        opened(tmp_path / "file" / "audit.log")
-    with pytest.raises(StoreError, match="Is a directory"):
-        opened(tmp_path)
-
-
-def test_the_head_file_follows_by_itself(tmp_path: Path) -> None:
-    path = tmp_path / "audit.log"
-    with closing(opened(path)) as log:
-        log.append(entry())
-        ends = time.monotonic() + 10
-        while (head := read_head(path)) is None or head.n < 1:
-            assert time.monotonic() < ends
-            time.sleep(0.02)
-
-
-def test_many_threads_write_one_chain_while_it_is_verified(tmp_path: Path) -> None:
-    path = tmp_path / "audit.log"
-    with closing(opened(path, most_bytes=5000, most_files=5)) as log:
-
-        def work() -> None:
-            for number in range(100):
-                log.append(entry(number))
-
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        verdicts = []
-        while any(thread.is_alive() for thread in threads):
-            verdicts.append(verify(path))
-        for thread in threads:
-            thread.join()
-    assert verdicts
-    assert verify(path).ok
-    assert verify(path).last == 400
-
-
-def test_an_audit_in_memory_keeps_the_newest() -> None:
-    audit = MemoryAudit(most=2)
-    for number in range(3):
-        audit.append(entry(number))
-    audit.close()
-    assert [each.id for each in audit.entries] == ["call-1", "call-2"]

@@ -13,9 +13,11 @@ from iotxmpp.errors import ArgumentsError, StoreError
 from iotxmpp.link import Message
 from iotxmpp.serving.alarms import automatic_message
 from iotxmpp.serving.audit import AuditEntry, MemoryAudit
-from iotxmpp.serving.chat import ChatDoor
+from iotxmpp.serving.chat import WITHIN, ChatDoor
 from iotxmpp.serving.command import Caller, Command
+from iotxmpp.serving.person import WITHIN as FORM_WITHIN
 from iotxmpp.serving.records import Records
+from tests.unit.documents import ROOT
 
 NOW = 1_790_000_000.0
 BOB, CAROL, EVE = "bob@example.org/phone", "carol@example.org/desk", "eve@example.net/x"
@@ -62,7 +64,7 @@ class Runner:
         expires: float | None = None,
         within: float | None = None,
     ) -> Outcome:
-        assert (expires, within) == (None, None)
+        assert (expires, within) == (None, WITHIN)
         self.calls.append((caller, command.spec.name, id))
         if self.outcome is not None:
             return self.outcome
@@ -338,3 +340,12 @@ async def test_two_devices_do_not_talk_without_end(house: House) -> None:
     assert answer is not None
     reply = automatic_message(answer)
     assert await other.door.take(Message(sender=BOB, text=reply.text, extensions=reply.extensions)) is None
+
+
+async def test_a_command_that_waited_too_long_is_told_and_the_guide_says_how_long(house: House) -> None:
+    house.runner.outcome = Outcome(kind="expired", text="the call expired before it could start")
+    assert await house.say("measure") == "measure came too late, and was not started."
+    guide = (ROOT / "docs" / "clients.md").read_text("utf-8")
+    assert (
+        f"given up after {WITHIN:.0f} seconds if you\nwrote it, and after {FORM_WITHIN:.0f} seconds" in guide
+    )

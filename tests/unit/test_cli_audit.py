@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from iotxmpp.cli.audit import app
-from iotxmpp.errors import ArgumentsError, ConfigError, InvalidError
+from iotxmpp.controller.store.places import audit_place, default_store_url
+from iotxmpp.errors import ArgumentsError, ConfigError, InvalidError, StoreError
 from iotxmpp.serving.audit import audit_path
 from tests.unit.test_audit import entry, lines, opened, write
 
@@ -77,3 +78,23 @@ def test_the_log_is_found_by_the_agents_file_and_by_the_account(
     assert run("show", "--account", str(account), "--json").stdout.count("\n") == 1
     with pytest.raises(ConfigError):
         run("verify", "--account", str(tmp_path / "none.toml"))
+
+
+def test_the_log_of_a_controller_is_found_by_its_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = tmp_path / "house.toml"
+    account.write_text('jid = "house@example.org"\npassword = "secret"\n')
+    account.chmod(0o600)
+    monkeypatch.delenv("IOTXMPP_STATE", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with pytest.raises(StoreError, match=r"outbox\.audit\.log nor .*controller\.audit\.log is there"):
+        run("verify", "-a", str(account))
+    log = audit_place(default_store_url("house@example.org"), "house@example.org")
+    assert log is not None
+    write(log, range(2))
+    assert "2 lines, unchanged" in run("verify", "-a", str(account)).stdout
+    assert run("show", "-a", str(account), "--json").stdout.count("\n") == 2
+    write(audit_path(log.with_name("outbox.db")), [0])
+    with pytest.raises(InvalidError, match="two audit logs"):
+        run("show", "-a", str(account))

@@ -1,7 +1,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
@@ -51,6 +51,7 @@ from iotxmpp.errors import (
     UnknownCommandError,
     stanza_error,
 )
+from iotxmpp.payloads import JSON_TAG
 
 
 def over_the_wire(element: Element) -> Element:
@@ -247,6 +248,21 @@ def test_a_result_comes_back_whole_with_a_note(result: object, note: str | None)
     assert read_reply(answer) == result
 
 
+@pytest.mark.parametrize("result", ["watered", "", None, {"a": [1, 2.5, True]}])
+def test_a_machine_gets_the_result_and_no_note(result: object) -> None:
+    answer = over_the_wire(result_element(replace(CALL, machine=True), result))
+    assert answer.attrib == {"node": "water", "status": "completed", "sessionid": "c1"}
+    assert [child.tag for child in answer] == [JSON_TAG]
+    assert read_reply(answer) == result
+
+
+def test_a_machines_result_that_is_no_json_is_told() -> None:
+    answer = result_element(replace(CALL, machine=True), "watered")
+    answer[0].text = "{"
+    with pytest.raises(CommandError, match="the command ran, but its result is no JSON"):
+        read_reply(answer)
+
+
 @pytest.mark.parametrize("result", [math.nan, object(), "x" * 70_000], ids=["nan", "object", "long"])
 def test_a_result_that_cannot_travel_is_refused(result: object) -> None:
     with pytest.raises(InvalidError, match="result: "):
@@ -297,7 +313,7 @@ def test_a_stored_result_is_answered_as_the_first_time(value: object) -> None:
     assert outcome.kind == "done"
     stored = Outcome(kind="done", result_json=outcome.result_json)
     try:
-        first = tostring(result_element(CALL, value))
+        first = tostring(result_element(REPEATED, value))
     except (InvalidError, UnicodeEncodeError):  # a lone surrogate; the link refuses it
         return
     assert tostring(stored.element(REPEATED)) == first

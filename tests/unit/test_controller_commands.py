@@ -1,5 +1,6 @@
 """Calling commands of devices, and what can become of it."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
@@ -74,6 +75,22 @@ async def test_a_result_comes_back(case: Case) -> None:
         "expires": True,
     }
     assert case.outcomes() == {'command="water",outcome="ok"': 2}
+
+
+async def test_a_call_says_until_when_and_how_long_it_may_start(case: Case) -> None:
+    came: list[tuple[float | None, float | None]] = []
+
+    async def serve(request: Request) -> Element:
+        call = parse_call(request.payload)
+        came.append((call.expires, call.within))
+        return result_element(call, None)
+
+    case.played.link.serve(COMMAND_TAG, serve)
+    before = time.time()
+    await case.device.call_with("water", {}, timeout=7)
+    ((expires, within),) = came
+    assert within == 7.0
+    assert expires == pytest.approx(before + 7, abs=2)
 
 
 async def test_a_name_that_the_device_does_not_describe_is_no_label(case: Case) -> None:

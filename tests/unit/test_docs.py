@@ -23,6 +23,7 @@ from iotxmpp.kinds import Argument, CommandKind, Effect, ReadingKind, Simulate
 from iotxmpp.profiles import DriverChoice, Profile, parse_profile
 from iotxmpp.server import tuning
 from iotxmpp.units import check_unit
+from iotxmpp.version import VERSION
 from tests.unit.documents import FENCE, ROOT, TEXTS, blocks, first_cells, rows, section
 
 CLI: Final = TEXTS["docs/cli.md"]
@@ -270,5 +271,4 @@ def test_no_document_names_this_machine_or_how_it_was_made() -> None:
 
 
 def test_the_changelog_has_the_version_of_the_package() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert re.search(rf"^## \[?{re.escape(version)}\]? ", TEXTS["CHANGELOG.md"], re.MULTILINE)
+    assert re.search(rf"^## \[?{re.escape(VERSION)}\]? ", TEXTS["CHANGELOG.md"], re.MULTILINE)

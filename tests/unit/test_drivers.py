@@ -269,6 +269,6 @@ def test_a_broken_or_ambiguous_driver_is_named(
     values: list[str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = EntryPoints(EntryPoint(name="odd", value=value, group=drivers.GROUP) for value in values)
-    monkeypatch.setattr(drivers, "entry_points", points.select)
+    monkeypatch.setattr("importlib.metadata.entry_points", points.select)
     with pytest.raises(ConfigError, match=words):
         create_driver(device_profiles.load("host"), {}, kind="odd")

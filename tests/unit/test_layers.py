@@ -42,6 +42,7 @@ VALUES = frozenset(
         "twin",
         "units",
         "validation",
+        "version",
         "where",
         "xmltext",
     }

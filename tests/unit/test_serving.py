@@ -165,7 +165,13 @@ async def test_other_commands_go_on_meanwhile_and_only_so_many() -> None:
         (999.0, None, 1000.0, True, False),
         (1001.0, None, 1000.0, True, True),
         (999.0, 5.0, 1000.0, True, False),
-        (999.0, 5.0, 1000.0, False, True),
+        (999.0, 5.0, 1000.0, False, False),  # sent at 994: the clocks agree
+        (1001.0, 5.0, 1000.0, False, True),
+        (884.0, 5.0, 1000.0, False, True),  # sent at 879: this clock is ahead by 121 s, or more
+        (886.0, 5.0, 1000.0, False, False),
+        (1126.0, 5.0, 1000.0, False, True),
+        (884.0, 0.0, 1000.0, False, False),
+        (999.0, 5.0, None, False, True),
         (999.0, None, 1000.0, False, False),
         (1001.0, None, None, False, False),
         (1001.0, 5.0, None, False, True),
@@ -227,10 +233,29 @@ async def test_a_waiting_call_is_cancelled_and_stays_so() -> None:
     assert late.kind == "done"
 
 
-@pytest.mark.parametrize("idempotent", [False, True])
-async def test_a_call_that_did_not_come_yet_is_cancelled(idempotent: bool) -> None:
+async def test_whether_a_clock_agrees_is_judged_by_when_the_call_came() -> None:
+    gate = Gate()
+    world = World(gate.work)
+    world.trusted = False
+    first = asyncio.create_task(world.execute("work", "1"))
+    await until(lambda: bool(gate.ran))
+    second = asyncio.create_task(world.execute("work", "2", expires=1300.0, within=300.0))
+    await asyncio.sleep(0)
+    world.time, world.steady = (
+        1301.0,
+        340.0,
+    )  # it waited for 290 s; the clock agreed, but for 11 s, when it came
+    gate.open.set()
+    await first
+    assert (await second).kind == "expired"
+    third = world.execute("work", "3", expires=2000.0, within=300.0)
+    world.time = 1900.0
+    assert (await third).kind == "done"
+
+
+async def test_a_call_that_did_not_come_yet_is_cancelled() -> None:
     ran, count = counter()
-    world = World(count, idempotent=idempotent)
+    world = World(count)
     await world.executor.cancel(caller_of(DESK), world.commands["count"], id="c")
     assert (await world.execute("count")).kind == "cancelled"
     assert (await world.execute("count", caller=caller_of("other@example.org/1"))).kind == "done"

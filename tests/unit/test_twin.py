@@ -17,6 +17,7 @@ from iotxmpp.twin import (
     Reported,
     Twin,
     changed,
+    digest,
     merged,
     parse_desired,
     parse_reported,
@@ -164,3 +165,16 @@ def test_settings_that_cannot_travel_are_not_sent() -> None:
 def test_true_is_not_one() -> None:
     assert changed({"a": 1, "b": [0]}, {"a": True, "b": [False]}) == {"a": True, "b": [False]}
     assert changed({"a": 1}, {"a": 1.0}) == {}
+
+
+def test_a_digest_names_contents_however_they_are_written() -> None:
+    assert digest({"a": 1, "b": [2.0]}) == digest({"b": [2], "a": 1.0})
+    assert len({digest(each) for each in ({}, {"a": 1}, {"a": True}, {"a": 1.5}, {"b": 1})}) == 5
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"digest": "x"}, {"digest": "A" * 64}, {"by": "ann@example.org/desk"}]
+)
+def test_a_digest_and_a_person_are_checked(attributes: dict[str, str]) -> None:
+    with pytest.raises(InvalidError, match=r"desired: (digest|by)"):
+        parse_desired(desired_element("{}", **attributes))

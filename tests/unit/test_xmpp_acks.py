@@ -80,3 +80,19 @@ async def test_a_stanza_overtakes_nothing_that_waits(monkeypatch: pytest.MonkeyP
     assert written.texts == []
     queue = written.client.waiting_queue
     assert [queue.get_nowait()[0] for _ in range(2)][1] is stanza
+
+
+async def test_a_request_for_an_ack_goes_with_its_stanza_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written(monkeypatch)
+    wire: list[bytes] = []
+    monkeypatch.delattr(written.client, "send_raw")
+    monkeypatch.setattr(written.client.transport, "write", wire.append)
+    written.enable()
+    for number in range(5):
+        iq = written.client.Iq(recv=True)
+        iq.xml.attrib = {"type": "result", "id": f"n{number}"}
+        written.client.send(iq)
+    assert len(wire) == 5
+    assert [piece.count(b"urn:xmpp:sm:3") for piece in wire] == [0, 0, 0, 0, 1]
+    last = wire[-1].decode()
+    assert last.index("n4") < last.index("urn:xmpp:sm:3")

@@ -3,7 +3,8 @@
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from iotxmpp.controller.store.database import Database
 from iotxmpp.controller.store.keys import insert_new
 from iotxmpp.controller.store.schema import devices, twin_changes, twin_desired, twin_reported
 from iotxmpp.errors import InvalidError
-from iotxmpp.twin import Desired, Reported, changed, merged, parse_reported, settings_json
+from iotxmpp.twin import Desired, Reported, changed, digest, merged, parse_reported, settings_json
 
 MOST_CHANGES = 1_000
 """Names whose last change is remembered; more, and a new lineage begins, whose changes are none yet."""
@@ -20,7 +21,7 @@ MOST_CHANGES = 1_000
 _LINEAGE_BYTES = 6
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """The desired settings of a device.
 
@@ -33,6 +34,11 @@ class Wanted:
     lineage: str = ""
     version: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the settings' contents."""
+        return digest(self.settings)
 
 
 class TwinRows:
@@ -82,12 +88,12 @@ class TwinRows:
             row = connection.execute(query).one_or_none()
             wanted = _wanted(row)
             if row is None or lineage != wanted.lineage or not 0 < base <= wanted.version:
-                return _desired(wanted, 0, wanted.settings)
+                return _desired(wanted, 0, wanted.settings, by="" if row is None else row.by)
             later = sa.select(twin_changes.c.key, twin_changes.c.value).where(
                 twin_changes.c.device_id == row.device_id, twin_changes.c.version > base
             )
             changes = {key: json.loads(value) for key, value in connection.execute(later)}
-        return _desired(wanted, base, changes)
+        return _desired(wanted, base, changes, by=row.by)
 
     def desire(
         self,
@@ -127,18 +133,29 @@ class TwinRows:
             _write(connection, key, new, by=by, now=now)
         return new
 
-    def renew(self, device: str, lineage: str, beyond: int, *, now: float) -> Wanted:
-        """Begins a new lineage where a device has a later version of this one: the store was restored.
+    def renew(
+        self, device: str, lineage: str, beyond: int, *, now: float, digest: str | None = None
+    ) -> Wanted:
+        """Begins a new lineage where a device has what this one never led to: the store was restored.
+
+        Args:
+            device: The device's id.
+            lineage: The lineage.
+            beyond: The version of it that the device has.
+            now: The time, in seconds since 1970.
+            digest: The digest of what the device has; None if it is not known. Then, or if it is that of the
+                store's own settings, the lineage ends only where the device's version is later.
 
         Raises:
             StoreError: It could not be written.
         """
         with self._database.write() as connection:
             key, wanted = _locked(connection, device, now)
-            if wanted.lineage != lineage or wanted.version >= beyond:
+            same = wanted.version == beyond and digest in {None, wanted.digest}
+            if wanted.lineage != lineage or wanted.version > beyond or same:
                 return wanted
             new = _restart(connection, key, wanted)
-            _write(connection, key, new, by="", now=now)
+            _write(connection, key, new, by=None, now=now)
         return new
 
     def report(self, device: str, reported: Reported, *, now: float) -> None:
@@ -162,8 +179,15 @@ def _wanted(row: Any) -> Wanted:  # noqa: ANN401  # SQLAlchemy's own row, or Non
     return Wanted(lineage=row.lineage, version=row.version, settings=json.loads(row.settings))
 
 
-def _desired(wanted: Wanted, base: int, changes: Mapping[str, Any]) -> Desired:
-    return Desired(lineage=wanted.lineage, version=wanted.version, base=base, changes=changes)
+def _desired(wanted: Wanted, base: int, changes: Mapping[str, Any], *, by: str) -> Desired:
+    return Desired(
+        lineage=wanted.lineage,
+        version=wanted.version,
+        base=base,
+        changes=changes,
+        digest=wanted.digest,
+        by=by,
+    )
 
 
 def _new_lineage() -> str:
@@ -202,10 +226,12 @@ def _remember(connection: sa.Connection, key: int, version: int, told: Mapping[s
 def _restart(connection: sa.Connection, key: int, wanted: Wanted) -> Wanted:
     """The same settings in a new lineage, of which no device has any version."""
     connection.execute(sa.delete(twin_changes).where(twin_changes.c.device_id == key))
-    return Wanted(lineage=_new_lineage(), version=wanted.version, settings=wanted.settings)
+    return replace(wanted, lineage=_new_lineage())
 
 
-def _write(connection: sa.Connection, key: int, wanted: Wanted, *, by: str, now: float) -> None:
+def _write(connection: sa.Connection, key: int, wanted: Wanted, *, by: str | None, now: float) -> None:
+    """Writes what is desired; None leaves who wants it as it is."""
+    who = {} if by is None else {"by": by}
     connection.execute(
         sa.update(twin_desired)
         .where(twin_desired.c.device_id == key)
@@ -213,7 +239,7 @@ def _write(connection: sa.Connection, key: int, wanted: Wanted, *, by: str, now:
             lineage=wanted.lineage,
             version=wanted.version,
             settings=json.dumps(dict(wanted.settings)),
-            by=by,
             updated=now,
+            **who,
         )
     )
