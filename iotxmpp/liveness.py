@@ -335,11 +335,12 @@ class Liveness:
         flaps = at < self._calm_at
         # A silence that is sure, and a life that is shown as over, are never held.
         free = "unknown" in (self._true, self.state) or self.state in {"lost", "offline"}
-        over = self._hold_until is not None and at >= self._hold_until
-        if flaps and not (at_once or free or over):
+        hold_until = self._hold_until
+        if hold_until is None:
+            hold_until = min(at + FLAP_WINDOW, self._lost_at)
+        if flaps and at < hold_until and not (at_once or free):
             self.hidden += is_new
-            if self._hold_until is None:
-                self._hold_until = min(at + FLAP_WINDOW, max(at, self._lost_at))
+            self._hold_until = hold_until
             return
         self.state, self.why = self._true, why
         self._hold_until = None

@@ -430,6 +430,21 @@ def test_flapping_hides_no_life() -> None:
     assert case.device.state == "online"
 
 
+def test_flapping_hides_no_goodbye_after_a_long_silence() -> None:
+    case = Watched(heartbeat=0.5)
+    for what, then in (
+        ("come", 2.0),
+        ("go", 0.0),
+        ("come", 0.0),
+        ("sleep", 0.0),
+        ("hear", 7.0),
+        ("stop", 0.0),
+    ):
+        case.do(what)
+        case.wait_watching(then)
+    assert case.device.state == "offline"
+
+
 # For any sequence of events.
 
 EVENTS = st.lists(
