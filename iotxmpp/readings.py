@@ -13,6 +13,8 @@ ClockQuality = Literal["s", "u", "r"]
 """How far a time can be trusted: by a synchronised clock, by one that is not, or by no clock at all: then the
 reading's age was measured, and its time follows from when it was received."""
 
+_PLAIN = frozenset({bool, int, float, str})
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
@@ -46,8 +48,17 @@ class Reading:
         return datetime.fromtimestamp(self.time, UTC)
 
 
+def plain(value: Value) -> Value:
+    """The value in its built-in type; a subclass, such as numpy's float64 or an enum, looks different."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, int):
+        return int.__int__(value)
+    return float.__float__(value) if isinstance(value, float) else str.__str__(value)
+
+
 def check_value(value: object, where: str) -> Value:
-    """Returns the value if a reading can hold it.
+    """Returns the value, in its built-in type, if a reading can hold it.
 
     Raises:
         InvalidError: It is not a finite number, a truth value or text.
@@ -55,5 +66,5 @@ def check_value(value: object, where: str) -> Value:
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidError(f"{where}: {value} is not a finite number; leave the reading out instead")
     if isinstance(value, bool | int | float | str):
-        return value
+        return plain(value)
     raise InvalidError(f"{where}: {type(value).__name__} is no reading; use a number, True or False, or text")

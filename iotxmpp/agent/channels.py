@@ -47,7 +47,7 @@ def check_reading(name: str, channel: Channel, value: object) -> Value:
     good = check_value(value, name)
     if channel.type == "float" and type(good) is int:
         good = _as_float(name, good)
-    if VALUE_TYPES.get(_plain_type(good)) != channel.type:
+    if VALUE_TYPES.get(type(good)) != channel.type:
         raise InvalidError(f"{name}: {good!r:.80} is {type(good).__name__}, expected {channel.type}")
     if isinstance(good, str):
         if len(good) > LONGEST_TEXT:
@@ -78,8 +78,3 @@ def _as_float(name: str, value: int) -> float:
         return float(value)
     except OverflowError as error:
         raise InvalidError(f"{name}: the number is too large for a floating-point number") from error
-
-
-def _plain_type(value: Value) -> type:
-    """The built-in type of a value, such as float for numpy's float64."""
-    return next(kind for kind in (bool, int, float, str) if isinstance(value, kind))

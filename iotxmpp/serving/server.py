@@ -137,7 +137,7 @@ class CommandServer:
 
     def _caller(self, sender: str, call: CommandCall, decision: Decision) -> Caller:
         """Who asks, and for whom: what was not believed is not written down as if it were true."""
-        own = bare_jid(sender)
-        by = call.by if call.by and self._believes(sender, call) else own
-        door: Door = "form" if not call.machine else "machine" if by == own else "controller"
+        trusted = bool(call.by) and self._access.speaks_for_others(sender, self._device)
+        by = call.by if trusted else bare_jid(sender)
+        door: Door = "form" if not call.machine else "controller" if trusted else "machine"
         return Caller(jid=sender, by=by, role=decision.role, door=door)

@@ -91,7 +91,7 @@ def test_version_2_gets_what_it_lacks_and_keeps_what_it_holds(store_url: str) ->
     store.close()
     found = contents(store_url)
     assert set(found) == set(tables.tables) == {*before, *NEW_IN_3}
-    assert found["iotxmpp_meta"] == [("schema", "3")]
+    assert ("schema", "3") in found["iotxmpp_meta"]
     assert [row[1] for row in found["iotxmpp_readings"]] == [1, 2, 3, 4]
 
 

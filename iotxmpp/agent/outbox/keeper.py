@@ -12,7 +12,7 @@ from iotxmpp.agent.outbox.protocol import Span
 from iotxmpp.agent.outbox.rows import DeadLetter, Epoch, Loss, Row, Stock, epoch_of, place_of, seq_of, size_of
 from iotxmpp.agent.outbox.safe import SafeOutbox, State
 from iotxmpp.errors import OutboxFullError
-from iotxmpp.readings import ClockQuality, Value
+from iotxmpp.readings import ClockQuality, Value, plain
 
 COMMIT_EVERY = 0.5
 """Seconds that a reading waits at most to be committed with others; a lone one does not wait."""
@@ -173,9 +173,10 @@ class Keeper:
             OutboxFullError: There is no room, and the policy is to keep what is there.
         """
         self._check_room(values)
-        time, quality = self._clock.now().stamp(at)
+        time, quality = self._clock.now().stamp(None if at is None else float(at))
         for channel, (value, unit) in values.items():
-            self._batch.rows.append(Row(self._next_place(), channel, unit, time, quality, value))
+            name, plain_unit = str.__str__(channel), None if unit is None else str.__str__(unit)
+            self._batch.rows.append(Row(self._next_place(), name, plain_unit, time, quality, plain(value)))
         self._unset = self._unset or quality == "r"
         crashpoints.at("accepted")
         self._schedule(urgent=urgent)
