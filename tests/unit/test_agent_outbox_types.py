@@ -1,4 +1,4 @@
-"""Values, names and times of types that derive from the built-in ones: enums, numpy's floats, a user's own."""
+"""Values, names and times of types derived from the built-in ones: enums, numpy's floats, a user's own."""
 
 import math
 from enum import IntEnum, StrEnum
