@@ -103,11 +103,12 @@ def fill(path: Path, readings: int) -> None:
     """Makes an outbox with the readings of an earlier run, from the last hour."""
     with closing(open_file(path)) as connection:
         connection.execute("BEGIN")
-        connection.execute("INSERT INTO epochs VALUES (1, 'abcdef012345', 'a boot before', NULL)")
+        connection.execute("INSERT INTO epochs (id, name, boot) VALUES (1, 'abcdef012345', 'a boot before')")
         connection.execute("INSERT INTO channels VALUES (1, 'temperature', 'Cel')")
         connection.execute(
             "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :readings)"
-            " INSERT INTO readings SELECT :before + n, 1, :since + 3600.0 * n / :readings, 0, n / 10.0"
+            " INSERT INTO readings (place, channel, time, kind, value)"
+            " SELECT :before + n, 1, :since + 3600.0 * n / :readings, 0, n / 10.0"
             " FROM numbers",
             {"readings": readings, "before": place_of(1, 0), "since": time.time() - 3600},
         )
