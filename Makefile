@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 SERVER ?= prosody
 
-.PHONY: help demo test check unit chaos chaos-commands liveness bench lock servers clients clean
+.PHONY: help demo test check unit chaos chaos-commands liveness bench fuzz wheels lock servers clients arduino clean
 
 help:
 	@echo "make demo    a private server, five devices and a controller, live in this terminal"
@@ -15,6 +15,8 @@ help:
 	@echo "make chaos-commands  10,000 commands that must not run twice, cuts and kills, on both servers"
 	@echo "make liveness  seconds until the right state after each fault, and ten minutes of packet loss"
 	@echo "make bench   latencies, side by side with a raw slixmpp round trip; delivery with the outbox on and off"
+	@echo "make fuzz    any bytes into the serial link and the board's C core; SECONDS=60 for each target"
+	@echo "make wheels  what pip install 'iotxmpp[pi]' needs on each machine, from the wheels' tags"
 	@echo "make lock    renew requirements.lock"
 
 .venv/ready: pyproject.toml requirements.lock .ci/setup-python
@@ -26,6 +28,9 @@ servers: .venv/ready
 clients:
 	@.ci/setup-servers profanity tmux
 
+arduino:
+	@.ci/setup-servers arduino
+
 demo: .venv/ready
 	@case "$(SERVER)" in prosody|ejabberd) .ci/setup-servers $(SERVER);; esac
 	@$(PY) -m iotxmpp demo --server $(SERVER) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
@@ -35,10 +40,10 @@ check: .venv/ready
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 
-unit: .venv/ready
+unit: .venv/ready arduino
 	@$(PY) -m pytest tests/unit
 
-test: servers clients check
+test: servers clients arduino check
 	@$(PY) -m pytest
 
 chaos: servers
@@ -54,6 +59,15 @@ liveness: servers
 bench: servers
 	@$(PY) bench/latency.py
 	@$(PY) bench/delivery.py
+	@$(PY) bench/serial_codec.py --write
+	@$(PY) bench/serial_latency.py --write
+
+fuzz: .venv/ready arduino
+	@.ci/setup-fuzz
+	@$(PY) -m tests.fuzz.run $(or $(SECONDS),60) $(TARGETS)
+
+wheels: .venv/ready
+	@$(PY) bench/wheels.py
 
 lock:
 	@.ci/lock

@@ -55,7 +55,10 @@ async def agent_memory(server: ServerProcess, device: Account, folder: Path, *, 
     """
     device.save(folder / "account.toml")
     file = folder / "agent.toml"
-    file.write_text('account = "account.toml"\nprofile = "bme280"\nevery = 1.0\n', encoding="utf-8")
+    file.write_text(
+        'account = "account.toml"\nprofile = "bme280"\ndriver.kind = "simulated"\nevery = 1.0\n',
+        encoding="utf-8",
+    )
     heard = asyncio.Event()
 
     async def hear(_item: Item) -> None:

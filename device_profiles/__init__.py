@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iotxmpp.errors import ConfigError
-from iotxmpp.profiles import Profile, parse_profile
+from iotxmpp.extending import Written
+from iotxmpp.profiles import Profile, whole_profile
+from iotxmpp.tables import parse_table, read_text
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["load", "load_file", "names"]
+__all__ = ["load", "load_file", "names", "text_of"]
 
 _SUFFIX = ".toml"
+_LONGEST = 64
 
 
 def names() -> list[str]:
@@ -27,28 +30,48 @@ def load(name: str) -> Profile:
     Raises:
         ConfigError: There is none; the text suggests one.
     """
-    known = names()
-    if name not in known:
-        import difflib  # noqa: PLC0415  # only whoever made a mistake pays for it
-
-        close = difflib.get_close_matches(name, known)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(known)}"
-        raise ConfigError(f"profile {name!r}: not among those that come along: {hint}")
-    text = (_folder() / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
-    return parse_profile(text, f"profile {name}")
+    return whole_profile(_shipped(name))
 
 
 def load_file(path: str | PathLike[str]) -> Profile:
-    """The profile in a file.
+    """The profile in a file; what it extends is a shipped one, or a `.toml` file named from its folder.
 
     Raises:
         ConfigError: It cannot be read, or is no profile.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return parse_profile(text, str(path))
+    return whole_profile(_written(Path(path)))
+
+
+def text_of(name: str) -> str:
+    """The TOML of the shipped profile of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    known = names()
+    if name not in known:
+        import difflib  # noqa: PLC0415  # only whoever made a mistake pays for it
+
+        close = difflib.get_close_matches(name[:_LONGEST], known)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(known)}"
+        raise ConfigError(f"profile {name[:_LONGEST]!r}: not among those that come along: {hint}")
+    return (_folder() / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+
+
+def _shipped(name: str) -> Written:
+    where = f"profile {name}"
+    return Written(table=parse_table(text_of(name), where), where=where, key=where, parent=_shipped)
+
+
+def _written(path: Path) -> Written:
+    def parent(name: str) -> Written:
+        if not name.endswith(_SUFFIX):
+            return _shipped(name)
+        return _written(path.parent / name)
+
+    where = str(path)
+    table = parse_table(read_text(path), where)
+    return Written(table=table, where=where, key=str(path.resolve()), parent=parent)
 
 
 def _folder() -> "Path | Traversable":

@@ -1,29 +1,40 @@
-"""Text lines from any sketch: `temperature=21.5 humidity=40`. No I/O, only bytes to values.
+"""Text lines from any sketch: `temperature=21.5 humidity=40`. No I/O, only bytes to values and back.
 
 A line holds pairs of a channel and its value; or `#` and a log message; or `!`, an event's name and its text;
-or nothing. Values are numbers, `true` and `false`, and words; text with spaces stands in double quotes. A
-line may end with ` *` and four hexadecimal digits: the CRC-16/GENIBUS of all bytes before that space.
+or `@hello` and who the board is; or `<17 ok` or `<17 error`, the answer to `>17 switch on=true`; or nothing.
+Values are numbers, `true` and `false`, and words; text with spaces stands in double quotes. A line may end
+with ` *` and four hexadecimal digits: the CRC-16/GENIBUS of all bytes before that space. See docs/serial.md.
 """
 
 import binascii
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from iotxmpp.errors import InvalidError
+from firmware_bridge.crc import crc16
+from iotxmpp.errors import ArgumentsError, InvalidError
 from iotxmpp.readings import Value
 
 LONGEST = 512
 """Bytes that a line may have, its end not counted."""
 
-_CHECKED = re.compile(rb"(.*) \*([0-9A-Fa-f]{4})", re.DOTALL)
+_NAME = r"[A-Za-z0-9][A-Za-z0-9:./_-]{0,62}"
+_CHECKED = re.compile(rb" \*[0-9A-Fa-f]{4}")
+_CHECK = 6
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
-_PAIR = re.compile(r'([A-Za-z0-9][A-Za-z0-9:./_-]{0,62})=("[^"]*"|[^\s"=]+)(?:[ \t]+|$)')
-_EVENT = re.compile(r"![ \t]*([A-Za-z0-9][A-Za-z0-9:./_-]{0,62})(?:[ \t]+(.*))?")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_TRUTHS = frozenset({"true", "false"})
+_INFINITE = frozenset({math.inf, -math.inf})
+_INTEGER = r"[+-]?[0-9]{1,18}+"
+_NUMBER = r"[+-]?(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+"
+_PAIR = re.compile(
+    rf'({_NAME})=(?:(?:({_INTEGER})|({_NUMBER})|"([^"]*)")(?=[ \t]|$)|([^\s"=]+)(?=[ \t]|$))[ \t]*'
+)
+_EVENT = re.compile(rf"![ \t]*({_NAME})(?:[ \t]+(.*))?")
+_HELLO = re.compile(r"@hello(?:[ \t]+(.*))?")
+_ANSWER = re.compile(r"<([0-9]{1,5})[ \t]+(ok|error)(?:[ \t]+(.*))?")
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf|infinity|ovf)", re.IGNORECASE)
+_WORD = re.compile(rf'(?!(?:{_NUMBER})$|{_NO_NUMBER.pattern}$|(?:true|false)$)[^\s"=]+', re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,15 +60,64 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """Who a board is, as its `@hello` says.
+
+    Attributes:
+        id: Which board it is.
+        name: Which kind of board it is.
+        version: Its firmware's version.
+        level: 1 if it also speaks frames.
+        facts: What else it says, such as `boot` and `rx`.
+    """
+
+    id: str = ""
+    name: str = ""
+    version: str = ""
+    level: int = 0
+    facts: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """How a command ended, by the number that it was sent with."""
+
+    number: int
+    ok: bool
+    text: str = ""
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ignored:
     """A blank line."""
 
 
-Line = Values | Log | Event | Ignored
+Line = Values | Log | Event | Identity | Answer | Ignored
 
 
-def parse_line(line: bytes) -> Line:
+def has_check(line: bytes) -> bool:
+    """Whether a line ends with a check, right or wrong."""
+    if b" *" not in line:
+        return False
+    return _CHECKED.fullmatch(line.rstrip(b"\r\n")[-_CHECK:]) is not None
+
+
+def printed_text(line: bytes) -> str | None:
+    """A line as a text for people; None if it is none."""
+    try:
+        text = line.rstrip(b"\r\n").decode().strip(" \t")
+    except UnicodeDecodeError:
+        return None
+    return None if _CONTROL.search(text) else text
+
+
+def parse_line(line: bytes, *, dropped: list[str] | None = None) -> Line:
     """What a line says, with or without its line end.
+
+    Args:
+        line: The line.
+        dropped: Takes the channels whose value is no finite number; None raises for them.
 
     Raises:
         InvalidError: It is too long, no UTF-8, damaged, or of no known form.
@@ -65,10 +125,9 @@ def parse_line(line: bytes) -> Line:
     body = line.rstrip(b"\r\n")
     if len(body) > LONGEST:
         raise InvalidError(f"line: {len(body)} bytes, at most {LONGEST}; send shorter lines")
-    checked = _CHECKED.fullmatch(body)
-    if checked is not None:
-        body = checked[1]
-        if binascii.crc_hqx(body, 0xFFFF) ^ 0xFFFF != int(checked[2], 16):
+    if body[-_CHECK:-4] == b" *" and _CHECKED.fullmatch(body, len(body) - _CHECK):
+        whole, body = body, body[:-_CHECK]
+        if binascii.crc_hqx(body, 0xFFFF) ^ 0xFFFF != int(whole[-4:], 16):
             raise InvalidError(f"line {line[:80]!r}: damaged, its check does not fit")
     try:
         text = body.decode().strip(" \t")
@@ -76,13 +135,47 @@ def parse_line(line: bytes) -> Line:
         raise InvalidError(
             f"line {line[:80]!r}: byte {error.start} is no UTF-8; is the speed right?"
         ) from error
-    if _CONTROL.search(text):
+    if not text.isprintable() and _CONTROL.search(text):
         raise InvalidError(f"line {line[:80]!r}: holds a control character; is the speed right?")
     if not text:
         return Ignored()
-    if text.startswith("#"):
-        return Log(text=text[1:].strip())
-    return _event(text) if text.startswith("!") else _values(text)
+    special = _SPECIAL.get(text[0])
+    return Values(values=_values(text, dropped)) if special is None else special(text)
+
+
+def write_command(number: int, name: str, arguments: Mapping[str, Value], *, checked: bool) -> bytes:
+    """The line that asks for a command, with its end.
+
+    Args:
+        number: What the answer is known by, 1 to 65,535; 0 for `hello`, which is no command.
+        name: The command.
+        arguments: Its arguments by name.
+        checked: Whether it ends with a check.
+
+    Raises:
+        ArgumentsError: A name or a value cannot stand in a line.
+    """
+    words = [f">{number}", name]
+    for key, value in arguments.items():
+        if not re.fullmatch(_NAME, key):
+            raise ArgumentsError(f"command {name}: the name {key!r} cannot stand in a line")
+        words.append(f"{key}={_written(name, key, value)}")
+    body = " ".join(words).encode()
+    if checked:
+        body += b" *%04X" % crc16(body)
+    return body + b"\n"
+
+
+def _written(name: str, key: str, value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        if not math.isfinite(value):
+            raise ArgumentsError(f"command {name}: {key}: {value} is not a finite number")
+        return repr(value)
+    if _CONTROL.search(value) or '"' in value:
+        raise ArgumentsError(f'command {name}: {key}: a text line carries no " and no control characters')
+    return value if _WORD.fullmatch(value) else f'"{value}"'
 
 
 def _event(text: str) -> Event:
@@ -92,30 +185,68 @@ def _event(text: str) -> Event:
     return Event(name=match[1], text=match[2] or "")
 
 
-def _values(text: str) -> Values:
+def _hello(text: str) -> Identity:
+    match = _HELLO.fullmatch(text)
+    if match is None:
+        raise InvalidError(f"line {text[:80]!r}: expected @hello id=… name=… version=…")
+    facts = _values(match[1] or "", plain=True)
+    level = facts.pop("level", 0)
+    return Identity(
+        id=str(facts.pop("id", "")),
+        name=str(facts.pop("name", "")),
+        version=str(facts.pop("version", "")),
+        level=1 if level in ("1", 1) else 0,
+        facts=facts,
+    )
+
+
+def _answer(text: str) -> Answer:
+    match = _ANSWER.fullmatch(text)
+    if match is None:
+        raise InvalidError(f"line {text[:80]!r}: expected a call's number and ok or error, such as <17 ok")
+    rest = match[3] or ""
+    if match[2] == "error":
+        return Answer(number=int(match[1]), ok=False, text=rest)
+    return Answer(number=int(match[1]), ok=True, values=_values(rest))
+
+
+def _values(text: str, dropped: list[str] | None = None, *, plain: bool = False) -> dict[str, Value]:
+    """The pairs of a line; plain ones are texts, whatever they look like."""
     values: dict[str, Value] = {}
     position = 0
-    while position < len(text):
-        match = _PAIR.match(text, position)
-        if match is None:
-            raise InvalidError(
-                f"line {text[:80]!r}: expected name=value at {text[position : position + 20]!r}"
-            )
-        if match[1] in values:
-            raise InvalidError(f"line {text[:80]!r}: {match[1]} stands there twice")
-        values[match[1]] = _value(match[1], match[2])
+    for match in _PAIR.finditer(text):
+        if match.start() != position:
+            break
         position = match.end()
-    return Values(values=values)
+        name, integer, number, quoted, word = match.groups()
+        if name in values:
+            raise InvalidError(f"line {text[:80]!r}: {name} stands there twice")
+        if integer is not None and not plain:
+            values[name] = int(integer)
+        elif number is not None and not plain:
+            values[name] = float(number)
+            if values[name] in _INFINITE:
+                _drop(name, number, values, dropped)
+        elif word is not None and not plain:
+            values[name] = word == "true" if word in _TRUTHS else word
+            if _NO_NUMBER.fullmatch(word):
+                _drop(name, word, values, dropped)
+        else:
+            values[name] = next(each for each in (quoted, word, number, integer) if each is not None)
+    if position != len(text):
+        raise InvalidError(f"line {text[:80]!r}: expected name=value at {text[position : position + 20]!r}")
+    return values
 
 
-def _value(name: str, text: str) -> Value:
-    if text.startswith('"'):
-        return text[1:-1]
-    if text in ("true", "false"):
-        return text == "true"
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    number = float(text) if _NUMBER.fullmatch(text) else None
-    if _NO_NUMBER.fullmatch(text) or number in (math.inf, -math.inf):
+def _drop(name: str, text: str, values: dict[str, Value], dropped: list[str] | None) -> None:
+    if dropped is None:
         raise InvalidError(f"line: {name}: {text} is not a finite number; leave it out instead")
-    return text if number is None else number
+    del values[name]
+    dropped.append(name)
+
+
+def _log(text: str) -> Log:
+    return Log(text=text[1:].strip())
+
+
+_SPECIAL: dict[str, Callable[[str], Line]] = {"#": _log, "!": _event, "@": _hello, "<": _answer}

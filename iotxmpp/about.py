@@ -92,6 +92,7 @@ class About(BaseModel):
         version: The version of iotxmpp on the device.
         heartbeat: The promised longest silence, in seconds.
         site: Where it stands; empty where nobody said.
+        room: In which room there; empty where nobody said.
         channels: Its channels by name.
         commands: Its commands by name.
         tags: Words of its owner's, to choose it by.
@@ -106,6 +107,7 @@ class About(BaseModel):
     version: str = ""
     heartbeat: float = Field(default=30.0, gt=0)
     site: str = ""
+    room: str = ""
     channels: dict[str, Channel] = Field(default_factory=dict)
     commands: dict[str, CommandAbout] = Field(default_factory=dict)
     tags: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS)] = ()

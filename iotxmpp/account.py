@@ -27,6 +27,10 @@ from iotxmpp.validation import explain
 
 ACCOUNT_VARIABLE = "IOTXMPP_ACCOUNT"
 PASSWORD_VARIABLE = "IOTXMPP_PASSWORD"  # noqa: S105  # a variable's name
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts what `LoadCredential=` names, for the service's process alone."""
+
+_OTHERS = 0o077
 
 
 class Account(BaseModel):
@@ -35,6 +39,7 @@ class Account(BaseModel):
     Attributes:
         jid: The bare JID.
         password: Its password; shown nowhere.
+        password_credential: In a file, in place of `password`: the credential of systemd that holds it.
         host: The server's host; None looks it up by DNS SRV (RFC 6120 section 3.2.1).
         port: The server's port; needs `host`.
         tls: `direct` (XEP-0368), `starttls`, or `auto`: direct first where DNS offers it, else STARTTLS.
@@ -48,6 +53,7 @@ class Account(BaseModel):
 
     jid: str
     password: SecretStr
+    password_credential: str | None = None
     host: str | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     tls: Literal["auto", "direct", "starttls"] = "auto"
@@ -93,28 +99,41 @@ class Account(BaseModel):
     def load(cls, path: Path) -> Self:
         """Reads an account's TOML file.
 
+        A credential of systemd that has the file's name is read in its place: so a service can use a file
+        that its user may not read.
+
         Raises:
-            ConfigError: The file is missing, readable by others, or wrong.
+            ConfigError: The file is missing, readable by others, or wrong, or there is no such credential.
         """
+        where = f"account file {path}"
+        credential = _credential(path.name)
         try:
-            mode = path.stat().st_mode
-            text = path.read_text(encoding="utf-8")
+            file = credential or path
+            mode = 0 if credential else stat.S_IMODE(file.stat().st_mode)
+            text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"account file {path}: {error}") from error
-        if stat.S_IMODE(mode) & 0o077:
-            raise ConfigError(f"account file {path}: others may read its password; run: chmod 600 {path}")
+            raise ConfigError(f"{where}: {error}") from error
         try:
-            return cls.model_validate(tomllib.loads(text))
+            table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"account file {path}: not TOML: {error}") from error
+            _check_mode(mode, path)
+            raise ConfigError(f"{where}: not TOML: {error}") from error
+        if "password_credential" in table and "password" not in table:
+            table["password"] = _password(table["password_credential"], where)
+        else:
+            _check_mode(mode, path)
+        try:
+            return cls.model_validate(table)
         except ValidationError as error:
-            raise ConfigError(explain(error, f"account file {path}")) from error
+            raise ConfigError(explain(error, where)) from error
 
     def toml(self) -> str:
-        """The text of the account's file, password included."""
-        given = self.model_dump(mode="json", exclude_none=True) | {
-            "password": self.password.get_secret_value()
-        }
+        """The text of the account's file, password included, but for one that a credential holds."""
+        given = self.model_dump(mode="json", exclude_none=True)
+        if self.password_credential is None:
+            given["password"] = self.password.get_secret_value()
+        else:
+            del given["password"]
         return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in given.items())
 
     def save(self, path: Path) -> None:
@@ -172,6 +191,42 @@ class Account(BaseModel):
                 f"no password for {jid}: set {PASSWORD_VARIABLE}, or {ACCOUNT_VARIABLE} to its account file"
             )
         return cls(jid=jid, password=SecretStr(password))
+
+
+def _check_mode(mode: int, path: Path) -> None:
+    if mode & _OTHERS:
+        raise ConfigError(f"account file {path}: others may read its password; run: chmod 600 {path}")
+
+
+def _credential(name: str) -> Path | None:
+    """The file of one of systemd's credentials; None where it gives us none of that name."""
+    folder = os.environ.get(CREDENTIALS_VARIABLE)
+    if not folder or not name or name != Path(name).name:
+        return None
+    file = Path(folder) / name
+    return file if file.is_file() else None
+
+
+def _password(name: object, where: str) -> str:
+    """The password that a credential holds, without the line's end.
+
+    Raises:
+        ConfigError: There is no such credential, or it cannot be read.
+    """
+    file = _credential(name) if isinstance(name, str) else None
+    if file is None:
+        raise ConfigError(
+            f"{where}: password_credential {str(name)[:80]!r}: systemd gives no such credential; put"
+            f" `LoadCredential={str(name)[:80]}:/etc/credstore/{str(name)[:80]}` into the service's unit,"
+            " or give `password`"
+        )
+    try:
+        text = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: password_credential {name!r}: {error}") from error
+    if not text:
+        raise ConfigError(f"{where}: password_credential {name!r}: it is empty")
+    return text
 
 
 @contextmanager

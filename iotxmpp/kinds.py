@@ -1,11 +1,12 @@
 """What profiles are made of: kinds of readings, arguments and commands, and how a simulation behaves."""
 
+import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from iotxmpp.about import ValueType
 from iotxmpp.errors import ArgumentsError
@@ -31,10 +32,34 @@ def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
+def all_finite(table: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Returns a driver's own table if its numbers are finite.
+
+    Raises:
+        ValueError: One is not.
+    """
+    if not _is_finite(table):
+        raise ValueError("nan and inf are no values; give a number")
+    return table
+
+
+def _is_finite(value: object) -> bool:
+    match value:
+        case dict():
+            return all(map(_is_finite, value.values()))
+        case list():
+            return all(map(_is_finite, value))
+        case float():
+            return math.isfinite(value)
+        case _:
+            return True
+
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 UnitSymbol = Annotated[str, AfterValidator(_known_unit)]
 Range = Annotated[tuple[Finite, Finite], AfterValidator(_ordered)]
+FreeTable = Annotated[dict[str, JsonValue], AfterValidator(all_finite)]
 TypedValue = Annotated[bool | int | Finite | str, Field(union_mode="smart")]
 
 
@@ -104,6 +129,10 @@ class ReadingKind(_Quantity):
         delta: The change of a number that counts is greater than this, with `on_change`.
         at_least: Seconds after which an unchanged value is published all the same, with `on_change`, unless
             the device's own settings say otherwise.
+        counter: Whether it counts up, and starts again at a restart of what counts; the agent goes on from
+            the last count then, as long as the agent itself runs.
+        source: Where the driver finds it, such as a pin or a register; the driver's own table. With `count`,
+            a list of as many entries has one for each, and `{n}` in text stands for the number, from 1.
         simulate: How its simulation behaves.
     """
 
@@ -113,6 +142,8 @@ class ReadingKind(_Quantity):
     on_change: bool = False
     delta: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     at_least: Seconds | None = None
+    counter: bool = False
+    source: FreeTable = Field(default_factory=dict)
     simulate: Simulate = Simulate()
 
     @model_validator(mode="after")
@@ -122,6 +153,28 @@ class ReadingKind(_Quantity):
         if self.at_least is not None and not self.on_change:
             raise ValueError("at_least is for readings with on_change = true")
         return self
+
+    @model_validator(mode="after")
+    def _source_fits(self) -> Self:
+        if self.counter and self.type in ("bool", "str"):
+            raise ValueError("counter is for numbers; remove it, or make type float or int")
+        for key, value in self.source.items():
+            if self.count is not None and isinstance(value, list) and len(value) != self.count:
+                raise ValueError(
+                    f"source.{key}: {len(value)} entries, and count is {self.count};"
+                    f" give {self.count}, or one value for all"
+                )
+        return self
+
+    def source_of(self, number: int) -> dict[str, JsonValue]:
+        """Where the driver finds one of several; the whole table where there is one alone.
+
+        Args:
+            number: Which of them, from 1 to `count`.
+        """
+        if self.count is None:
+            return dict(self.source)
+        return {key: _one_of(value, number) for key, value in self.source.items()}
 
 
 class Argument(_Quantity):
@@ -186,8 +239,14 @@ class Argument(_Quantity):
         return fitting
 
 
+def _one_of(value: JsonValue, number: int) -> JsonValue:
+    if isinstance(value, list):
+        return value[number - 1]
+    return value.replace("{n}", str(number)) if isinstance(value, str) else value
+
+
 class Effect(Part):
-    """What a simulated command does: it sets a channel.
+    """What a command does to a channel: it sets it.
 
     Attributes:
         set: The channel; `{name}` stands for that argument, as in `relay/{channel}`.
@@ -222,7 +281,9 @@ class CommandKind(Part):
         steps: The pages of a person's form, each the names of its arguments; empty for one page.
         timeout: Seconds that it takes at most.
         args: Its arguments by name.
-        simulate: What its simulation does; None for nothing.
+        source: Where the driver finds it, such as a register; the driver's own table.
+        effect: What it does on the hardware, for drivers that can set channels.
+        simulate: What its simulation does; the same as `effect` unless given.
     """
 
     title: str = ""
@@ -232,7 +293,20 @@ class CommandKind(Part):
     steps: tuple[tuple[str, ...], ...] = ()
     timeout: Seconds = 10.0
     args: dict[str, Argument] = Field(default_factory=dict)
+    source: FreeTable = Field(default_factory=dict)
+    effect: Effect | None = None
     simulate: Effect | None = None
+
+    @property
+    def simulated(self) -> Effect | None:
+        """What its simulation does; None for nothing."""
+        return self.simulate or self.effect
+
+    def effects(self) -> Iterator[tuple[str, Effect]]:
+        """What it does, by the key that says so."""
+        for key, effect in (("effect", self.effect), ("simulate", self.simulate)):
+            if effect is not None:
+                yield key, effect
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
@@ -244,17 +318,20 @@ class CommandKind(Part):
         return self
 
     @model_validator(mode="after")
-    def _effect_fits(self) -> Self:
-        effect = self.simulate
-        if effect is None:
-            return self
+    def _effects_fit(self) -> Self:
+        for key, effect in self.effects():
+            self._check_effect(key, effect)
+        return self
+
+    def _check_effect(self, key: str, effect: Effect) -> None:
         for name in (*effect.slots(), effect.to, effect.lasting):
             if name is not None and name not in self.args:
-                raise ValueError(f"simulate: no argument {name!r}; there is {', '.join(self.args) or 'none'}")
+                raise ValueError(f"{key}: no argument {name!r}; there is {', '.join(self.args) or 'none'}")
         for name in effect.slots():
             if not self.args[name].required and self.args[name].default is None:
-                raise ValueError(f"simulate.set: argument {name!r} may be missing; give it a default")
-        return self
+                raise ValueError(f"{key}.set: argument {name!r} may be missing; give it a default")
+        if effect.lasting is not None and self.args[effect.lasting].type not in ("float", "int"):
+            raise ValueError(f"{key}.lasting: {effect.lasting} is no number of seconds")
 
 
 def typed(value: object, kind: ValueType) -> Value | None:

@@ -4,41 +4,65 @@ A profile describes a kind. The address, the pins and the room of one device are
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from iotxmpp.about import Channel, CommandAbout
-from iotxmpp.errors import ArgumentsError, ConfigError, UnknownCommandError
-from iotxmpp.kinds import Argument, CommandKind, Effect, Part, ReadingKind, Simulate, typed
+from iotxmpp.errors import ArgumentsError, UnknownCommandError
+from iotxmpp.extending import Written, laid_over, line_of, no_parent
+from iotxmpp.kinds import CommandKind, Effect, Part, ReadingKind, all_finite, typed
 from iotxmpp.readings import Value
+from iotxmpp.tables import TableError, guess, parse_table, table_error
+
+MOST_CHANNELS = 1000
+"""Channels that a profile may have."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,62}")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
-_SHOWN_FAULTS = 5
+_SHOWN = 64
 
 
 def _slug(text: str) -> str:
     # Not by pydantic's `pattern`: that brings another engine for regular expressions, 0.3 MB of an agent.
     if not _ID.fullmatch(text):
-        raise ValueError(f"{text!r}: use a-z, 0-9 and -, starting with a letter or a digit, at most 63")
+        raise ValueError(
+            f"{text[:_SHOWN]!r}: use a-z, 0-9 and -, starting with a letter or a digit, at most 63"
+        )
     return text
 
 
 class DriverChoice(BaseModel):
-    """Which driver speaks to such a device; its other keys are the driver's own settings."""
+    """Which driver speaks to such a device; its other keys are the driver's own settings.
+
+    Attributes:
+        kind: The driver's name, such as `gpio`, `serial` or `simulated`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
 
     kind: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _numbers_are_finite(self) -> Self:
+        all_finite(self.__pydantic_extra__)
+        return self
 
     @property
     def settings(self) -> dict[str, object]:
         """The driver's own settings."""
-        return dict(self.model_extra or {})
+        return dict(self.__pydantic_extra__)
 
 
 class Profile(Part):
@@ -48,6 +72,9 @@ class Profile(Part):
         form: The version of this form; `schema` in the file.
         id: The kind's name, a slug.
         version: Its version, as semantic versioning has it.
+        extends: What it stands on: a shipped profile's name, or a `.toml` file beside it. Its tables are laid
+            over the parent's.
+        without: The parent's readings and commands that it does not have.
         title: A few words for people.
         description: What it is, and what is honestly there.
         driver: Which driver speaks to it.
@@ -58,6 +85,8 @@ class Profile(Part):
     form: Literal[1] = Field(alias="schema")
     id: Annotated[str, AfterValidator(_slug)]
     version: str
+    extends: str | None = None
+    without: tuple[str, ...] = ()
     title: str = ""
     description: str = ""
     driver: DriverChoice
@@ -67,13 +96,15 @@ class Profile(Part):
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         if not _VERSION.fullmatch(self.version):
-            raise ValueError(f"version {self.version!r}: use three numbers, such as 1.0.0")
+            raise ValueError(f"version {self.version[:_SHOWN]!r}: use three numbers, such as 1.0.0")
         for name in (*self.readings, *self.commands):
             if not _NAME.fullmatch(name):
-                raise ValueError(f"name {name!r}: use A-Z, a-z, 0-9 and - : . _, at most 63")
+                raise ValueError(f"name {name[:_SHOWN]!r}: use A-Z, a-z, 0-9 and - : . _, at most 63")
+        if sum(kind.count or 1 for kind in self.readings.values()) > MOST_CHANNELS:
+            raise ValueError(f"readings: more than {MOST_CHANNELS} channels, counted out")
         for name, command in self.commands.items():
-            if command.simulate is not None:
-                self._check_effect(f"commands.{name}.simulate", command, command.simulate)
+            for key, effect in command.effects():
+                self._check_effect(f"commands.{name}.{key}", command, effect)
         return self
 
     def _check_effect(self, where: str, command: CommandKind, effect: Effect) -> None:
@@ -88,10 +119,14 @@ class Profile(Part):
 
     def reading_kinds(self) -> dict[str, ReadingKind]:
         """What is read by each channel's name, `count` counted out."""
+        return {channel: kind for name, kind in self.readings.items() for channel in _channels(name, kind)}
+
+    def sources(self) -> dict[str, dict[str, JsonValue]]:
+        """Where the driver finds each channel, by its name, `count` counted out."""
         return {
-            channel: kind
+            channel: kind.source_of(number)
             for name, kind in self.readings.items()
-            for channel in ([name] if kind.count is None else (f"{name}/{n + 1}" for n in range(kind.count)))
+            for number, channel in enumerate(_channels(name, kind), start=1)
         }
 
     def channels(self) -> dict[str, Channel]:
@@ -132,7 +167,7 @@ class Profile(Part):
         expected = self.commands[command].args
         for name in arguments:
             if name not in expected:
-                raise ArgumentsError(f"{command}: unknown argument {name!r}{_guess(name, expected)}")
+                raise ArgumentsError(f"{command}: unknown argument {name!r}{guess(name, expected)}")
         checked: dict[str, Value] = {}
         for name, argument in expected.items():
             if arguments.get(name) is not None:
@@ -145,7 +180,7 @@ class Profile(Part):
 
 
 def parse_profile(text: str, where: str) -> Profile:
-    """The profile that a TOML text gives.
+    """The profile that a TOML text gives; one that extends another must stand in a file.
 
     Args:
         text: The TOML.
@@ -154,48 +189,52 @@ def parse_profile(text: str, where: str) -> Profile:
     Raises:
         ConfigError: It is no TOML, or breaks the form; one line that names the file, the key and the fix.
     """
+    return profile_of(parse_table(text, where), where)
+
+
+def profile_of(table: Mapping[str, Any], where: str) -> Profile:
+    """The profile that a table gives.
+
+    Args:
+        table: The table, as from TOML or JSON.
+        where: Where it stands, for errors.
+
+    Raises:
+        ConfigError: It breaks the form, or extends another.
+    """
+    return whole_profile(Written(table=table, where=where, key=where, parent=no_parent(where)))
+
+
+def whole_profile(written: Written) -> Profile:
+    """A profile, with those that it extends; each of these is checked by itself.
+
+    Raises:
+        ConfigError: One of them is missing or wrong; the text names its file, the key and the fix.
+    """
+    first, *more = line_of(written)
+    table = dict(first.table)
+    profile = _checked(table, first.where)
+    for child in more:
+        table = laid_over(table, child)
+        profile = _checked(table, child.where)
+    return profile
+
+
+def _checked(table: Mapping[str, Any], where: str) -> Profile:
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where}: no TOML: {error}") from error
-    try:
-        return Profile.model_validate(table)
+        profile = Profile.model_validate(dict(table))
     except ValidationError as error:
-        faults = [_fault(fault["type"], fault["loc"], fault["msg"]) for fault in error.errors()]
-        more = f"; and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
-        raise ConfigError(f"{where}: {'; '.join(faults[:_SHOWN_FAULTS])}{more}") from error
+        raise table_error(error, Profile, where) from error
+    except RecursionError as error:
+        raise TableError(where, ["nested too deep; write it flatter"]) from error
+    if profile.without and profile.extends is None:
+        raise TableError(where, ["without: only with extends; remove it"])
+    return profile
 
 
-def _fault(kind: str, path: tuple[int | str, ...], text: str) -> str:
-    *parents, key = path or ("",)
-    place = ".".join(map(str, path))
-    if kind == "extra_forbidden":
-        inside = f" in {'.'.join(map(str, parents))}" if parents else ""
-        return f"unknown key {key}{inside}{_guess(str(key), _keys(path))}"
-    if kind == "missing":
-        return f"{place}: missing"
-    return f"{place + ': ' if place else ''}{text.removeprefix('Value error, ')}"
+def _channels(name: str, kind: ReadingKind) -> list[str]:
+    return [name] if kind.count is None else [f"{name}/{n + 1}" for n in range(kind.count)]
 
 
-def _keys(path: tuple[int | str, ...]) -> list[str]:
-    """The keys that the table at that place may have."""
-    models: dict[tuple[str, int], type[BaseModel]] = {
-        ("readings", 3): ReadingKind,
-        ("readings", 4): Simulate,
-        ("commands", 3): CommandKind,
-        ("commands", 4): Effect,
-        ("commands", 5): Argument,
-    }
-    model = models.get((str(path[0]), len(path)), Profile)
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _guess(name: str, known: Mapping[str, object] | list[str]) -> str:
-    import difflib  # noqa: PLC0415  # only whoever made a mistake pays for it
-
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f": did you mean {close[0]}?" if close else f"; known: {_list(known)}"
-
-
-def _list(names: Mapping[str, object] | list[str]) -> str:
+def _list(names: Mapping[str, object]) -> str:
     return ", ".join(names) or "none"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from types import MappingProxyType
 
 from iotxmpp.errors import InvalidError
@@ -181,6 +182,24 @@ _HINTS = _AMBIGUOUS | {
     "kHz": "did you mean Hz or MHz?",
     "uS/cm": "did you mean S/m? 1 uS/cm is 0.0001 S/m",
     "l/min": "did you mean l/s? 60 l/min are 1 l/s",
+    "l/h": "did you mean l/s? 3600 l/h are 1 l/s",
+    "m3/h": "did you mean m3/s? 3600 m3/h are 1 m3/s",
+    "MPa": "did you mean hPa? 1 MPa is 10000 hPa",
+    "psi": "did you mean hPa? 1 psi is 68.95 hPa",
+    "inHg": "did you mean hPa? 1 inHg is 33.86 hPa",
+    "mph": "did you mean km/h or m/s? 1 mph is 1.609 km/h",
+    "kn": "did you mean km/h or m/s? 1 knot is 1.852 km/h",
+    "knots": "did you mean km/h or m/s? 1 knot is 1.852 km/h",
+    "in": "did you mean mm? 1 inch is 25.4 mm",
+    "inch": "did you mean mm? 1 inch is 25.4 mm",
+    "ft": "did you mean m? 1 foot is 0.3048 m",
+    "mg/m3": "did you mean ug/m3? 1 mg/m3 is 1000 ug/m3",
+    "g/m3": "did you mean mg/l? 1 g/m3 is 1 mg/l",
+    "ml": "did you mean l? 1000 ml are 1 l",
+    "uA": "did you mean mA? 1000 uA are 1 mA",
+    "kOhm": "did you mean Ohm? 1 kOhm is 1000 Ohm",
+    "uSv/h": "SenML has no dose a time: publish the dose in Sv, or counts in 1/min",
+    "cpm": "did you mean 1/min?",
 }
 
 _MEANT = {
@@ -215,11 +234,27 @@ _MEANT = {
     "dba": "dB",
     "db(a)": "dB",
     "kph": "km/h",
-    "m/s^2": "m/s2",
+    "kmh": "km/h",
+    "kmph": "km/h",
+    "kelvin": "K",
+    "hertz": "Hz",
+    "pascal": "Pa",
+    "hectopascal": "hPa",
+    "meter": "m",
+    "metre": "m",
+    "centigrade": "Cel",
+    "pct": "/100",
+    "relative humidity": "%RH",
+    "degree": "deg",
+    "ohms": "Ohm",
 }
 """What people write, in lower case, and the symbol that they mean."""
 
-_PLAIN = str.maketrans({"²": "2", "³": "3", "µ": "u", "μ": "u"})  # there are two micro signs
+_PLAIN = str.maketrans(
+    {"²": "2", "³": "3", "^": "", "µ": "u", "μ": "u", "º": "°"}
+)  # there are two micro signs
+
+_LONGEST = 64
 
 _SHOWN = {
     "Cel": "°C",
@@ -246,6 +281,7 @@ def unit_fault(text: str) -> str | None:
     """What is wrong with a channel's unit, in one line with a suggestion; None for a good one."""
     if text in UNITS and text not in _AMBIGUOUS:
         return None
+    text = text[:_LONGEST]
     shown = text if text and text.isprintable() else repr(text)
     return f"unit {shown}: {_HINTS.get(text) or _suggestion(text)}"
 
@@ -269,16 +305,27 @@ def shown_unit(unit: str | None) -> str:
     return _SHOWN.get(unit, unit) if unit else ""
 
 
+@lru_cache(maxsize=1)
+def _by_lower() -> dict[str, str]:
+    return {symbol.lower(): symbol for symbol in UNITS if symbol not in _AMBIGUOUS}
+
+
+@lru_cache(maxsize=64)  # one mistake is often made many times
 def _suggestion(text: str) -> str:
     import difflib  # noqa: PLC0415  # only whoever made a mistake pays for it
 
     plain = text.strip().translate(_PLAIN)
+    if plain in _HINTS:
+        return _HINTS[plain]
     lower = plain.lower()
-    by_lower = {symbol.lower(): symbol for symbol in UNITS if symbol not in _AMBIGUOUS}
+    by_lower = _by_lower()
     meant = plain if plain in UNITS and plain not in _AMBIGUOUS else _MEANT.get(lower) or by_lower.get(lower)
     if meant is not None:
         return f"did you mean {meant}?"
-    close = [by_lower[near] for near in difflib.get_close_matches(lower, by_lower, n=3)]
+    letters = set(lower)
+    # Whoever shares few letters is not close: this is found out sooner than by comparing.
+    alike = [each for each in by_lower if len(letters & set(each)) * 4 >= len(lower)]
+    close = [by_lower[near] for near in difflib.get_close_matches(lower, alike, n=3)]
     if close:
         return f"did you mean {' or '.join(close)}?"
     return "SenML has no such unit; use one of RFC 8428 section 12.1 or RFC 8798, such as Cel, %RH, hPa, W"

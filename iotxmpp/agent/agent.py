@@ -19,7 +19,9 @@ from iotxmpp.addresses import DeviceId, bare_jid, device_id, local_part
 from iotxmpp.agent.channels import check_reading
 from iotxmpp.agent.clock import Clock
 from iotxmpp.agent.declarations import Declarations
+from iotxmpp.agent.notify import Pulse, notifying
 from iotxmpp.agent.outbox.settings import OutboxSettings, outbox_settings
+from iotxmpp.agent.outlet import Outlet
 from iotxmpp.agent.plan import Plan
 from iotxmpp.agent.running import Running, open_link
 from iotxmpp.backoff import Backoff
@@ -55,6 +57,7 @@ class Agent(Declarations):
         heartbeat: float = 30.0,
         device: str | None = None,
         site: str = "",
+        room: str = "",
         tags: Iterable[str] = (),
         people: Iterable[str] = (),
         link: Link | None = None,
@@ -73,6 +76,7 @@ class Agent(Declarations):
             heartbeat: The device promises to be heard from at least this often, in seconds.
             device: The device's id; the local part of the JID unless given.
             site: Where it stands, for people.
+            room: In which room there, for people.
             tags: Words to choose it by among many, such as `spare`; each without spaces and commas.
             people: The JIDs of those to whom alarms are written.
             link: A link that somebody else opens and closes; several agents may share it.
@@ -101,6 +105,7 @@ class Agent(Declarations):
         self.profile = f"{profile.id} {profile.version}" if profile is not None else ""
         self._heartbeat = heartbeat
         self._site = check_text(site, "site")
+        self._room = check_text(room, "room")
         self._tags = _checked_tags(tags)
         self._people = _checked_people(people)
         self._link = link
@@ -141,6 +146,16 @@ class Agent(Declarations):
         running, good = self._checked(channel, value)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(running.take_soon, {channel: good}, time)
+
+    def outlet(self) -> Outlet | None:
+        """Where a driver's own values and problems go; None while the agent does not run.
+
+        What is taken there is not checked: that is done by whoever knows the channel's kind.
+        """
+        running = self._running
+        if running is None or not running.opened:
+            return None
+        return Outlet(take=running.take, problems=running.problems)
 
     async def alarm(self, text: str, *, key: str = "") -> int:
         """Writes an alarm to the agent's `people`, as a chat message; limits hold floods back.
@@ -225,7 +240,7 @@ class Agent(Declarations):
         await self._close()
 
     async def serve(self, *, wait: bool = True) -> None:
-        """Runs until it is cancelled.
+        """Runs until it is cancelled; a service manager that listens is told how it is (sd_notify(3)).
 
         Args:
             wait: Whether to try again while the server cannot be reached; readings wait meanwhile. A refused
@@ -236,11 +251,13 @@ class Agent(Declarations):
             ConnectError: The first attempt to connect failed for good.
             StoreError: The outbox's file is another agent's, another program's, or of another version.
         """
-        await self._open(wait=wait)
-        try:
-            await self._require_running().failure()
-        finally:
-            await self._close()
+        async with notifying(self._pulse) as stopping:
+            await self._open(wait=wait)
+            try:
+                await self._require_running().failure()
+            finally:
+                stopping()
+                await self._close()
 
     def run(self, *, wait: bool = True) -> None:
         """Runs until SIGINT or SIGTERM; what a script's last line calls.
@@ -271,6 +288,9 @@ class Agent(Declarations):
             self._running, self._in_use = None, False
             raise
 
+    def _pulse(self) -> Pulse:
+        return Pulse() if self._running is None else self._running.pulse()
+
     async def _close(self) -> None:
         running, self._running = self._require_running(), None
         try:
@@ -289,6 +309,7 @@ class Agent(Declarations):
             collector=account.collector or next(iter(controllers), ""),
             heartbeat=self._heartbeat,
             site=self._site,
+            room=self._room,
             profile=self.profile,
             channels=dict(self._channels),
             sensors=tuple(self._sensors),

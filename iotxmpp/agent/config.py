@@ -1,6 +1,5 @@
 """`agent.toml`: a whole device without code."""
 
-import tomllib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,17 @@ import device_profiles
 from iotxmpp.access import parse_access
 from iotxmpp.account import Account
 from iotxmpp.agent.agent import Agent
+from iotxmpp.agent.calibration import Calibration
 from iotxmpp.agent.drivers import create_driver
 from iotxmpp.agent.outbox.settings import OutboxSettings, outbox_settings
 from iotxmpp.agent.profiled import equip
 from iotxmpp.errors import ConfigError, InvalidError
 from iotxmpp.link import Link
 from iotxmpp.profiles import Profile
-from iotxmpp.validation import explain
+from iotxmpp.tables import TableError, parse_table, read_text, table_error
+
+MOST_BYTES = 1 << 20
+"""Bytes that an agent's file may have."""
 
 
 class AgentFile(BaseModel):
@@ -29,6 +32,7 @@ class AgentFile(BaseModel):
         device: The device's id; the account's name unless given.
         heartbeat: The promised longest silence, in seconds.
         site: Where the device stands.
+        room: In which room there.
         tags: Words to choose it by among many.
         people: The JIDs of those to whom alarms are written.
         every: Seconds between samples of every channel; what the profile says unless given.
@@ -36,6 +40,7 @@ class AgentFile(BaseModel):
             same; what the profile says unless given.
         driver: The driver's own settings; `kind` chooses another driver than the profile's.
         rename: Other names for some channels.
+        calibration: What makes the shown values of some channels true ones, by the profile's names.
         access: Who may do what besides the account's controllers, as `parse_access` reads it.
         outbox: The outbox's file, relative to this file's directory; `memory` for none; or a table of its
             settings, as `OutboxSettings` has them.
@@ -48,12 +53,14 @@ class AgentFile(BaseModel):
     device: str | None = None
     heartbeat: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     site: str = ""
+    room: str = ""
     tags: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     every: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     at_least: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     driver: dict[str, Any] = Field(default_factory=dict)
     rename: dict[str, str] = Field(default_factory=dict)
+    calibration: dict[str, Calibration] = Field(default_factory=dict)
     access: dict[str, Any] = Field(default_factory=dict)
     outbox: str | OutboxSettings | None = None
 
@@ -65,8 +72,13 @@ def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
     account = "greenhouse-1.account.toml"
     profile = "bme280"
 
+    room = "cellar"
+
     [driver]
-    address = 0x76
+    address = 0x77
+
+    [calibration.temperature]
+    offset = -0.4
     ```
 
     Args:
@@ -82,20 +94,29 @@ def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
     try:
         profile = _profile(path, file.profile)
         kind, settings = file.driver.get("kind"), {k: v for k, v in file.driver.items() if k != "kind"}
-        make_driver = partial(create_driver, profile, settings, kind=kind)
+        make_driver = partial(create_driver, profile, settings, kind=kind, folder=path.parent.absolute())
         make_driver()  # a wrong setting shows now, not at the first sample
         agent = Agent(
             account,
             device=file.device,
             heartbeat=file.heartbeat,
             site=file.site,
+            room=file.room,
             tags=file.tags,
             people=file.people,
             access=parse_access(file.access, "access"),
             link=link,
             outbox=_outbox(path, file),
         )
-        equip(agent, profile, make_driver, every=file.every, at_least=file.at_least, rename=file.rename)
+        equip(
+            agent,
+            profile,
+            make_driver,
+            every=file.every,
+            at_least=file.at_least,
+            rename=file.rename,
+            calibration=file.calibration,
+        )
     except InvalidError as error:
         raise ConfigError(f"agent file {path}: {error}") from error
     return agent
@@ -109,14 +130,16 @@ def _outbox(path: Path, file: AgentFile) -> OutboxSettings:
 
 
 def _read(path: Path) -> AgentFile:
+    where = f"agent file {path}"
     try:
-        return AgentFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"agent file {path}: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"agent file {path}: not TOML: {error}") from error
+        text = read_text(path, most=MOST_BYTES)
+    except TableError as error:
+        raise TableError(where, error.faults) from error
+    table = parse_table(text, where, most=MOST_BYTES)
+    try:
+        return AgentFile.model_validate(table)
     except ValidationError as error:
-        raise ConfigError(explain(error, f"agent file {path}")) from error
+        raise table_error(error, AgentFile, where) from error
 
 
 def _profile(path: Path, name: str) -> Profile:

@@ -43,6 +43,7 @@ class Plan:
         urgent: The channels whose readings are committed at once.
         tags: Words of its owner's, to choose it by.
         people: The bare JIDs that its alarms go to.
+        room: In which room it stands.
     """
 
     account: Account
@@ -63,6 +64,7 @@ class Plan:
     urgent: Mapping[str, Urgent]
     tags: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
+    room: str = ""
 
     @property
     def nodes(self) -> DeviceNodes:
@@ -85,6 +87,7 @@ class Plan:
             version=VERSION,
             heartbeat=self.heartbeat,
             site=self.site,
+            room=self.room,
             channels=dict(self.channels),
             commands={name: command.spec.about() for name, command in self.commands.items()},
             tags=self.tags,

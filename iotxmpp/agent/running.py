@@ -15,6 +15,7 @@ from iotxmpp.agent.clock import Clock
 from iotxmpp.agent.commanding import Commanding, Latest
 from iotxmpp.agent.introduction import Introduction
 from iotxmpp.agent.line import Line
+from iotxmpp.agent.notify import Pulse
 from iotxmpp.agent.outbox.keeper import Keeper
 from iotxmpp.agent.outbox.safe import SafeOutbox
 from iotxmpp.agent.plan import Plan
@@ -52,6 +53,9 @@ DRAIN = 2.0
 LATEST = 253_402_300_800.0
 """Readings are of a time before this, the year 10000."""
 
+STUCK_AFTER = 60.0
+"""Seconds after which sampling counts as dead, if not one sensor's function has returned."""
+
 NODE_PATIENCE = 30.0
 """Seconds at most between two attempts to publish to a node that is not there, or not ours."""
 
@@ -66,6 +70,7 @@ class Running:
         keeper: Readings that wait.
         problems: What does not work.
         opened: Whether readings can be taken: the outbox is open.
+        begun: Whether sampling has begun.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Running:
         self.plan = plan
         self.problems = Problems()
         self.opened = False
+        self.begun = False
         self.keeper = _keeper(plan, self.problems, clock, backoff)
         self._link = link
         self._owns_link = owns_link
@@ -173,6 +179,7 @@ class Running:
                 self._tasks.start(sampler.run(), f"sensor {sensor.label}")
                 for sampler, sensor in zip(self._samplers, self.plan.sensors, strict=True)
             ]
+            self.begun = True
             self._register()
             if self._owns_link:
                 await self._connect(wait=wait)
@@ -198,6 +205,19 @@ class Running:
             await self.reporter.stop()
         finally:
             await self._end()
+
+    def pulse(self) -> Pulse:
+        """How it is, for who watches over the process."""
+        silent = min((sampler.silent() for sampler in self._samplers), default=0.0)
+        link = self._link.state
+        held, problems = self.keeper.held, len(self.problems.texts())
+        parts = [
+            "connected" if link.up else f"not connected: {link.reason}",
+            f"{len(self._samplers)} sensors",
+            f"{held} readings wait",
+            *([f"{problems} problems"] if problems else []),
+        ]
+        return Pulse(begun=self.begun, alive=silent < STUCK_AFTER, text=", ".join(parts))
 
     async def failure(self) -> None:
         """Returns never; raises what a task failed with."""

@@ -38,12 +38,17 @@ class Sampler:
         self._changed = asyncio.Event()
         self._published: dict[str, tuple[Value, float]] = {}
         self._key = f"sensor {sensor.label}"
+        self._asked: float | None = None
 
     def set_every(self, seconds: float | None) -> None:
         """Samples, and publishes what needs no change, each so many seconds; None for what was declared."""
         self._set = seconds
         self._every = self._declared if seconds is None else seconds
         self._changed.set()
+
+    def silent(self) -> float:
+        """Seconds for which its function has not returned; 0 while none is asked."""
+        return 0.0 if self._asked is None else asyncio.get_running_loop().time() - self._asked
 
     async def run(self) -> None:
         """Samples until it is cancelled."""
@@ -79,6 +84,7 @@ class Sampler:
 
     async def _read(self) -> object:
         reading = asyncio.ensure_future(call(self._sensor.function))
+        self._asked = asyncio.get_running_loop().time()
         try:
             done, _ = await asyncio.wait({reading}, timeout=self._hanging_after)
             if not done:
@@ -87,6 +93,7 @@ class Sampler:
                 )
                 await asyncio.wait({reading})
         finally:
+            self._asked = None
             reading.cancel()
         if reading.cancelled():
             raise RuntimeError("the sensor's function was cancelled")

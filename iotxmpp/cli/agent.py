@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from iotxmpp.cli.agent_install import install
 from iotxmpp.cli.agent_run import run_agent
 
 app = typer.Typer(help="Run a device's agent.", no_args_is_help=True)
@@ -21,3 +22,6 @@ def run(
 ) -> None:
     """Run the agent that a file describes, until it is stopped."""
     run_agent(config)
+
+
+app.command("install")(install)

@@ -12,13 +12,17 @@ from iotxmpp.cli import (
     controller,
     demo,
     device,
+    doctor,
     history,
     outbox,
+    profile,
     server,
+    simulate,
     twin,
     watch,
 )
 from iotxmpp.cli.logs import set_up_logging
+from iotxmpp.cli.plugins import add_plugins
 
 app = typer.Typer(
     name="iotxmpp",
@@ -33,12 +37,16 @@ app.add_typer(commands.app, name="commands")
 app.add_typer(controller.app, name="controller")
 app.add_typer(device.app, name="device")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(profile.app, name="profile")
 app.add_typer(server.app, name="server")
 app.add_typer(twin.app, name="twin")
+app.command("doctor")(doctor.doctor)
 app.command("call")(call.call)
 app.command("history")(history.history)
 app.command("watch")(watch.watch)
 app.command("demo")(demo.demo)
+app.command("simulate")(simulate.simulate)
+add_plugins(app)
 
 
 def _version(wanted: bool) -> None:

@@ -16,6 +16,7 @@ class Role:
         command: A command of that profile.
         arguments: The command's arguments.
         every: Seconds between its readings.
+        simulated: Whether it is simulated, whatever driver its profile has.
     """
 
     device: DeviceId
@@ -23,6 +24,7 @@ class Role:
     command: str
     arguments: Mapping[str, object] = field(default_factory=dict)
     every: float = 1.0
+    simulated: bool = True
 
     @property
     def call(self) -> str:
@@ -32,15 +34,17 @@ class Role:
 
     def agent_file(self, account: str) -> str:
         """The text of its agent.toml."""
+        driver = '[driver]\nkind = "simulated"\n' if self.simulated else ""
         return (
             f'account = "{account}"\nprofile = "{self.profile}"\n'
             f'every = {self.every}\nheartbeat = 5.0\nsite = "demo"\n'
             f'outbox = "{self.device}.outbox.db"\n'
+            f"{driver}"
         )
 
 
 CAST = (
-    Role(device=DeviceId("this-machine"), profile="host", command="facts", every=2.0),
+    Role(device=DeviceId("this-machine"), profile="host", command="facts", every=2.0, simulated=False),
     Role(device=DeviceId("greenhouse"), profile="bme280", command="reset"),
     Role(device=DeviceId("irrigation"), profile="soil-moisture", command="water", arguments={"seconds": 4}),
     Role(device=DeviceId("relays"), profile="relay4", command="switch", arguments={"channel": 1, "on": True}),

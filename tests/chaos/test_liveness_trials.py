@@ -86,7 +86,8 @@ class Ward:
         folder.mkdir()
         account.model_copy(update={"port": proxy.port}).save(folder / "account.toml")
         (folder / "agent.toml").write_text(
-            f'account = "account.toml"\nprofile = "relay4"\nevery = 3600\nheartbeat = {HEARTBEAT}\n'
+            'account = "account.toml"\nprofile = "relay4"\ndriver.kind = "simulated"\n'
+            f"every = 3600\nheartbeat = {HEARTBEAT}\n"
         )
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "iotxmpp", "agent", "run", str(folder / "agent.toml")),

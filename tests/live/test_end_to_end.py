@@ -632,7 +632,8 @@ async def test_an_agent_without_code_in_a_process_of_its_own(site: Site) -> None
     device = await site.device("relays", account)
     device.save(site.folder / "device.toml")
     (site.folder / "agent.toml").write_text(
-        'account = "device.toml"\nprofile = "relay4"\nevery = 0.1\nheartbeat = 5.0\nsite = "shed"\n'
+        'account = "device.toml"\nprofile = "relay4"\ndriver.kind = "simulated"\n'
+        'every = 0.1\nheartbeat = 5.0\nsite = "shed"\n'
         '[rename]\n"relay/1" = "pump"\n'
     )
     controller, readings = site.controller(account), Collected[Reading]()

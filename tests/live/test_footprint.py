@@ -39,6 +39,7 @@ NEVER = (
 AGENT = f"""
 account = "account.toml"
 profile = "bme280"
+driver.kind = "simulated"
 every = 0.1
 
 [outbox]

@@ -165,7 +165,7 @@ async def test_twins_from_the_command_line_survive_kill_9_of_both_sides(
     house.save(terminal.home / "house.toml")
     account.save(terminal.home / "hall.toml")
     config = terminal.home / "agent.toml"
-    config.write_text('account = "hall.toml"\nprofile = "bme280"\nevery = 60.0\n')
+    config.write_text('account = "hall.toml"\nprofile = "bme280"\ndriver.kind = "simulated"\nevery = 60.0\n')
     twins = Twins(terminal, name_of(account))
     controlling = ("controller", "run", "-a", "house.toml", "--metrics-port", "0")
     agent_runs = ("agent", "run", config)

@@ -8,7 +8,8 @@ import pytest
 import device_profiles
 from iotxmpp import Agent
 from iotxmpp.agent.config import load_agent
-from iotxmpp.agent.profiled import OpenedDriver, equip
+from iotxmpp.agent.opening import OpenedDriver
+from iotxmpp.agent.profiled import equip
 from iotxmpp.agent.sensors import Rhythm
 from iotxmpp.commands import command_error
 from iotxmpp.errors import ArgumentsError, CommandFailedError, ConfigError, StanzaError
@@ -81,7 +82,10 @@ async def test_an_agent_without_code_reads_and_obeys(house: House, directory: Pa
 
 
 async def test_a_shipped_profile_is_found_by_its_name(house: House, directory: Path) -> None:
-    path = write(directory, 'account = "greenhouse.toml"\nprofile = "bme280"\n[driver]\nseed = 5\n')
+    path = write(
+        directory,
+        'account = "greenhouse.toml"\nprofile = "bme280"\ndriver = { kind = "simulated", seed = 5 }\n',
+    )
     async with load_agent(path):
         await until(lambda: len(house.readings) >= 3)
     assert {reading.channel for reading in house.readings} == {"temperature", "humidity", "pressure"}
@@ -100,7 +104,7 @@ def test_every_shipped_profile_makes_an_agent(directory: Path, name: str) -> Non
 
 async def test_channels_get_other_names_and_another_interval(house: House, directory: Path) -> None:
     text = (
-        'account = "greenhouse.toml"\nprofile = "bme280"\nevery = 0.02\n'
+        'account = "greenhouse.toml"\nprofile = "bme280"\nevery = 0.02\ndriver.kind = "simulated"\n'
         'device = "greenhouse"\nrename.temperature = "air/temperature"\n'
     )
     agent = load_agent(write(directory, text))
@@ -151,19 +155,23 @@ def test_a_change_is_seen_and_an_unchanged_value_comes_again_within_a_minute(
     (sensor,) = load_agent(write(directory, text))._plan().sensors
     followed = [rhythm for rhythm in sensor.rhythms.values() if rhythm.on_change]
     assert all(rhythm.every <= 10 and rhythm.at_least <= 60 for rhythm in followed)
-    assert bool(followed) == (name not in {"bme280", "host"})
+    kinds = device_profiles.load(name).readings.values()
+    assert bool(followed) == any(kind.type == "bool" or kind.on_change for kind in kinds)
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("account = ", "not TOML"),
-        ("", "account: Field required; profile: Field required"),
+        ("", "account: missing; profile: missing"),
         ('account = "greenhouse.toml"\nprofile = "fan.toml"\nheartbeat = 0', "heartbeat: Input should be"),
-        ('account = "greenhouse.toml"\nprofile = "fan.toml"\ncolour = 1', "colour: Extra inputs"),
+        (
+            'account = "greenhouse.toml"\nprofile = "fan.toml"\ncolour = 1',
+            "unknown key colour; known: account, profile",
+        ),
         ('account = "greenhouse.toml"\nprofile = "fan.toml"\nat_least = 0', "at_least: Input should be"),
         (
-            'account = "greenhouse.toml"\nprofile = "bme280"\nat_least = 5',
+            'account = "greenhouse.toml"\nprofile = "bme280"\ndriver.kind = "simulated"\nat_least = 5',
             "at_least: profile bme280 has no channel with on_change = true",
         ),
         ('account = "none.toml"\nprofile = "fan.toml"', "none.toml"),

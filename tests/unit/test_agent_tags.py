@@ -34,9 +34,13 @@ def test_a_tag_that_cannot_be_written_down_is_refused(tags: Iterable[str]) -> No
 def test_tags_stand_in_the_agents_file(tmp_path: Path) -> None:
     ACCOUNT.save(tmp_path / "account.toml")
     file = tmp_path / "agent.toml"
-    file.write_text('account = "account.toml"\nprofile = "bme280"\ntags = ["spare"]\n')
+    file.write_text(
+        'account = "account.toml"\nprofile = "bme280"\ndriver.kind = "simulated"\ntags = ["spare"]\n'
+    )
     assert load_agent(file).about.tags == ("spare",)
-    file.write_text('account = "account.toml"\nprofile = "bme280"\ntags = ["two words"]\n')
+    file.write_text(
+        'account = "account.toml"\nprofile = "bme280"\ndriver.kind = "simulated"\ntags = ["two words"]\n'
+    )
     with pytest.raises(ConfigError, match="tags: 'two words': use 1 to 64 characters"):
         load_agent(file)
 

@@ -67,10 +67,14 @@ def test_the_log_is_found_by_the_agents_file_and_by_the_account(
     account.write_text('jid = "greenhouse@example.org"\npassword = "secret"\n')
     account.chmod(0o600)
     config = tmp_path / "agent.toml"
-    config.write_text('account = "account.toml"\nprofile = "bme280"\noutbox = "green.db"\n')
+    config.write_text(
+        'account = "account.toml"\nprofile = "bme280"\ndriver.kind = "simulated"\noutbox = "green.db"\n'
+    )
     write(tmp_path / "green.audit.log", [0])
     assert run("verify", "--config", str(config)).exit_code == 0
-    config.write_text('account = "account.toml"\nprofile = "bme280"\noutbox = "memory"\n')
+    config.write_text(
+        'account = "account.toml"\nprofile = "bme280"\ndriver.kind = "simulated"\noutbox = "memory"\n'
+    )
     with pytest.raises(InvalidError, match="in memory"):
         run("show", "--config", str(config))
     monkeypatch.setenv("IOTXMPP_STATE", str(tmp_path / "state"))

@@ -146,7 +146,7 @@ def agent_file(folder: Path, more: str = "") -> Path:
     account.write_text('jid = "greenhouse@example.org"\npassword = "secret"\n')
     account.chmod(0o600)
     path = folder / "agent.toml"
-    path.write_text(f'account = "account.toml"\nprofile = "bme280"\n{more}')
+    path.write_text(f'account = "account.toml"\nprofile = "bme280"\ndriver.kind = "simulated"\n{more}')
     return path
 
 

@@ -5,6 +5,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -12,6 +13,7 @@ import typer.main
 from pydantic import BaseModel
 
 import device_profiles
+from device_profiles.table import with_table
 from iotxmpp.account import ACCOUNT_VARIABLE, PASSWORD_VARIABLE, Account
 from iotxmpp.agent.config import AgentFile
 from iotxmpp.agent.outbox.settings import OutboxSettings
@@ -68,7 +70,7 @@ def test_every_python_block_compiles() -> None:
         compile(block.text, str(block), "exec", flags=0x2000)  # with await at the top level
 
 
-def test_every_toml_block_is_toml_and_what_its_marker_says() -> None:
+def test_every_toml_block_is_toml_and_what_its_marker_says(tmp_path: Path) -> None:
     found = blocks("toml")
     assert found
     for block in found:
@@ -76,6 +78,10 @@ def test_every_toml_block_is_toml_and_what_its_marker_says() -> None:
         match block.marker:
             case "profile":
                 parse_profile(block.text, str(block))
+            case "profile file":
+                file = tmp_path / "profile.toml"
+                file.write_text(block.text, encoding="utf-8")
+                device_profiles.load_file(file)
             case "agent":
                 AgentFile.model_validate(table)
             case "account":
@@ -207,27 +213,11 @@ def test_a_file_is_documented_with_all_of_its_keys(heading: str, model: type[Bas
 # The profiles' document.
 
 
-def shipped_table() -> list[str]:
-    """The table of the shipped profiles."""
-    lines = ["| Profile | What | Channels | Commands | Driver |", "|---|---|---|---|---|"]
-    for name in device_profiles.names():
-        profile = device_profiles.load(name)
-        readings = ", ".join(_channels(name, kind) for name, kind in profile.readings.items())
-        commands = ", ".join(f"`{command}`" for command in profile.commands)
-        cells = (f"`{name}`", profile.title, readings, commands, profile.driver.kind)
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def _channels(name: str, kind: ReadingKind) -> str:
-    text = f"`{name}`" if kind.count is None else f"`{name}/1` to `{name}/{kind.count}`"
-    return f"{text} ({kind.unit})" if kind.unit else text
-
-
 def test_the_table_of_shipped_profiles_is_up_to_date() -> None:
-    text = section(PROFILES, "## The profiles that come along")
-    stated = [line for line in text.splitlines() if line.startswith("|")]
-    assert stated == shipped_table()
+    assert with_table(PROFILES, "docs/profiles.md") == PROFILES
+    assert len(first_cells(section(PROFILES, "## The profiles that come along"))) == len(
+        device_profiles.names()
+    )
 
 
 @pytest.mark.parametrize(
@@ -238,7 +228,7 @@ def test_the_table_of_shipped_profiles_is_up_to_date() -> None:
         ("### A simulated reading", Simulate),
         ("### A command", CommandKind),
         ("### An argument", Argument),
-        ("### A simulated command", Effect),
+        ("### An effect", Effect),
     ],
 )
 def test_a_part_of_a_profile_is_documented_with_all_of_its_keys(heading: str, model: type[BaseModel]) -> None:

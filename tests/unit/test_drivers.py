@@ -47,7 +47,7 @@ async def test_every_profile_can_be_simulated(name: str, after: float) -> None:
         value = check_value(values[channel], channel)
         assert type(value) is TYPES[kind.type]
         if kind.range is not None:
-            assert isinstance(value, float)
+            assert isinstance(value, float | int)
             assert kind.range[0] <= value <= kind.range[1]
 
 
@@ -92,6 +92,36 @@ async def test_other_commands_take_effect_too() -> None:
     clock.now += 10
     assert (await driver.read())["valve"] is False
     assert await simulated("bme280", clock).command("reset", {}) == {"simulated": True}
+
+
+async def test_an_effect_is_simulated_and_a_simulation_goes_before_it() -> None:
+    text = (
+        'schema=1\nid="x"\nversion="1.0.0"\ndriver={kind="simulated"}\n'
+        '[readings.a]\ntype="bool"\ncount=2\n[commands.go]\n'
+        'effect={set="a/{n}", value=true}\nargs.n={type="int"}\n'
+    )
+    driver = SimulatedDriver(profile=parse_profile(text, "x.toml"), settings={}, clock=Clock())
+    assert await driver.command("go", {"n": 2}) == {"a/2": True}
+    text += 'simulate={set="a/1", value=false}\n'
+    driver = SimulatedDriver(profile=parse_profile(text, "x.toml"), settings={}, clock=Clock())
+    assert await driver.command("go", {"n": 2}) == {"a/1": False}
+
+
+async def test_what_counts_is_simulated_as_a_count() -> None:
+    text = (
+        'schema=1\nid="x"\nversion="1.0.0"\ndriver={kind="simulated"}\n'
+        '[readings.rain]\ntype="int"\ncounter=true\n'
+    )
+    clock = Clock()
+    driver = SimulatedDriver(profile=parse_profile(text, "x.toml"), settings={}, clock=clock)
+    counts = list[int]()
+    for _ in range(50):
+        value = (await driver.read())["rain"]
+        assert isinstance(value, int)
+        counts.append(value)
+        clock.now += 600
+    assert counts == sorted(counts)
+    assert counts[-1] > counts[0]
 
 
 async def test_a_simulated_command_is_checked() -> None:
@@ -145,6 +175,23 @@ async def test_this_machine_is_really_read() -> None:
     assert 0 < values["memory-used"] < 100
     assert isinstance(facts, dict)
     assert facts["system"] == "Linux"
+
+
+async def test_a_simulated_machine_is_the_profile_s(machine: dict[str, object]) -> None:
+    profile = device_profiles.load("host")
+    driver = create_driver(profile, {**machine, "simulated": True, "seed": 7})
+    async with driver:
+        values = await driver.read()
+        assert values.keys() == profile.channels().keys()
+        assert values["memory-used"] != 25.0
+        assert isinstance(await driver.command("facts", {}), dict)
+
+
+def test_the_simulated_driver_takes_the_word_that_all_take() -> None:
+    profile = device_profiles.load("bme280")
+    create_driver(profile, {"simulated": True}, kind="simulated")
+    with pytest.raises(ConfigError, match="driver simulated: settings: simulated"):
+        create_driver(profile, {"simulated": False}, kind="simulated")
 
 
 @pytest.fixture
@@ -231,7 +278,7 @@ async def test_the_host_refuses_other_commands_and_arguments() -> None:
 def test_drivers_are_found_by_their_entry_points() -> None:
     assert {"host", "simulated"} <= set(driver_kinds())
     assert isinstance(create_driver(device_profiles.load("host"), {}), HostDriver)
-    assert isinstance(create_driver(device_profiles.load("relay4"), {}), SimulatedDriver)
+    assert isinstance(create_driver(device_profiles.load("energy-meter"), {}), SimulatedDriver)
     assert isinstance(create_driver(device_profiles.load("host"), {}, kind="simulated"), SimulatedDriver)
 
 
@@ -247,14 +294,16 @@ def test_the_device_s_settings_go_before_the_profile_s() -> None:
 
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(ConfigError, match=r"driver simulated: settings: sead: .*known: seed"):
-        create_driver(device_profiles.load("relay4"), {"sead": 1})
+        create_driver(device_profiles.load("relay4"), {"sead": 1}, kind="simulated")
     with pytest.raises(ConfigError, match="driver host: settings: disc: "):
         create_driver(device_profiles.load("host"), {"disc": "/"})
 
 
 def test_an_unknown_driver_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"driver 'gpio': not installed; installed are .*host.*simulated"):
-        create_driver(device_profiles.load("host"), {}, kind="gpio")
+    with pytest.raises(
+        ConfigError, match=r"driver 'telepathy': not installed; installed are .*host.*simulated"
+    ):
+        create_driver(device_profiles.load("host"), {}, kind="telepathy")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ VALUES = frozenset(
         "delivery",
         "durations",
         "errors",
+        "extending",
         "fleet",
         "intervals",
         "kinds",
@@ -38,6 +39,7 @@ VALUES = frozenset(
         "senml",
         "senml_json",
         "status",
+        "tables",
         "textargs",
         "twin",
         "units",
@@ -56,17 +58,60 @@ ABOVE: dict[str, frozenset[str]] = {
     "xmpp": frozenset({"values", "link"}),
     "profiles": frozenset({"values"}),
     "bridge": frozenset({"values"}),
+    "boards": frozenset({"values", "profiles", "bridge", "agent", "cli"}),
     "serving": frozenset({"values", "link"}),
     "agent": frozenset({"values", "link", "xmpp", "profiles", "serving"}),
     "controller": frozenset({"values", "link", "xmpp", "serving"}),
     "server": frozenset({"values", "link"}),
     "facade": frozenset({"values", "agent", "controller", "serving"}),
+    "systemd": frozenset({"values"}),
+    "doctor": frozenset({"values", "link", "xmpp", "profiles", "agent", "systemd"}),
     "demo": frozenset({"values", "link", "memory", "xmpp", "serving", "agent", "controller", "server"}),
+    "simulation": frozenset(
+        {"values", "link", "memory", "xmpp", "profiles", "serving", "agent", "server", "demo"}
+    ),
     "cli": frozenset(
-        {"values", "link", "xmpp", "serving", "agent", "controller", "server", "demo", "facade"}
+        {
+            "values",
+            "doctor",
+            "systemd",
+            "link",
+            "xmpp",
+            "profiles",
+            "serving",
+            "agent",
+            "controller",
+            "server",
+            "demo",
+            "simulation",
+            "facade",
+        }
     ),
 }
 """Each room, with the rooms that it may import besides itself; what is not named is forbidden."""
+
+BOARDS = frozenset(
+    {
+        "binding",
+        "candidates",
+        "cli",
+        "driver",
+        "finding",
+        "flash",
+        "flashing",
+        "hearing",
+        "link",
+        "memorypms",
+        "memoryport",
+        "port",
+        "probeview",
+        "probing",
+        "scaffold",
+        "settings",
+        "updating",
+    }
+)
+"""Modules of firmware_bridge that do I/O, or serve the agent and the command line; all others do neither."""
 
 RUNNERS = {"agent.running", "controller.controller"}
 """Modules that make the link to a real server, unless they are given another."""
@@ -76,13 +121,24 @@ HOMES: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("iotxmpp.controller.metrics",),
     "sqlalchemy": ("iotxmpp.controller.store",),
     "cryptography": ("iotxmpp.server.certificate",),
-    "typer": ("iotxmpp.cli",),
-    "rich": ("iotxmpp.cli",),
+    "gpiozero": ("iotxmpp.agent.drivers.gpio",),
+    "serialx": ("firmware_bridge.port",),
+    "typer": ("iotxmpp.cli", "firmware_bridge.cli", "firmware_bridge.probeview"),
+    "rich": ("iotxmpp.cli", "firmware_bridge.probeview"),
     "plotext": ("iotxmpp.cli",),
     "matplotlib": ("iotxmpp.cli",),
-    "pydantic": ("iotxmpp", "device_profiles"),
+    "pydantic": (
+        "iotxmpp",
+        "device_profiles",
+        "firmware_bridge.binding",
+        "firmware_bridge.driver",
+        "firmware_bridge.settings",
+        "firmware_bridge.updating",
+    ),
     "pydantic_core": ("iotxmpp.arguments",),
     "typing_extensions": ("iotxmpp",),
+    "smbus2": ("iotxmpp.agent.drivers.i2c.bus",),
+    "pymodbus": ("iotxmpp.agent.drivers.modbus",),
 }
 """Libraries from outside, with the only modules and rooms that import them."""
 
@@ -136,7 +192,7 @@ def room(module: str) -> str:
     if package == "device_profiles":
         return "profiles"
     if package == "firmware_bridge":
-        return "bridge"
+        return "boards" if rest in BOARDS else "bridge"
     first = rest.partition(".")[0]
     if first in VALUES:
         return "values"
@@ -206,9 +262,16 @@ def test_every_module_is_in_a_known_room() -> None:
         ("iotxmpp/demo/new.py", "from rich.table import Table"),
         ("iotxmpp/agent/new.py", "import psutil"),
         ("device_profiles/new.py", "from iotxmpp.agent import Agent"),
+        ("firmware_bridge/new.py", "import serialx"),
+        ("firmware_bridge/session.py", "from firmware_bridge import link"),
+        ("firmware_bridge/frames.py", "from iotxmpp.agent import Agent"),
     ],
 )
 def test_a_planted_violation_is_found(tmp_path: Path, path: str, text: str) -> None:
+    bridge = tmp_path / "firmware_bridge"
+    bridge.mkdir()
+    for module in ("__init__", "link"):
+        (bridge / f"{module}.py").touch()
     for package in ("memory", "serving", "controller", "agent", "xmpp"):
         (tmp_path / "iotxmpp" / package).mkdir(parents=True)
         (tmp_path / "iotxmpp" / package / "__init__.py").touch()
@@ -329,7 +392,9 @@ def test_an_agent_from_the_command_line_loads_nothing_of_the_controllers(tmp_pat
         f'ca = "{tmp_path}/none.pem"\n'
     )
     account.chmod(0o600)
-    (tmp_path / "agent.toml").write_text('account = "account.toml"\nprofile = "bme280"\n')
+    (tmp_path / "agent.toml").write_text(
+        'account = "account.toml"\nprofile = "bme280"\ndriver.kind = "simulated"\n'
+    )
     modules = loaded_by(RUN_FROM_A_FILE, str(tmp_path / "agent.toml"))
     assert "slixmpp" in modules
     assert not tops(modules) & {"sqlalchemy", "prometheus_client", "rich", "typer", "cryptography"}

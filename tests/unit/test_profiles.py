@@ -7,6 +7,7 @@ import device_profiles
 from iotxmpp.arguments import CommandSpec
 from iotxmpp.errors import ArgumentsError, ConfigError, UnknownCommandError
 from iotxmpp.profiles import Profile, parse_profile
+from iotxmpp.tables import TableError
 
 HEAD = 'schema = 1\nid = "x"\nversion = "1.0.0"\ndriver = { kind = "simulated" }\n'
 TEMPERATURE = '[readings.temperature]\ntype = "float"\nunit = "Cel"\nrange = [-40, 85]\n'
@@ -123,7 +124,7 @@ def test_an_unknown_command_is_named() -> None:
 
 
 BAD_PROFILES = [
-    ("schema = ", "x.toml: no TOML: "),
+    ("schema = ", "x.toml: not TOML: "),
     ("", "x.toml: schema: missing; id: missing; version: missing; driver: missing"),
     (HEAD.replace("= 1\n", "= 2\n", 1), "x.toml: schema: Input should be 1"),
     (HEAD.replace('"x"', '"X y"'), "x.toml: id: "),
@@ -202,6 +203,48 @@ BAD_PROFILES = [
         "simulate.value: True is no float",
     ),
     (
+        HEAD + RELAY + "effect = { set = 'relay/{chanel}' }",
+        "commands.switch: effect: no argument 'chanel'; there is channel, on",
+    ),
+    (
+        HEAD + RELAY + "effect = { set = 'relai/{channel}', to = 'on' }",
+        "commands.switch.effect.set: no reading 'relai'; there is relay",
+    ),
+    (
+        HEAD + RELAY + "effect = { set = 'relay/{channel}', to = 'on', lasting = 'mode' }",
+        "commands.switch: effect.lasting: mode is no number of seconds",
+    ),
+    (
+        HEAD + RELAY + "effect = { sett = 'relay' }",
+        "unknown key sett in commands.switch.effect: did you mean set?",
+    ),
+    (
+        HEAD + "[readings.r]\ntype = 'bool'\ncount = 3\nsource = { pin = [1, 2] }",
+        "readings.r: source.pin: 2 entries, and count is 3; give 3, or one value for all",
+    ),
+    (
+        HEAD + "[readings.r]\ntype = 'bool'\nsource = { pin = nan }",
+        "readings.r.source: nan and inf are no values",
+    ),
+    (HEAD + "[readings.r]\ntype = 'str'\ncounter = true", "readings.r: counter is for numbers"),
+    (HEAD.replace("}", ", gain = inf }"), "driver: nan and inf are no values"),
+    (HEAD.replace("}", ", since = 1979-05-27 }"), "driver.since: "),
+    (HEAD + "without = ['x']", "without: only with extends; remove it"),
+    (HEAD + "extends = 'bme280'", "extends: 'bme280' cannot be found from here"),
+    (HEAD + "title = 5", "title: Input should be a valid string"),
+    (
+        HEAD + "\n\n[readings.t\n",
+        "not TOML: Expected ']' at the end of a table declaration (at line 7, column 12)",
+    ),
+    (HEAD + "'a\\nb' = 1", "unknown key a\\nb; known: schema, id"),
+    ("a" + ".a" * 40 + " = 1", "line 1: a key of more than 16 parts; shorten it"),
+    ("a = " + "[" * 5000, "nested too deep"),
+    ("#" * 40_000, "longer than 32768 bytes"),
+    (
+        HEAD + "[readings.a]\ntype = 'bool'\ncount = 1000\n[readings.b]\ntype = 'bool'",
+        "readings: more than 1000 channels, counted out",
+    ),
+    (
         HEAD + RELAY + "simulate = { set = 'relay/{channel}', to = 'channel' }",
         "commands.switch.simulate.to: channel is no bool, which relay is",
     ),
@@ -220,11 +263,25 @@ def test_a_bad_profile_is_refused_in_one_line(text: str, words: str) -> None:
 def test_the_profiles_that_come_along() -> None:
     assert device_profiles.names() == [
         "bme280",
+        "button",
+        "dht22",
+        "dimmer",
         "door-contact",
+        "ds18b20",
         "energy-meter",
         "host",
+        "led",
+        "pir",
+        "pms5003",
         "relay4",
+        "scd4x",
+        "sdm120",
+        "sdm630",
         "soil-moisture",
+        "soil-moisture-mcp3008",
+        "ultrasonic-distance",
+        "weather-station",
+        "xy-md02",
     ]
 
 
@@ -233,6 +290,7 @@ def test_each_of_them_is_whole(name: str) -> None:
     loaded = device_profiles.load(name)
     assert loaded.id == name
     assert loaded.title
+    assert loaded.description
     assert all(kind.every and kind.description for kind in loaded.readings.values())
     assert ("imulated" in loaded.description) == (loaded.driver.kind == "simulated")
     for command, about in loaded.command_about().items():
@@ -243,8 +301,48 @@ def test_each_of_them_is_whole(name: str) -> None:
 def test_an_unknown_profile_gets_a_suggestion() -> None:
     with pytest.raises(ConfigError, match=r"profile 'bme208': .* did you mean bme280"):
         device_profiles.load("bme208")
-    with pytest.raises(ConfigError, match="there is bme280, door-contact"):
+    with pytest.raises(ConfigError, match="there is bme280, button"):
         device_profiles.load("../../etc/passwd")
+
+
+def test_each_channel_has_its_own_source() -> None:
+    sources = profile(
+        """
+        [readings.relay]
+        type = "bool"
+        count = 2
+        source = { device = "LED", pin = [5, 6], name = "r{n}" }
+        [readings.level]
+        type = "float"
+        source = { pins = [1, 2], name = "{n}" }
+        """
+    ).sources()
+    assert sources == {
+        "relay/1": {"device": "LED", "pin": 5, "name": "r1"},
+        "relay/2": {"device": "LED", "pin": 6, "name": "r2"},
+        "level": {"pins": [1, 2], "name": "{n}"},
+    }
+
+
+def test_a_simulation_does_what_the_hardware_does_unless_told_otherwise() -> None:
+    command = profile(RELAY + "effect = { set = 'relay/{channel}', to = 'on', lasting = 'for' }").commands[
+        "switch"
+    ]
+    assert command.simulated == command.effect
+    both = profile(
+        RELAY
+        + "effect = { set = 'relay/{channel}', to = 'on' }\n"
+        + "simulate = { set = 'relay/{channel}', value = false }"
+    ).commands["switch"]
+    assert both.simulated is not None
+    assert both.simulated.value is False
+
+
+def test_all_faults_are_kept_and_five_are_shown() -> None:
+    text = HEAD + "".join(f"k{number} = 1\n" for number in range(150))
+    with pytest.raises(TableError, match=r"; and 145 more$") as caught:
+        parse_profile(text, "x.toml")
+    assert (len(caught.value.faults), caught.value.count, caught.value.where) == (100, 150, "x.toml")
 
 
 def test_a_profile_can_stand_in_a_file(tmp_path: Path) -> None:

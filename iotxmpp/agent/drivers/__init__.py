@@ -4,28 +4,66 @@ A driver is a class that the entry-point group `iotxmpp.drivers` names, made as
 `Class(profile=…, settings=…)`.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Annotated, Protocol, Self, TypeVar, cast, runtime_checkable
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, JsonValue, ValidationError, ValidationInfo
 
 from iotxmpp.errors import ConfigError
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
+from iotxmpp.serving.offloop import call
 from iotxmpp.validation import explain
 
 GROUP = "iotxmpp.drivers"
 """The entry-point group that drivers register in, by their kind's name."""
 
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return path if folder is None else folder / path
+
+
+LocalPath = Annotated[Path, AfterValidator(_from_folder)]
+"""A path in a driver's settings; a relative one starts at the folder of the agent's file, if there is one."""
+
 SettingsModel = TypeVar("SettingsModel", bound=BaseModel)
+Result = TypeVar("Result")
+
+
+class DeviceSettings(dict[str, object]):
+    """Settings of a driver, and the folder in which their relative paths start.
+
+    Attributes:
+        folder: The folder; None for the one in which the program was started.
+    """
+
+    def __init__(self, settings: Mapping[str, object], folder: Path | None) -> None:
+        super().__init__(settings)
+        self.folder = folder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """What a driver read by itself, at one moment.
+
+    Attributes:
+        values: The values by channel, as `Driver.read` gives them.
+        at: When they were read, in seconds since 1970 (UTC); None for now.
+    """
+
+    values: Mapping[str, Value]
+    at: float | None = None
 
 
 class Driver(Protocol):
     """One device's hardware, opened by entering."""
 
     async def __aenter__(self) -> Self:
-        """Opens the hardware.
+        """Opens the hardware; it may be cancelled, and then leaves nothing open, as after an error.
 
         Raises:
             OSError: It is not there, or cannot be opened.
@@ -38,8 +76,14 @@ class Driver(Protocol):
         """Releases the hardware."""
         ...
 
-    async def read(self) -> Mapping[str, Value]:
-        """The current values by channel; a channel that is missing has none now."""
+    async def read(self) -> Mapping[str, Value | OSError]:
+        """The current values by channel; a channel that is missing has none now.
+
+        A channel that cannot be read while others can has its error instead, which becomes its problem.
+
+        Raises:
+            OSError: The hardware failed, or is gone; the driver is closed, and opened again after a while.
+        """
         ...
 
     async def command(self, name: str, arguments: Mapping[str, Value]) -> JsonValue:
@@ -49,6 +93,24 @@ class Driver(Protocol):
             UnknownCommandError: There is no such command.
             ArgumentsError: The arguments do not fit it; it was not started.
             CommandFailedError: It was started and failed.
+        """
+        ...
+
+
+@runtime_checkable
+class Pushing(Protocol):
+    """A driver that also gives values by itself: it is opened at the agent's start, and kept open.
+
+    Its `read` gives what it knows now without asking, which may be nothing.
+    """
+
+    def samples(self) -> AsyncIterator[Sample]:
+        """What it gives while it is open, as it comes; asked for once after each opening.
+
+        It ends by being cancelled. An error, or an end, closes the driver; it is opened again after a while.
+
+        Raises:
+            OSError: The hardware failed, or is gone.
         """
         ...
 
@@ -65,6 +127,14 @@ class DriverFactory(Protocol):
         ...
 
 
+async def off_loop(work: Callable[[], Result]) -> Result:
+    """What blocking work returns, done in a thread of its own.
+
+    Hardware that hangs holds up neither the loop nor, as a shared pool's threads would, the program's end.
+    """
+    return cast("Result", await call(work))
+
+
 def driver_kinds() -> list[str]:
     """The kinds of drivers that are installed."""
     from importlib.metadata import entry_points  # noqa: PLC0415  # 2 MB that most devices need not spare
@@ -72,33 +142,64 @@ def driver_kinds() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
-def create_driver(profile: Profile, settings: Mapping[str, object], *, kind: str | None = None) -> Driver:
+def create_driver(
+    profile: Profile, settings: Mapping[str, object], *, kind: str | None = None, folder: Path | None = None
+) -> Driver:
     """The driver of a device.
 
     Args:
         profile: The device's kind.
         settings: The device's own settings, which go before those of the profile.
         kind: Another driver than the profile's, such as `simulated`; the profile's settings are not for it.
+        folder: Where relative paths in the settings start (`LocalPath`); where the program was started
+            unless given.
 
     Raises:
         ConfigError: There is no such driver, it cannot be loaded, or a setting is wrong.
     """
     if kind is None or kind == profile.driver.kind:
         kind, settings = profile.driver.kind, {**profile.driver.settings, **settings}
-    return _factory(kind)(profile=profile, settings=settings)
+    return _factory(kind)(profile=profile, settings=DeviceSettings(settings, folder))
 
 
 def check_settings(model: type[SettingsModel], settings: Mapping[str, object], kind: str) -> SettingsModel:
     """A driver's settings in its own model.
 
+    Args:
+        model: The driver's model; paths in it may be a `LocalPath`.
+        settings: As the driver was given them.
+        kind: The driver's kind.
+
     Raises:
         ConfigError: They do not fit; the text names each wrong key.
     """
     try:
-        return model.model_validate(dict(settings))
+        folder = settings.folder if isinstance(settings, DeviceSettings) else None
+        return model.model_validate(dict(settings), context={"folder": folder})
     except ValidationError as error:
         known = f"; known: {', '.join(model.model_fields) or 'none'}"
         raise ConfigError(f"{explain(error, f'driver {kind}: settings')}{known}") from error
+
+
+def check_source(model: type[SettingsModel], source: Mapping[str, object], where: str) -> SettingsModel:
+    """What a reading or a command is bound to, in the driver's own model.
+
+    Args:
+        model: The driver's model.
+        source: The free table of the profile.
+        where: Its place, such as `readings.temperature.source`.
+
+    Raises:
+        ConfigError: It does not fit; the text names each wrong key.
+    """
+    try:
+        return model.model_validate(dict(source))
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, (where, *fault['loc'])))}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        )
+        raise ConfigError(f"{faults}; known: {', '.join(model.model_fields) or 'none'}") from error
 
 
 def _factory(kind: str) -> DriverFactory:
@@ -124,14 +225,34 @@ def _factory(kind: str) -> DriverFactory:
 
 def _own_factory(kind: str) -> DriverFactory | None:
     """Those that come along are found without asking what is installed."""
+    factory: DriverFactory | None = None
     match kind:
         case "host":
             from iotxmpp.agent.drivers.host import HostDriver  # noqa: PLC0415  # each imports this module
 
-            return HostDriver
+            factory = HostDriver
         case "simulated":
             from iotxmpp.agent.drivers.simulated import SimulatedDriver  # noqa: PLC0415  # likewise
 
-            return SimulatedDriver
-        case _:
-            return None
+            factory = SimulatedDriver
+        case "gpio":
+            from iotxmpp.agent.drivers.gpio import GpioDriver  # noqa: PLC0415  # likewise
+
+            factory = GpioDriver
+        case "i2c":
+            from iotxmpp.agent.drivers.i2c import I2cDriver  # noqa: PLC0415  # likewise
+
+            factory = I2cDriver
+        case "modbus":
+            from iotxmpp.agent.drivers.modbus import ModbusDriver  # noqa: PLC0415  # likewise
+
+            factory = ModbusDriver
+        case "onewire":
+            from iotxmpp.agent.drivers.onewire import OneWireDriver  # noqa: PLC0415  # likewise
+
+            factory = OneWireDriver
+        case "python":
+            from iotxmpp.agent.drivers.python import PythonDriver  # noqa: PLC0415  # likewise
+
+            factory = PythonDriver
+    return factory

@@ -14,6 +14,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from iotxmpp.agent.drivers import check_settings
+from iotxmpp.agent.drivers.simulated import SimulatedDriver
 from iotxmpp.errors import ConfigError, UnknownCommandError
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
@@ -30,13 +31,17 @@ class HostSettings(BaseModel):
         disk: A path on the file system whose use is read.
         proc: Where the kernel shows its figures (Linux).
         thermal: Where the kernel shows its thermal zones (Linux).
+        simulated: Whether the values are those of the profile's simulation; `facts` are this machine's.
+        seed: Simulated devices with different seeds differ; the profile's id unless given.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     disk: Path = Path("/")
     proc: Path = Path("/proc")
     thermal: Path = Path("/sys/class/thermal")
+    simulated: bool = False
+    seed: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +123,11 @@ class HostDriver:
         self._profile = profile
         self._settings = check_settings(HostSettings, settings, "host")
         self._missing: set[str] = set()
+        self._twin = (
+            SimulatedDriver(profile=profile, settings={"seed": self._settings.seed})
+            if self._settings.simulated
+            else None
+        )
         for channel, kind in profile.reading_kinds().items():
             if channel not in _SOURCES:
                 raise ConfigError(f"driver host: no reading {channel!r}; there is {', '.join(_SOURCES)}")
@@ -140,6 +150,8 @@ class HostDriver:
 
     async def read(self) -> dict[str, Value]:
         """The values of this moment; a channel that this machine does not have is left out."""
+        if self._twin is not None:
+            return await self._twin.read()
         return await asyncio.to_thread(self._read)
 
     async def command(self, name: str, arguments: Mapping[str, Value]) -> JsonValue:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -13,6 +13,7 @@ from iotxmpp.kinds import Effect, ReadingKind
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 
+_AN_HOUR = 10.0
 _DIGITS = 9
 
 
@@ -21,11 +22,13 @@ class SimulatedSettings(BaseModel):
 
     Attributes:
         seed: Devices with different seeds have different values; the profile's id unless given.
+        simulated: It is; other drivers are told so by this word.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     seed: str = ""
+    simulated: Literal[True] = True
 
 
 class SimulatedDriver:
@@ -73,7 +76,7 @@ class SimulatedDriver:
             CommandFailedError: It names a channel that the device does not have.
         """
         checked = self._profile.check_arguments(name, arguments)
-        effect = self._profile.commands[name].simulate
+        effect = self._profile.commands[name].simulated
         if effect is None:
             return {"simulated": True}
         channel = effect.channel(checked)
@@ -127,10 +130,12 @@ def simulated_value(name: str, kind: ReadingKind, now: float) -> Value:
 def _number(name: str, kind: ReadingKind, now: float) -> float:
     hints = kind.simulate
     low, high = kind.range or (0.0, 100.0)
-    mean = hints.mean if hints.mean is not None else (low + high) / 2
+    wave = hints.wave or ("counter" if kind.counter else "walk")
+    usual = _AN_HOUR if wave == "counter" else (low + high) / 2
+    mean = usual if hints.mean is None else hints.mean
     swing = hints.swing if hints.swing is not None else (high - low) / 10
     deviation = signals.noise(name, now, hints.noise if hints.noise is not None else swing / 20)
-    match hints.wave:
+    match wave:
         case "counter":
             return signals.counter(now, mean, hints.period or 3600.0)
         case "daily":
@@ -139,7 +144,7 @@ def _number(name: str, kind: ReadingKind, now: float) -> float:
             return mean + deviation
         case "flip":
             return mean + swing * (1 if signals.flip(name, now, hints.period or 60.0, hints.share) else -1)
-        case "walk" | None:
+        case "walk":
             return signals.walk(name, now, mean, swing, hints.period or 600.0) + deviation
 
 

@@ -1,0 +1,230 @@
+"""What a board says, on its way to the agent: values to the mailbox, logs to the log, damage counted."""
+
+import errno
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from firmware_bridge.binding import Binding
+from firmware_bridge.events import (
+    BoardChanged,
+    Damaged,
+    Described,
+    Dropped,
+    Gap,
+    Greeted,
+    Happened,
+    Logged,
+    Refused,
+    Restarted,
+    Sampled,
+    Session,
+    SessionEvent,
+)
+from firmware_bridge.finding import described
+from firmware_bridge.health import Health, Throttle
+from firmware_bridge.link import Hear, Link
+from firmware_bridge.mailbox import Mailbox, Packet
+from iotxmpp.profiles import Profile
+from iotxmpp.readings import Value
+
+FRESH = 60.0
+"""Seconds that a number is given again as what is known; and a state, since the board was heard last."""
+
+_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+_COUNTED_EVERY = 10.0
+_MOST_KEPT = 256
+_MOST_STRANGERS = 64
+_LISTED = 8
+_BOARD = logging.getLogger("iotxmpp.board")
+_LOGGER = logging.getLogger(__name__)
+
+
+class Ear:
+    """Hears for one driver; while a board is looked for, those that are asked are heard apart.
+
+    Args:
+        binding: The names on both sides.
+        silence: Seconds after which a number without a new value is a problem; 0 for never.
+        profile: The kind of device.
+
+    Attributes:
+        mailbox: What is to be taken by the agent.
+    """
+
+    def __init__(self, binding: Binding, silence: float, profile: Profile) -> None:
+        self.mailbox = Mailbox()
+        self._binding = binding
+        self._silence = silence
+        self._numbers = {
+            name for name, kind in profile.reading_kinds().items() if kind.type in ("float", "int")
+        }
+        self._link: Link | None = None
+        self._kept: dict[str, list[SessionEvent]] = {}
+        self._board: str | None = None
+        self._last: dict[str, tuple[Value, float]] = {}
+        self._heard = time.monotonic()
+        self._counted = 0.0
+        self._happened: dict[str, int] = {}
+        self._throttle = Throttle()
+        self._health = Health("serial line", time.monotonic())
+        self._strangers: set[str] = set()
+        self._refused = ""
+
+    def at(self, port: str, board: str | None) -> Hear:
+        """Who hears at a port that is asked; what is heard is kept until one is chosen."""
+        self._board = board
+        self._kept[port] = []
+
+        def hear(events: Sequence[SessionEvent]) -> None:
+            if self._link is not None and self._link.where == port:
+                self._take(events)
+            elif port in self._kept:
+                self._kept[port] = [*self._kept[port], *events][-_MOST_KEPT:]
+
+        return hear
+
+    def serve(self, link: Link) -> None:
+        """This link was chosen."""
+        self._link = link
+        self._health = Health(link.where, time.monotonic())
+        kept, self._kept = self._kept.get(link.where, []), {}
+        self._take(kept)
+        if link.error is not None:
+            self.mailbox.fail(link.error)
+        else:
+            link.on_lost = self.mailbox.fail
+
+    def known(self, session: Session | None, now: float) -> dict[str, Value | OSError]:
+        """What is known without asking; an error for each channel that cannot be given."""
+        known: dict[str, Value | OSError] = {
+            name: OSError(errno.EPROTO, why) for name, why in self._binding.faults.items()
+        }
+        for name, (value, at) in self._last.items():
+            age = now - at
+            if name in self._numbers and self._silence and age > self._silence:
+                known[name] = OSError(
+                    errno.ETIMEDOUT,
+                    f"{name}: the board has not given it for {age:.0f} s; look after the board",
+                )
+            elif (age if name in self._numbers else now - self._heard) <= FRESH:
+                known[name] = value
+        if session is not None:
+            known |= self._counts(session)
+        return known
+
+    def troubles(self) -> dict[str, str]:
+        """What is wrong without being an error, by a key of each."""
+        texts = {"serial line": self._health.trouble, "serial board": self._refused}
+        if self._strangers:
+            texts["serial channels"] = self._advice()
+        texts |= dict(self._binding.command_faults)
+        return {key: text for key, text in texts.items() if text}
+
+    def _counts(self, session: Session) -> dict[str, Value]:
+        counts = {
+            "damaged": session.counts.damaged,
+            "gaps": session.counts.gaps,
+            "dropped": session.counts.dropped + self.mailbox.dropped,
+            "restarts": session.counts.restarts,
+            "retries": session.counts.retries,
+        }
+        return {channel: counts[what] for channel, what in self._binding.counts.items()}
+
+    def _take(self, events: Sequence[SessionEvent]) -> None:
+        now = time.monotonic()
+        self._heard = now
+        packets: list[Packet] = []
+        for event in events:
+            match event:
+                case Sampled():
+                    self._pack(self._binding.channels(event.values), event.at, packets)
+                case Happened():
+                    count = self._happened[event.name] = self._happened.get(event.name, 0) + 1
+                    values = self._binding.happened(event.name, event.text, count)
+                    self._pack(values, event.at, packets)
+                    self._log(logging.INFO, f"event {event.name}: {event.text}", now)
+                case Logged():
+                    self._log(_LEVELS[event.level], event.text, now)
+                case Gap() | Damaged() | Dropped():
+                    self._hurt(event, now)
+                case _:
+                    self._other(event)
+        self._look(now, packets)
+        if packets:
+            self.mailbox.put(packets)
+
+    def _pack(self, values: Mapping[str, Value], at: float, packets: list[Packet]) -> None:
+        if not values:
+            return
+        now = time.monotonic()
+        for name, value in values.items():
+            if name in self._binding.names:
+                self._last[name] = (value, now)
+            elif name not in self._strangers and len(self._strangers) < _MOST_STRANGERS:
+                self._strangers.add(name)
+                _LOGGER.warning("%s", self._advice())
+        # A stranger goes along: it is the agent that tells of it as a problem.
+        packets.append(Packet(values=values, at=at))
+
+    def _advice(self) -> str:
+        names = ", ".join(sorted(self._strangers)[:_LISTED])
+        return (
+            f"the board gives {names}, which the profile does not have; add [readings.NAME] for each, or take"
+            " them out of the sketch"
+        )
+
+    def _hurt(self, event: SessionEvent, now: float) -> None:
+        if isinstance(event, Damaged):
+            self._log(logging.DEBUG, f"{event.count} damaged: {event.why}", now)
+
+    def _look(self, now: float, packets: list[Packet]) -> None:
+        """Judges the line, and gives its counts as values now and then."""
+        if self._link is None:
+            return
+        if self._health.look(self._link.session.counts, now):
+            _LOGGER.warning(
+                "%s", self._health.trouble or f"{self._link.where}: over: the line is clean again"
+            )
+        if self._binding.counts and now - self._counted >= _COUNTED_EVERY:
+            self._counted = now
+            packets.append(Packet(values=self._counts(self._link.session), at=time.time()))
+
+    def _other(self, event: SessionEvent) -> None:
+        match event:
+            case Described():
+                self._binding.describe(event.description)
+                self._strangers |= set(self._binding.strangers[:_MOST_STRANGERS])
+                for text in (*self._binding.faults.values(), *self._binding.command_faults.values()):
+                    _LOGGER.warning("%s", text)
+            case Greeted():
+                self._greeted(event)
+            case Restarted():
+                _LOGGER.warning("the board restarted")
+            case BoardChanged():
+                _LOGGER.warning("another board, or other firmware, answers now")
+            case Refused():
+                self._refused = event.text
+                self._fail(OSError(errno.EPROTO, event.text))
+            case _:
+                return
+
+    def _greeted(self, board: Greeted) -> None:
+        self._refused = ""
+        _LOGGER.info("%s", described(board))
+        if self._board is not None and board.id and board.id != self._board:
+            self._fail(
+                OSError(errno.ENODEV, f"{described(board)} answers now; {self._board!r} is looked for again")
+            )
+
+    def _fail(self, error: OSError) -> None:
+        if self._link is not None:
+            self._link.lost(error)
+
+    def _log(self, level: int, text: str, now: float) -> None:
+        held = self._throttle.passes(now)
+        if held is None:
+            return
+        if held:
+            _BOARD.warning("%d lines of the board's log were left out: they came too fast", held)
+        _BOARD.log(level, "%s", text)

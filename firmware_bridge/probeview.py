@@ -1,0 +1,121 @@
+"""What `iotxmpp serial probe` shows and writes."""
+
+import time
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from firmware_bridge.candidates import candidates
+from firmware_bridge.finding import described
+from firmware_bridge.probing import BAUDS, Findings, Probe
+from firmware_bridge.scaffold import guessed_unit, profile_name, scaffold
+from iotxmpp.cli.output import print_json, show_value
+from iotxmpp.errors import CommandFailedError, ConfigError
+from iotxmpp.xmltext import printable
+
+
+async def watched(port: str, baud: int | None, seconds: float, *, quiet: bool) -> Findings:
+    """Finds what speaks at a port, and shows it for a while.
+
+    Raises:
+        CommandFailedError: Nothing is understood, or the port cannot be opened; the text says what to do.
+    """
+    console = Console(stderr=True, quiet=quiet)
+    probe = Probe(
+        port, bauds=BAUDS if baud is None else (baud,), tell=lambda text: console.print(text, markup=False)
+    )
+    try:
+        findings = await probe.find()
+        if findings is None:
+            raise CommandFailedError(probe.nothing())
+        live = console.is_terminal and not quiet
+        with Live(_table(findings), console=console, auto_refresh=False, transient=True) as view:
+            await probe.watch(
+                findings, seconds, lambda: view.update(_table(findings), refresh=True) if live else None
+            )
+    except OSError as error:
+        raise CommandFailedError(error.strerror or str(error)) from error
+    return findings
+
+
+def print_findings(findings: Findings, *, as_json: bool) -> None:
+    """Prints what was found."""
+    board = findings.board
+    if as_json:
+        print_json(
+            {
+                "port": findings.port,
+                "baud": findings.baud,
+                "protocol": _protocol(findings),
+                "id": board.id if board is not None else "",
+                "name": board.name if board is not None else "",
+                "version": board.version if board is not None else "",
+                "channels": {name: seen.value for name, seen in findings.channels.items()},
+                "commands": _commands(findings),
+                "events": findings.events,
+                "damaged": findings.damaged,
+            }
+        )
+        return
+    Console().print(_table(findings))
+    if _commands(findings):
+        typer.echo(printable(f"commands: {', '.join(_commands(findings))}"))
+    for line in findings.logs:
+        typer.echo(printable(f"# {line}"))
+
+
+def offer(findings: Findings, folder: Path, *, force: bool) -> None:
+    """Writes the profile and the agent's file, and says what comes next.
+
+    Raises:
+        ConfigError: One of them is there, or cannot be written.
+    """
+    found = candidates()
+    made = scaffold(findings, ports={each.path: each.lasting for each in found})
+    files = {folder / "agent.toml": made.agent}
+    if made.profile:
+        files[folder / profile_name(made)] = made.profile
+    there = [str(path) for path in files if path.exists()]
+    if there and not force:
+        raise ConfigError(f"{', '.join(there)}: already there; choose another --write DIR, or give --force")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error}") from error
+    account = folder / f"{made.device}.account.toml"
+    typer.echo(f"written: {', '.join(map(str, files))}; look at what is marked `# check`, then:")
+    typer.echo(f"  iotxmpp device add {made.device} --output {account}")
+    typer.echo(f"  iotxmpp agent run {folder / 'agent.toml'}")
+
+
+def _table(findings: Findings) -> Table:
+    board = "PMS5003" if findings.protocol == "pms5003" else described(findings.board)
+    title = f"{findings.port}, {findings.baud} baud, {_protocol(findings)}: {board}"
+    table = Table("channel", "value", "count", "age", title=escape(printable(title)), title_justify="left")
+    known = {each.name: each.unit for each in findings.description.channels} if findings.description else {}
+    now = time.monotonic()
+    for name, seen in sorted(findings.channels.items()):
+        unit = known.get(name) or ("" if findings.description else guessed_unit(name, seen))
+        shown = show_value(seen.value, unit if not isinstance(seen.value, bool | str) else None)
+        table.add_row(escape(printable(name)), escape(shown), str(seen.count), f"{now - seen.at:.0f} s")
+    for name, text in sorted(findings.events.items()):
+        table.add_row(escape(printable(f"!{name}")), escape(printable(text)), "", "")
+    if findings.damaged:
+        table.caption = f"{findings.damaged} damaged"
+    return table
+
+
+def _protocol(findings: Findings) -> str:
+    if findings.protocol == "pms5003":
+        return "pms5003"
+    return "frames" if findings.board is not None and findings.board.level == 1 else "text"
+
+
+def _commands(findings: Findings) -> list[str]:
+    return [each.name for each in findings.description.commands] if findings.description else []

@@ -1,0 +1,186 @@
+"""A firmware update from end to end: write, find the board again, and believe its hello alone."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from firmware_bridge.binding import FIRMWARE_UPDATE
+from firmware_bridge.board import BoardSession
+from firmware_bridge.candidates import ports_of
+from firmware_bridge.events import Greeted
+from firmware_bridge.finding import ASK_FOR
+from firmware_bridge.flash import Progress, command_line, run_tool
+from firmware_bridge.link import Link
+from firmware_bridge.port import open_port
+from firmware_bridge.settings import FlashSettings, SerialSettings
+from iotxmpp.errors import ArgumentsError, CommandFailedError, ConfigError
+from iotxmpp.profiles import Profile
+from iotxmpp.readings import Value
+
+STILL_OLD = 3.0
+"""Seconds that a board with another version has, to start anew with the expected one."""
+
+_PAUSE = 0.25
+_LOGGER = logging.getLogger(__name__)
+
+_SNIPPET = (
+    '[commands.firmware-update] with role = "admin", timeout = 400, args.file = { type = "str" } and'
+    ' args.expect = { type = "str" }'
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """What is to be written, and what then counts as success.
+
+    Attributes:
+        port: The port; for a pattern or none, where the board is looked for afterwards.
+        baud: Bits a second of the board's own program.
+        board: The id that it must say; None for any.
+        file: The firmware.
+        expect: The version that its hello must say.
+        flash: The program, and its times.
+        reset_wait: Seconds that the board may take to start.
+    """
+
+    port: str
+    baud: int
+    board: str | None
+    file: Path
+    expect: str
+    flash: FlashSettings
+    reset_wait: float = 2.0
+
+
+def check_update(profile: Profile, flash: FlashSettings | None) -> None:
+    """Raises ConfigError if the profile lacks the command that the driver then serves."""
+    if flash is None:
+        return
+    command = profile.commands.get(FIRMWARE_UPDATE)
+    if command is None or not {"file", "expect"} <= command.args.keys():
+        raise ConfigError(
+            f"driver serial: flash: profile {profile.id} has no command {FIRMWARE_UPDATE} with the arguments"
+            f" file and expect; add {_SNIPPET}"
+        )
+
+
+async def update_firmware(settings: SerialSettings, port: str, arguments: Mapping[str, Value]) -> JsonValue:
+    """Carries out the command of an agent; its port is free meanwhile.
+
+    Args:
+        settings: The driver's.
+        port: Where the board was.
+        arguments: `file`, a name in the settings' folder, and `expect`, the version.
+
+    Raises:
+        ArgumentsError: The file's name leads out of its folder; nothing was started.
+        CommandFailedError: It did not come to a hello with that version; the text says why.
+    """
+    flash = settings.flash
+    if flash is None:
+        raise ConfigError("driver serial: no flash settings; add [driver.flash]")
+    name = str(arguments["file"])
+    if Path(name).name != name or name.startswith("."):
+        raise ArgumentsError(
+            f"{FIRMWARE_UPDATE}: file: {name!r} is no plain name of a file in {flash.folder}"
+        )
+    where = port or settings.port
+    if where is None:
+        raise CommandFailedError("the board was not there; plug it in and call again")
+    update = Update(
+        port=where,
+        baud=settings.baud,
+        board=settings.board,
+        file=flash.folder / name,
+        expect=str(arguments["expect"]),
+        flash=flash,
+        reset_wait=settings.reset_wait,
+    )
+    board = await carry_out(update, _log_progress(), again=settings.port)
+    return {"version": board.version}
+
+
+async def carry_out(update: Update, progress: Progress, *, again: str | None = None) -> Greeted:
+    """Writes the firmware, and waits for the board's new hello.
+
+    Args:
+        update: What to do.
+        progress: Takes how far the writing is.
+        again: Where else the board may be afterwards, as the driver's `port`.
+
+    Returns:
+        What the board says afterwards.
+
+    Raises:
+        ConfigError: The program is not installed, or the file is not there.
+        CommandFailedError: The program failed, or the board does not say the expected version.
+    """
+    words = command_line(update.flash.tool, update.port, update.file, update.flash.arguments)
+    last = await run_tool(words, timeout=update.flash.timeout, quiet=update.flash.quiet, progress=progress)
+    found = await _hello(update, again)
+    if found is not None and found.version == update.expect:
+        return found
+    if found is None:
+        what = f"the board gave no hello within {update.flash.hello_within:g} s"
+    else:
+        what = f"the board {found.id} says version {found.version or '(none)'}, not {update.expect}"
+    raise CommandFailedError(
+        f"{update.flash.tool} ended well, but {what}; is it the right file, and does the sketch say its"
+        f" version? Its last lines: {' / '.join(last[-4:]) or 'none'}"
+    )
+
+
+async def _hello(update: Update, again: str | None) -> Greeted | None:
+    """The hello that counts: the expected one, or the last other one; None for none in time."""
+    loop = asyncio.get_running_loop()
+    limit = loop.time() + update.flash.hello_within
+    seen: Greeted | None = None
+    while loop.time() < limit:
+        for port in dict.fromkeys([update.port, *_others(again)]):
+            found = await _asked(port, update, limit)
+            if found is None or (update.board is not None and found.id != update.board):
+                continue
+            if found.version == update.expect:
+                return found
+            if seen is None:
+                limit = min(limit, loop.time() + STILL_OLD)
+            seen = found
+        await asyncio.sleep(_PAUSE)
+    return seen
+
+
+def _others(again: str | None) -> list[str]:
+    """Where else the board may be: native USB may come back under another name."""
+    return ports_of(again) if again is not None else []
+
+
+async def _asked(port: str, update: Update, limit: float) -> Greeted | None:
+    """What the board at a port says of itself; None if it says nothing, or the port is not there."""
+    loop = asyncio.get_running_loop()
+    link = Link(port, BoardSession(), lambda _events: None)
+    try:
+        within = min(limit - loop.time(), update.reset_wait + ASK_FOR)
+        await link.open(partial(open_port, port, update.baud), update.reset_wait)
+        return await link.greeting(lambda board: bool(board.version), within)
+    except (OSError, TimeoutError):
+        return None
+    finally:
+        await link.close()
+
+
+def _log_progress() -> Callable[[str, float], None]:
+    """Logs each quarter."""
+    said: set[tuple[str, int]] = set()
+
+    def progress(phase: str, share: float) -> None:
+        quarter = (phase, int(share * 4) * 25)
+        if quarter not in said:
+            said.add(quarter)
+            _LOGGER.info("firmware update: %s %d %%", *quarter)
+
+    return progress

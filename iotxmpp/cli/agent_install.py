@@ -1,0 +1,251 @@
+"""`iotxmpp agent install`: makes a device's agent a service of systemd."""
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iotxmpp.cli.exits import Exit
+from iotxmpp.errors import ConfigError
+from iotxmpp.systemd import Hardware, Unit, hardware_of, is_changed
+
+SYSTEM_FOLDER = Path("/etc/systemd/system")
+CREDENTIAL_STORE = Path("/etc/credstore")
+DYNAMIC = "dynamic"
+_OLDEST = 252
+_ROOT = 0
+_OTHERS_READ, _OTHERS_ENTER = 0o004, 0o001
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    unit: Unit
+    file: Path
+
+
+def install(
+    config: Annotated[Path, typer.Argument(help="The device's agent.toml.")],
+    as_user: Annotated[
+        bool, typer.Option("--user", metavar="", help="For the manager of this user; no root is needed.")
+    ] = False,
+    as_system: Annotated[
+        bool, typer.Option("--system", metavar="", help="For the whole machine; the default.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="The unit's name; iotxmpp-DEVICE unless given.")] = "",
+    run_as: Annotated[
+        str,
+        typer.Option(
+            help="With --system: the user that runs it, or `dynamic`; the owner of CONFIG unless given."
+        ),
+    ] = "",
+    show: Annotated[
+        bool, typer.Option("--print", metavar="", help="Show the unit, and write nothing.")
+    ] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", metavar="", help="Remove the unit.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", metavar="", help="Also run the commands that are next.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Overwrite or remove a unit that was changed.")
+    ] = False,
+) -> None:
+    """Write a hardened systemd unit that runs a device's agent, and starts it again when it hangs."""
+    if as_user and as_system:
+        raise typer.BadParameter("--user and --system exclude each other")
+    wanted = _wanted(config, name=name, run_as=run_as, user=as_user)
+    if show:
+        typer.echo(wanted.unit.text(), nl=False)
+        return
+    _check_change(wanted.file, force=force)
+    if uninstall:
+        _remove(wanted, now=now)
+        return
+    _check_reach(wanted.unit)
+    text = wanted.unit.text()
+    if _text(wanted.file) == text:
+        typer.echo(f"{wanted.file} is up to date")
+    else:
+        _write(wanted.file, text)
+        typer.echo(f"{wanted.file} is written")
+    for id_, path in wanted.unit.credentials.items():
+        if not path.exists():
+            line = f"sudo install -D -m 600 /dev/stdin {path}"
+            typer.echo(f"The password is to be in {path}, which holds credential {id_}: {line}", err=True)
+    _next(_commands(wanted.unit), now=now)
+
+
+def _wanted(config: Path, *, name: str, run_as: str, user: bool) -> _Wanted:
+    from iotxmpp.doctor.device import read_device
+
+    device = read_device(config)
+    who = None if user else _runner(device.config, run_as)
+    credentials = {}
+    if device.credential:
+        credentials[device.credential] = CREDENTIAL_STORE / device.credential
+    elif not user:  # root reads the file for whoever the service runs as
+        credentials[device.account.name] = device.account
+    if user and run_as:
+        raise typer.BadParameter("--run-as is for --system alone: a user's manager runs what is that user's")
+    outbox = device.outbox.path
+    unit = Unit(
+        name=(name or f"iotxmpp-{device.id}").removesuffix(".service"),
+        device=device.id,
+        config=device.config,
+        program=(sys.executable, "-m", "iotxmpp"),
+        scope="user" if user else "system",
+        run_as=who,
+        hardware=hardware_of(device.kind, device.settings) if not device.simulated else Hardware(),
+        groups=_groups(),
+        credentials=credentials,
+        writable=(outbox.parent,) if isinstance(outbox, Path) else (),
+        version=_version(),
+    )
+    folder = Path.home() / ".config/systemd/user" if user else SYSTEM_FOLDER
+    return _Wanted(unit=unit, file=folder / unit.file_name)
+
+
+def _runner(config: Path, given: str) -> str | None:
+    """The user that runs it; None for one that systemd makes."""
+    if given == DYNAMIC:
+        return None
+    if given:
+        try:
+            return pwd.getpwnam(given).pw_name
+        except KeyError:
+            raise ConfigError(f"--run-as {given}: there is no such user; give one, or `{DYNAMIC}`") from None
+    owner = config.stat().st_uid
+    if owner == _ROOT:
+        return None
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        raise ConfigError(f"{config} belongs to user {owner}, who has no name; give --run-as") from None
+
+
+def _check_reach(unit: Unit) -> None:
+    """Refuses what a user that systemd makes could not read or run.
+
+    Raises:
+        ConfigError: A folder on the way is closed to others, or the agent's file is.
+    """
+    if unit.scope == "user" or unit.run_as is not None:
+        return
+    for path in (unit.config, Path(unit.program[0])):
+        folders = (each for each in path.parents if not each.stat().st_mode & _OTHERS_ENTER)
+        closed = next(folders, None)
+        if closed is None and not path.stat().st_mode & _OTHERS_READ:
+            closed = path
+        if closed is not None:
+            raise ConfigError(
+                f"{path}: others may not read {closed}, nor may the service's own user; put the agent's file"
+                " into /etc/iotxmpp and Python into /opt, or name a user by --run-as"
+            )
+
+
+def _groups() -> list[str]:
+    rows = (line.split(":") for line in _text(Path("/etc/group")).splitlines())
+    return [row[0] for row in rows if row]
+
+
+def _version() -> int:
+    """The version of systemd; the oldest that is supported, where it is not to be had."""
+    program = shutil.which("systemctl")
+    if program is None:
+        return _OLDEST
+    try:
+        asked = subprocess.run(  # noqa: S603  # systemd's own program, with fixed arguments
+            [program, "--version"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return _OLDEST
+    found = re.match(r"systemd (\d+)", asked.stdout)
+    return int(found[1]) if found else _OLDEST
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _check_change(path: Path, *, force: bool) -> None:
+    """Refuses to touch a unit that somebody else wrote, or changed."""
+    text = _text(path)
+    if text and is_changed(text) and not force:
+        raise ConfigError(
+            f"{path} was changed since it was written, or written by other means; put your changes into"
+            f" `systemctl edit {path.stem}`, or give --force to lose them"
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    scratch = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(text, encoding="utf-8")
+        scratch.chmod(0o644)
+        scratch.replace(path)
+    except OSError as error:
+        raise _not_allowed(path, error) from error
+
+
+def _not_allowed(path: Path, error: OSError) -> ConfigError:
+    hint = "" if os.geteuid() == _ROOT else "; run it by sudo, or give --user"
+    return ConfigError(f"{path} cannot be written: {error.strerror or error}{hint}")
+
+
+def _commands(unit: Unit) -> list[str]:
+    if unit.scope == "user":
+        # A user's manager ends with the last login, unless it lingers.
+        control = "systemctl --user"
+        return [f"{control} daemon-reload", f"{control} enable --now {unit.name}", "loginctl enable-linger"]
+    sudo = "" if os.geteuid() == _ROOT else "sudo "
+    return [f"{sudo}systemctl daemon-reload", f"{sudo}systemctl enable --now {unit.name}"]
+
+
+def _remove(wanted: _Wanted, *, now: bool) -> None:
+    unit, file = wanted.unit, wanted.file
+    control = "systemctl --user" if unit.scope == "user" else "systemctl"
+    if not file.exists():
+        typer.echo(f"{file} is not there")
+        return
+    if now:
+        _run(f"{control} disable --now {unit.name}")
+    try:
+        file.unlink()
+    except OSError as error:
+        raise _not_allowed(file, error) from error
+    typer.echo(f"{file} is removed; what the agent kept stays in its state directory")
+    before = [] if now else [f"{control} disable --now {unit.name}"]
+    _next([*before, f"{control} daemon-reload"], now=now)
+
+
+def _next(commands: list[str], *, now: bool) -> None:
+    if not now:
+        typer.echo("Next:")
+    for command in commands:
+        if now:
+            _run(command)
+        else:
+            typer.echo(f"  {command}")
+
+
+def _run(command: str) -> None:
+    typer.echo(f"$ {command}")
+    try:
+        done = subprocess.run(command.split(), timeout=90, check=False)  # noqa: S603  # the commands above
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ConfigError(f"{command}: {error}") from error
+    if done.returncode:
+        typer.echo(f"{command} ended with code {done.returncode}", err=True)
+        raise typer.Exit(Exit.FAILED)

@@ -1,0 +1,121 @@
+"""Checks of I2C and 1-Wire: switched on, there, and allowed."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from iotxmpp.doctor.finding import Finding, fault, graded, ok
+from iotxmpp.doctor.places import Places, boot_config, boot_lines, entries, is_pi, text_of
+
+_REBOOT = "sudo reboot"
+
+
+def check_i2c(places: Places, *, needed: bool, bus: int = 1) -> list[Finding]:
+    """Whether there is an I2C bus, and whether this user may use it.
+
+    Args:
+        places: Where to look.
+        needed: Whether the device's driver uses it.
+        bus: The number of the bus that it uses.
+    """
+    buses = entries(places.dev, "i2c-*")
+    if not buses:
+        if not (needed or is_pi(places)):
+            return [ok("no I2C bus is there, and none is needed")]
+        return [graded(needed, "I2C is not switched on", *_why_no_i2c(places))]
+    names = ", ".join(str(path) for path in buses)
+    wanted = places.dev / f"i2c-{bus}"
+    if needed and wanted not in buses:
+        return [fault(f"bus {wanted} is not there", f"there are: {names}; `bus` in [driver] chooses another")]
+    closed = [path for path in buses if not os.access(path, os.R_OK | os.W_OK)]
+    if closed:
+        fix = ("sudo usermod -aG i2c $USER", "log out and in again")
+        why = "I2C's devices belong to the group i2c"
+        return [graded(needed, f"{closed[0]} may not be opened by this user", why, *fix)]
+    return [ok(f"I2C: {names} may be opened")]
+
+
+def _why_no_i2c(places: Places) -> tuple[str, ...]:
+    """Why there is none, and what to do."""
+    lines = boot_lines(places)
+    if not is_pi(places):
+        return "the kernel's module i2c-dev shows the machine's buses", "sudo modprobe i2c-dev"
+    if "dtparam=i2c_arm=on" not in lines and "dtparam=i2c_arm" not in lines:
+        config = boot_config(places)
+        why = f"{config} has no line dtparam=i2c_arm=on"
+        return (
+            why,
+            f"echo dtparam=i2c_arm=on | sudo tee -a {config}",
+            "echo i2c-dev | sudo tee -a /etc/modules",
+            _REBOOT,
+        )
+    if not (places.sys / "module/i2c_dev").exists():
+        why = "the bus is switched on, but the module i2c-dev, which shows it to programs, is not loaded"
+        return why, "sudo modprobe i2c-dev", "echo i2c-dev | sudo tee -a /etc/modules"
+    return "it is switched on since the last start of the system", _REBOOT
+
+
+def check_onewire(places: Places, *, needed: bool, wanted: str = "") -> list[Finding]:
+    """Whether 1-Wire is there, and a sensor on it.
+
+    Args:
+        places: Where to look.
+        needed: Whether the device's driver uses it.
+        wanted: The sensor's id of its settings; empty for none.
+    """
+    root = places.sys / "bus/w1/devices"
+    if not root.exists():
+        if not (needed or is_pi(places)):
+            return [ok("1-Wire is not there, and not needed")]
+        return [graded(needed, "1-Wire is not switched on", *_why_no_onewire(places))]
+    sensors = [path.name for path in entries(root) if "-" in path.name and not path.name.startswith("00-")]
+    if not sensors:
+        why = "1-Wire is on, and nothing answers: check data (GPIO 4), 3.3 V, ground, the 4.7 kOhm pull-up"
+        return [graded(needed, "no 1-Wire sensor is there", why, f"ls {root}")]
+    if wanted and wanted not in sensors:
+        return [fault(f"1-Wire sensor {wanted} is not there", f"there are: {', '.join(sensors)}")]
+    return [ok(f"1-Wire: {', '.join(sensors)}")]
+
+
+def _why_no_onewire(places: Places) -> tuple[str, ...]:
+    if not is_pi(places):
+        return "the kernel has no 1-Wire bus", "sudo modprobe w1-gpio"
+    config = boot_config(places)
+    if not any(line.startswith("dtoverlay=w1-gpio") for line in boot_lines(places)):
+        return (
+            f"{config} has no line dtoverlay=w1-gpio",
+            f"echo dtoverlay=w1-gpio | sudo tee -a {config}",
+            _REBOOT,
+        )
+    return f"{config} has it since the last start of the system", _REBOOT
+
+
+def check_groups(
+    places: Places, *, needed: Collection[str], mine: Collection[int] | None = None
+) -> list[Finding]:
+    """Whether this user is in the groups of the hardware.
+
+    Args:
+        places: Where to look.
+        needed: The groups that the device's driver needs.
+        mine: The numbers of this process's groups.
+    """
+    if os.geteuid() == 0 and mine is None:
+        return [ok("root needs no group")]
+    numbers = set(os.getgroups() if mine is None else mine)
+    there = _groups(places.etc)
+    found = []
+    for name in ("dialout", "gpio", "i2c", "spi"):
+        if name not in there or there[name] in numbers:
+            continue
+        if name in needed:
+            fix = (f"sudo usermod -aG {name} $USER", "log out and in again")
+            found.append(
+                fault(f"this user is not in the group {name}", "the driver's devices belong to it", *fix)
+            )
+    return found or [ok("this user is in every group that the driver needs")]
+
+
+def _groups(etc: Path) -> dict[str, int]:
+    rows = (line.split(":") for line in text_of(etc / "group").splitlines())
+    return {row[0]: int(row[2]) for row in rows if len(row) > 2 and row[2].isdigit()}  # noqa: PLR2004  # group(5)

@@ -1,0 +1,210 @@
+"""The systemd unit of an agent: what it may do, and nothing else (systemd.exec(5))."""
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from iotxmpp.errors import ConfigError
+
+WATCHDOG_SECONDS = 60
+STEPS_SINCE = 254
+"""The first systemd that lengthens the delay between starts by itself."""
+
+_MARK = "# Written by `iotxmpp agent install`; sha256 of what follows: "
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
+_ALL_GROUPS = ("dialout", "gpio", "i2c", "spi")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hardware:
+    """What of the machine a driver needs.
+
+    Attributes:
+        groups: The groups whose devices it opens.
+        devices: These devices, as `DeviceAllow=` has them.
+        known: Whether that is all; what a driver of somebody else needs, nobody can tell.
+    """
+
+    groups: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    known: bool = True
+
+
+_SERIAL = Hardware(
+    groups=("dialout",),
+    devices=("char-ttyUSB rw", "char-ttyACM rw", "char-ttyAMA rw", "char-ttyS rw"),
+)
+
+_NONE = Hardware()
+_BY_KIND = {
+    "simulated": _NONE,
+    "host": _NONE,
+    "onewire": _NONE,  # the kernel shows it as files that all may read
+    "serial": _SERIAL,
+    "modbus": _SERIAL,
+    "gpio": Hardware(groups=("gpio", "spi"), devices=("char-gpiochip rw", "/dev/gpiomem rw", "char-spi rw")),
+    "i2c": Hardware(groups=("i2c",), devices=("char-i2c rw",)),
+}
+
+
+def hardware_of(kind: str, settings: Mapping[str, object]) -> Hardware:
+    """What a driver needs of the machine.
+
+    Args:
+        kind: The driver's kind.
+        settings: Its settings.
+    """
+    remote = "host" in settings or "://" in str(settings.get("port", ""))
+    if remote or settings.get("simulated") is True:
+        return Hardware()
+    return _BY_KIND.get(kind, Hardware(groups=_ALL_GROUPS, known=False))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unit:
+    """The unit of one agent.
+
+    Attributes:
+        name: Its name, without `.service`.
+        device: The device's id.
+        config: The agent's file, as an absolute path.
+        program: What runs it, before its arguments.
+        scope: `system`, or `user` for one of a user's own manager.
+        run_as: The user, for `system` alone; None for one that is made while it runs (`DynamicUser=`).
+        hardware: What the driver needs.
+        groups: The groups that this machine has: systemd refuses to start a service with another.
+        credentials: Files that only root may need to read, by the name of the credential.
+        writable: Folders outside its own state that it writes to.
+        version: The version of systemd.
+    """
+
+    name: str
+    device: str
+    config: Path
+    program: tuple[str, ...]
+    scope: Literal["system", "user"] = "system"
+    run_as: str | None = None
+    hardware: Hardware = field(default_factory=Hardware)
+    groups: Collection[str] = _ALL_GROUPS
+    credentials: Mapping[str, Path] = field(default_factory=dict)
+    writable: tuple[Path, ...] = ()
+    version: int = 252
+
+    def __post_init__(self) -> None:
+        for name in (self.name, *self.credentials):
+            if not _NAME.fullmatch(name):
+                raise ConfigError(
+                    f"{name!r}: systemd takes names of a-z, A-Z, 0-9, _, . and - alone; choose another"
+                )
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file."""
+        return f"{self.name}.service"
+
+    def text(self) -> str:
+        """The unit's file, with a first line by which a change of it is seen."""
+        parts = [self._unit(), self._service(), self._safety()]
+        wanted = "multi-user.target" if self.scope == "system" else "default.target"
+        body = "\n".join((*parts, f"[Install]\nWantedBy={wanted}\n"))
+        return f"{_MARK}{_digest(body)}\n{body}"
+
+    def _unit(self) -> str:
+        after = "After=network.target\n" if self.scope == "system" else ""
+        return (
+            f"[Unit]\nDescription=iotxmpp agent of {_plain(self.device)}\n{after}"
+            "# However often it fails, it is started again: a device stands where nobody is.\n"
+            "StartLimitIntervalSec=0\n"
+        )
+
+    def _service(self) -> str:
+        words = (*self.program, "agent", "run", str(self.config))
+        lines = [
+            "[Service]",
+            "# READY=1 comes when sampling has begun; no sign of life for WatchdogSec means that it hangs.",
+            "Type=notify",
+            "NotifyAccess=main",
+            f"ExecStart={' '.join(quoted(word) for word in words)}",
+            f"WorkingDirectory={_plain(str(self.config.parent))}",
+            f"WatchdogSec={WATCHDOG_SECONDS}",
+            "TimeoutStartSec=60",
+            "TimeoutStopSec=20",
+            "Restart=always",
+            "RestartSec=5",
+        ]
+        if self.version >= STEPS_SINCE:
+            lines += ["RestartSteps=6", "RestartMaxDelaySec=300"]
+        state = f"iotxmpp/{self.name}"
+        lines += [
+            "# The outbox, the journal and the audit log.",
+            f"StateDirectory={state}",
+            "StateDirectoryMode=0700",
+            f"Environment=IOTXMPP_STATE=%S/{state} LG_WD=%S/{state} PYTHONUNBUFFERED=1",
+        ]
+        lines += [
+            f"LoadCredential={name}:{_plain(str(path))}" for name, path in sorted(self.credentials.items())
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _safety(self) -> str:
+        lines = ["NoNewPrivileges=yes", "UMask=0077", "LockPersonality=yes", "RestrictRealtime=yes"]
+        lines += ["RestrictSUIDSGID=yes", "SystemCallArchitectures=native", "SystemCallErrorNumber=EPERM"]
+        # The clock is read by adjtimex(2), which also could set it, if it had the right to: it has none.
+        lines += ["SystemCallFilter=@system-service", "SystemCallFilter=adjtimex clock_adjtime"]
+        lines += ["RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK"]
+        if self.hardware.known:
+            lines.append("MemoryDenyWriteExecute=yes")
+        if self.scope == "system":
+            lines += [*self._user(), *self._system(), *self._devices()]
+        return "\n".join(lines) + "\n"
+
+    def _user(self) -> list[str]:
+        who = [f"User={_plain(self.run_as)}"] if self.run_as else ["DynamicUser=yes"]
+        groups = [name for name in self.hardware.groups if name in self.groups]
+        return [*who, *([f"SupplementaryGroups={' '.join(groups)}"] if groups else [])]
+
+    def _system(self) -> list[str]:
+        on = ["PrivateTmp", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs"]
+        on += ["ProtectControlGroups", "ProtectHostname", "RestrictNamespaces", "RemoveIPC"]
+        lines = ["ProtectSystem=strict", "ProtectHome=read-only", "ProtectProc=invisible"]
+        lines += [f"{name}=yes" for name in on]
+        lines += ["CapabilityBoundingSet=", "AmbientCapabilities="]
+        if self.writable:
+            lines.append(f"ReadWritePaths={' '.join(quoted(str(path)) for path in self.writable)}")
+        return lines
+
+    def _devices(self) -> list[str]:
+        if not self.hardware.known:
+            return []
+        if not self.hardware.devices:
+            return ["PrivateDevices=yes"]
+        return ["DevicePolicy=closed", *(f"DeviceAllow={each}" for each in self.hardware.devices)]
+
+
+def is_changed(text: str) -> bool:
+    """Whether a unit's file is not, or not any more, as `Unit.text` wrote it."""
+    first, _, body = text.partition("\n")
+    return first != f"{_MARK}{_digest(body)}"
+
+
+def quoted(word: str) -> str:
+    """A word as `ExecStart=` and lists take it, whatever it holds."""
+    text = _plain(word).replace("$", "$$")
+    if re.fullmatch(r"[\w@%+=:,./$-]+", text, re.ASCII):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _plain(text: str) -> str:
+    """Text without specifiers; it may not hold a line's end."""
+    if any(ord(each) < ord(" ") for each in text):
+        raise ConfigError(f"{text!r} holds a control character, which a unit cannot name; rename it")
+    return text.replace("%", "%%")
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()

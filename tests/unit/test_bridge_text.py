@@ -1,0 +1,210 @@
+"""Level 0's session, and the choice between the two levels."""
+
+import pytest
+
+from firmware_bridge.board import BoardSession, Protocol
+from firmware_bridge.crc import crc16
+from firmware_bridge.events import (
+    BoardChanged,
+    Damaged,
+    Described,
+    Dropped,
+    Greeted,
+    Happened,
+    Logged,
+    Lost,
+    Outcome,
+    Restarted,
+    Sampled,
+)
+from firmware_bridge.lines import Answer, Identity, parse_line, write_command
+from firmware_bridge.simulated import SimulatedBoard
+from firmware_bridge.textsession import TextSession
+from iotxmpp.errors import ArgumentsError, InvalidError, LinkDownError
+from iotxmpp.readings import Value
+from tests.unit.bridge_house import COMMANDS, WALL, Clock, House
+
+ARGUMENTS: dict[str, Value] = {
+    "n": 1,
+    "x": -2.5,
+    "on": False,
+    "t": "two words",
+    "e": "",
+    "w": "auto",
+    "d": "12",
+    "b": "true",
+}
+BADS: tuple[Value, ...] = ('a"b', "a\nb", float("nan"))
+
+
+def session() -> tuple[TextSession, Clock]:
+    clock = Clock()
+    made = TextSession(wall=clock.wall)
+    made.open(clock.now)
+    return made, clock
+
+
+def checked(text: str) -> bytes:
+    return f"{text} *{crc16(text.encode()):04X}\r\n".encode()
+
+
+def test_hello_and_answers_as_lines() -> None:
+    assert parse_line(b"@hello id=weather-1 name=weather version=1.0 level=1 rx=120") == Identity(
+        id="weather-1", name="weather", version="1.0", level=1, facts={"rx": "120"}
+    )
+    assert parse_line(b"@hello") == Identity()
+    assert parse_line(b"<17 ok") == Answer(number=17, ok=True)
+    assert parse_line(b"<17 ok on=true") == Answer(number=17, ok=True, values={"on": True})
+    assert parse_line(b"<17 error no such valve") == Answer(number=17, ok=False, text="no such valve")
+    for line in (b"@helo", b"<ok", b"<1 maybe", b"<123456 ok", b"@hello id"):
+        with pytest.raises(InvalidError):
+            parse_line(line)
+
+
+def test_commands_as_lines_come_back_as_they_were() -> None:
+    line = write_command(17, "switch", ARGUMENTS, checked=True)
+    assert line.startswith(b'>17 switch n=1 x=-2.5 on=false t="two words" e="" w=auto d="12" b="true" *')
+    body, _, check = line.strip().rpartition(b" *")
+    assert crc16(body) == int(check, 16)
+    assert parse_line(body.removeprefix(b">17 switch ")).values == ARGUMENTS  # type: ignore[union-attr]  # values
+    for bad in BADS:
+        with pytest.raises(ArgumentsError):
+            write_command(1, "switch", {"t": bad}, checked=False)
+
+
+def test_the_first_line_may_be_a_part_and_is_dropped() -> None:
+    home, clock = session()
+    assert home.outgoing() == b"\n>0 hello\n"
+    events = home.receive(b"ature=2\r\ntemperature=21.5 humidity=40\r\n", clock.now)
+    assert events == [
+        Greeted(level=0),
+        Sampled(values={"temperature": 21.5, "humidity": 40}, at=WALL + 100),
+    ]
+    home, clock = session()
+    assert home.receive(checked("a=1"), clock.now)[1:] == [Sampled(values={"a": 1}, at=WALL + 100)]
+
+
+def test_once_lines_are_checked_unchecked_ones_are_damaged() -> None:
+    home, clock = session()
+    home.outgoing()
+    events = home.receive(checked("a=1") + b"a=2\r\n# hi\r\n" + checked("a=3")[:-4] + b"x\r\n", clock.now)
+    assert [each.values for each in events if isinstance(each, Sampled)] == [{"a": 1}]
+    assert [each for each in events if isinstance(each, Logged)] == [Logged(level=1, text="hi")]
+    assert [each.count for each in events if isinstance(each, Damaged)] == [2]
+    home.call("switch", {"on": True}, clock.now)
+    assert home.outgoing() == write_command(1, "switch", {"on": True}, checked=True)
+
+
+def test_what_is_no_number_is_dropped_and_the_rest_is_taken() -> None:
+    home, clock = session()
+    events = home.receive(b"#\nt=nan h=40 u=1e999\n!pressed long\n", clock.now)
+    assert [type(each) for each in events] == [Logged, Dropped, Greeted, Sampled, Happened]
+    assert events[1] == Dropped(channels=("t", "u"))
+    assert events[3] == Sampled(values={"h": 40}, at=WALL + 100)
+    assert home.counts.dropped == 2
+
+
+def test_commands_are_sent_once_and_end_once() -> None:
+    clock = Clock()
+    home = House(TextSession(wall=clock.wall), SimulatedBoard(level=0, commands=COMMANDS), clock)
+    home.run(1)
+    done = home.done("switch", channel=1, on=True)
+    assert (done.outcome, done.values) == (Outcome.DONE, {"value": True})
+    assert home.done("fail").text == "the valve does not move"
+    assert home.done("swich").text == "unknown command"
+    home.board.silent = True
+    assert home.done("switch", channel=1, on=True).outcome is Outcome.UNKNOWN
+    assert home.sent.count(b"switch") == 2
+    home.board.silent = False
+    assert home.done("switch", channel=1, on=False).outcome is Outcome.DONE
+    with pytest.raises(ArgumentsError, match="the sketch takes 60"):
+        home.call("note", text="x" * 60)
+    assert home.board.ran[0] == ("switch", {"channel": 1, "on": True})
+
+
+def test_a_hello_that_comes_by_itself_is_a_restart() -> None:
+    clock = Clock()
+    home = House(TextSession(wall=clock.wall), SimulatedBoard(level=0, commands=COMMANDS), clock)
+    home.run(5)
+    assert len(home.of(Greeted)) == 1
+    home.board.restart(clock.now)
+    home.run(1)
+    assert home.of(Restarted) == [Restarted(boot=2)]
+    assert home.session.receive(b"@hello id=x name=sim\n", clock.now)[0] == BoardChanged(
+        was=Greeted(level=0, id="sim-1", name="sim", version="1.0.0", boot=2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "level", "expected"),
+    [("auto", 1, 1), ("auto", 0, 0), ("text", 0, 0), ("frames", 1, 1)],
+)
+@pytest.mark.parametrize("delay", [0.0, 1.7])
+def test_the_level_is_found(protocol: Protocol, level: int, expected: int, delay: float) -> None:
+    clock = Clock()
+    home = House(
+        BoardSession(protocol=protocol, wall=clock.wall),
+        SimulatedBoard(level=level, commands=COMMANDS),
+        clock,
+    )
+    home.board.silent = delay > 0
+    home.run(delay)
+    home.board.silent = False
+    home.run(6)
+    assert isinstance(home.session, BoardSession)
+    assert home.session.level == expected
+    assert bool(home.of(Described)) == (expected == 1)
+    assert home.done("switch", channel=1, on=True).outcome is Outcome.DONE
+    assert home.of(Sampled)
+
+
+def test_a_nameless_sketch_is_found_and_none_of_its_lines_is_lost() -> None:
+    clock = Clock()
+    home = BoardSession(wall=clock.wall)
+    home.open(100.0)
+    with pytest.raises(LinkDownError, match="has not said yet who it is"):
+        home.call("x", {}, 100.0)
+    assert home.receive(b"# boot\nt=1\n", 100.2) == []
+    assert home.receive(b"t=2\n", 100.7) == []
+    assert home.next_timeout() is not None
+    assert home.tick(100.9) == []
+    told = home.tick(101.3)
+    assert [each.values for each in told if isinstance(each, Sampled)] == [{"t": 1}, {"t": 2}]
+    assert home.level == 0
+
+
+def test_a_sketch_that_is_silent_for_long_is_a_text_board_and_not_lost() -> None:
+    clock = Clock()
+    home = House(BoardSession(wall=clock.wall), SimulatedBoard(level=0, every=0), clock)
+    home.board.silent = True
+    home.run(20)
+    assert isinstance(home.session, BoardSession)
+    assert home.session.level == 0
+    assert not home.of(Lost)
+    home.events += home.session.receive(b"#\nt=1\n", clock.now)
+    assert home.of(Sampled)
+
+
+def test_to_a_sketch_each_question_in_frames_is_one_line_that_it_does_not_know() -> None:
+    home = BoardSession(wall=Clock().wall)
+    home.open(100.0)
+    sent = home.outgoing()
+    assert sent == bytes.fromhex("0004100c3e00") + b"\n>0 hello\n"
+    home.tick(100.25)
+    assert home.outgoing() == bytes.fromhex("0004100c3e00") + b"\n"
+
+
+def test_a_text_board_that_learns_frames_is_asked_in_frames() -> None:
+    clock = Clock()
+    home = House(BoardSession(wall=clock.wall), SimulatedBoard(level=0, commands=COMMANDS), clock)
+    home.run(3)
+    home.board.level = 1
+    home.board.restart(clock.now)
+    home.run(3)
+    assert isinstance(home.session, BoardSession)
+    assert home.session.level == 1
+    assert home.done("switch", channel=1, on=True).outcome is Outcome.DONE
+    home.events = [*home.session.close(clock.now), *home.session.open(clock.now)]
+    assert home.session.board is None
+    home.run(1)
+    assert home.session.level == 1

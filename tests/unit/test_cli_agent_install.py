@@ -1,0 +1,149 @@
+"""`iotxmpp agent install`: what it writes, refuses and says."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from iotxmpp.cli import agent_install
+from iotxmpp.cli.app import app
+from iotxmpp.errors import ConfigError
+from iotxmpp.systemd import is_changed
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    account = tmp_path / "hall.account.toml"
+    account.write_text('jid = "hall@example.org"\npassword = "secret"\n')
+    account.chmod(0o600)
+    file = tmp_path / "agent.toml"
+    file.write_text('account = "hall.account.toml"\nprofile = "bme280"\n')
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "system"
+    monkeypatch.setattr(agent_install, "SYSTEM_FOLDER", folder)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return folder
+
+
+def install(config: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, ["agent", "install", str(config), *words])
+
+
+def refused(config: Path, *words: str) -> str:
+    done = install(config, *words)
+    assert isinstance(done.exception, ConfigError)
+    return str(done.exception)
+
+
+AS = ("--run-as", "nobody")
+
+
+def test_print_shows_it_and_writes_nothing(config: Path, folder: Path) -> None:
+    done = install(config, "--print")
+    assert done.exit_code == 0
+    assert not is_changed(done.stdout)
+    assert f"LoadCredential=hall.account.toml:{config.parent}/hall.account.toml" in done.stdout
+    assert "DeviceAllow=char-i2c rw" in done.stdout
+    assert "secret" not in done.stdout
+    assert not folder.exists()
+
+
+def test_it_is_written_once_and_tells_what_is_next(config: Path, folder: Path) -> None:
+    done = install(config, *AS)
+    file = folder / "iotxmpp-hall.service"
+    assert (done.exit_code, file.stat().st_mode & 0o777) == (0, 0o644)
+    assert "User=nobody\n" in file.read_text()
+    assert "systemctl daemon-reload" in done.stdout
+    assert "systemctl enable --now iotxmpp-hall" in done.stdout
+    before = file.stat().st_mtime_ns
+    again = install(config, *AS)
+    assert "is up to date" in again.stdout
+    assert file.stat().st_mtime_ns == before
+    assert [path.name for path in folder.iterdir()] == ["iotxmpp-hall.service"]
+
+
+def test_a_changed_unit_is_left_alone_without_force(config: Path, folder: Path) -> None:
+    install(config, *AS)
+    file = folder / "iotxmpp-hall.service"
+    changed = file.read_text().replace("RestartSec=5", "RestartSec=1")
+    file.write_text(changed)
+    assert "systemctl edit iotxmpp-hall" in refused(config, *AS)
+    assert "systemctl edit iotxmpp-hall" in refused(config, "--uninstall")
+    assert file.read_text() == changed
+    assert install(config, *AS, "--force").exit_code == 0
+    assert "RestartSec=5" in file.read_text()
+    config.write_text(config.read_text() + 'room = "cellar"\ndriver.simulated = true\n')
+    assert install(config, *AS).exit_code == 0  # one that we wrote ourselves is replaced
+    assert "PrivateDevices=yes" in file.read_text()
+
+
+def test_it_is_uninstalled(config: Path, folder: Path) -> None:
+    install(config, *AS, "--name", "shed.service")
+    assert (folder / "shed.service").exists()
+    done = install(config, "--uninstall", "--name", "shed")
+    assert (done.exit_code, list(folder.iterdir())) == (0, [])
+    assert "disable --now shed" in done.stdout
+    assert "is not there" in install(config, "--uninstall", "--name", "shed").stdout
+
+
+def test_a_users_unit_is_in_the_users_home(config: Path, folder: Path, tmp_path: Path) -> None:
+    done = install(config, "--user")
+    text = (tmp_path / "home/.config/systemd/user/iotxmpp-hall.service").read_text()
+    assert "LoadCredential" not in text
+    assert "systemctl --user enable --now iotxmpp-hall" in done.stdout
+    assert "loginctl enable-linger" in done.stdout
+    assert install(config, "--user", "--system").exit_code == 2
+    assert install(config, "--user", *AS).exit_code == 2
+
+
+def test_a_password_that_is_a_credential_is_asked_for(config: Path, folder: Path) -> None:
+    account = config.parent / "hall.account.toml"
+    account.write_text('jid = "hall@example.org"\npassword_credential = "iotxmpp-test-hall"\n')
+    done = install(config, *AS)
+    text = (folder / "iotxmpp-hall.service").read_text()
+    assert "LoadCredential=iotxmpp-test-hall:/etc/credstore/iotxmpp-test-hall\n" in text
+    assert "sudo install -D -m 600 /dev/stdin /etc/credstore/iotxmpp-test-hall" in done.output
+
+
+def test_files_that_the_services_own_user_cannot_reach_are_refused(config: Path, folder: Path) -> None:
+    config.chmod(0o600)
+    text = refused(config, "--run-as", "dynamic")
+    assert "others may not read" in text
+    assert "/etc/iotxmpp" in text
+    assert not folder.exists()
+
+
+def test_what_is_wrong_is_told(config: Path, folder: Path) -> None:
+    assert "no such user" in refused(config, "--run-as", "nobody-of-this-name")
+    config.write_text('account = "none.toml"\nprofile = "bme280"\n')
+    assert "none.toml" in refused(config)
+
+
+def test_a_folder_that_cannot_be_written_is_told(
+    config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_install, "SYSTEM_FOLDER", Path("/proc/none"))
+    assert "/proc/none/iotxmpp-hall.service cannot be written" in refused(config, *AS)
+
+
+def test_now_runs_the_commands_and_tells_when_one_fails(
+    config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(words)
+        return subprocess.CompletedProcess(words, 1 if "enable" in words else 0, stdout="systemd 252")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    done = install(config, *AS, "--now")
+    assert done.exit_code == 1
+    assert asked[-2:] == [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "iotxmpp-hall"]]
+    assert "ended with code 1" in done.output

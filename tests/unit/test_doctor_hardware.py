@@ -1,0 +1,265 @@
+"""What the doctor finds on machines that are trees of files."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from iotxmpp.doctor.buses import check_groups, check_i2c, check_onewire
+from iotxmpp.doctor.extras import check_extras
+from iotxmpp.doctor.finding import Finding
+from iotxmpp.doctor.pins import ask_factories, check_pins
+from iotxmpp.doctor.places import Places
+from iotxmpp.doctor.ports import serial_ports
+from iotxmpp.doctor.serial import (
+    check_holders,
+    check_port_rights,
+    check_ports,
+    check_reset,
+    check_thieves,
+)
+
+
+def write(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def link(path: Path, goal: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(goal)
+
+
+def plug(root: Path, name: str, usb: str, *, socket: str, by_id: str = "") -> Path:
+    """A board on a USB cable."""
+    port = write(root / "dev" / name)
+    device = root / "sys/devices/usb1" / socket
+    vendor, _, product = usb.partition(":")
+    write(device / "idVendor", f"{vendor}\n")
+    write(device / "idProduct", f"{product}\n")
+    interface = device / f"{socket}:1.0" / name
+    interface.mkdir(parents=True)
+    driver = "cdc_acm" if name.startswith("ttyACM") else "ch341"
+    (root / "sys/drivers" / driver).mkdir(parents=True, exist_ok=True)
+    link(interface / "driver", root / "sys/drivers" / driver)
+    link(root / "sys/class/tty" / name / "device", interface)
+    link(root / "dev/serial/by-path" / f"usb-{socket}", port)
+    if by_id:
+        link(root / "dev/serial/by-id" / by_id, port)
+    return port
+
+
+def pi(root: Path, config: str = "") -> Places:
+    write(root / "proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0")
+    write(root / "boot/firmware/config.txt", config)
+    return Places.under(root)
+
+
+def only(findings: list[Finding]) -> Finding:
+    (found,) = findings
+    return found
+
+
+def test_a_port_is_told_with_its_chip_its_board_and_the_name_that_stays(tmp_path: Path) -> None:
+    plug(tmp_path, "ttyUSB0", "1a86:7523", socket="1-1.2", by_id="usb-1a86_USB_Serial-if00-port0")
+    plug(tmp_path, "ttyACM0", "2341:0043", socket="1-1.3", by_id="usb-Arduino-if00")
+    uno, nano = serial_ports(Places.under(tmp_path))
+    assert (nano.chip, nano.usb, nano.driver) == ("CH340", "1a86:7523", "ch341")
+    assert (uno.board, uno.driver) == ("Arduino Uno", "cdc_acm")
+    assert uno.by_path is not None
+    assert uno.by_path.name == "usb-1-1.3"
+    texts = [finding.what for finding in check_ports(Places.under(tmp_path), needed=True)]
+    assert any("CH340 (1a86:7523)" in text and "Nano" in text for text in texts)
+    assert {finding.level for finding in check_ports(Places.under(tmp_path), needed=True)} == {"ok"}
+
+
+def test_two_chips_with_one_name_are_told_apart_by_their_sockets(tmp_path: Path) -> None:
+    plug(tmp_path, "ttyUSB0", "1a86:7523", socket="1-1.2", by_id="usb-1a86")
+    plug(tmp_path, "ttyUSB1", "1a86:7523", socket="1-1.4")
+    found = check_ports(Places.under(tmp_path), needed=True)
+    (twin,) = (each for each in found if each.level == "advice")
+    assert "ttyUSB1" in twin.what
+    assert twin.fix == (f'port = "{tmp_path}/dev/serial/by-path/usb-1-1.4"',)
+
+
+def test_no_port_is_a_fault_for_a_device_that_needs_one_alone(tmp_path: Path) -> None:
+    places = Places.under(tmp_path)
+    assert only(check_ports(places, needed=True)).level == "fault"
+    assert only(check_ports(places, needed=False)).level == "ok"
+
+
+def test_the_port_of_the_agents_file_is_looked_for(tmp_path: Path) -> None:
+    plug(tmp_path, "ttyUSB0", "10c4:ea60", socket="1-1")
+    found = check_ports(Places.under(tmp_path), needed=True, wanted="/dev/ttyUSB97")
+    (missing,) = (each for each in found if each.level == "fault")
+    assert "/dev/ttyUSB97" in missing.what
+    assert "by-path/usb-1-1" in missing.why
+    for wanted in (f"{tmp_path}/dev/ttyUSB*", f"{tmp_path}/dev/ttyUSB0", "socket://10.0.0.7:7000"):
+        assert only(check_ports(Places.under(tmp_path), needed=True, wanted=wanted)).level == "ok"
+
+
+def test_a_closed_port_is_told_with_the_command_that_opens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = plug(tmp_path, "ttyUSB0", "1a86:7523", socket="1-1")
+    write(tmp_path / "etc/group", f"wheel:x:99999:\ndialout:x:{port.stat().st_gid}:\n")
+    places = Places.under(tmp_path)
+    assert only(check_port_rights(places, needed=True)).level == "ok"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    found = only(check_port_rights(places, needed=True))
+    assert (found.level, found.fix) == ("fault", ("sudo usermod -aG dialout $USER", "log out and in again"))
+    assert only(check_port_rights(places, needed=False)).level == "advice"
+
+
+def test_who_holds_a_port_is_named_once(tmp_path: Path) -> None:
+    port = plug(tmp_path, "ttyUSB0", "1a86:7523", socket="1-1")
+    write(tmp_path / "proc/4711/comm", "minicom\n")
+    for number in ("5", "6"):
+        link(tmp_path / "proc/4711/fd" / number, port)
+    write(tmp_path / "proc/4712/comm", "other\n")
+    link(tmp_path / "proc/4712/fd/0", tmp_path / "dev/null")
+    found = only(check_holders(Places.under(tmp_path)))
+    assert "minicom (process 4711)" in found.what
+    assert found.fix == ("ps -fp 4711",)
+    assert only(check_holders(Places.under(tmp_path), own=4711)).level == "ok"
+
+
+def test_a_real_process_that_holds_a_file_is_found(tmp_path: Path) -> None:
+    port = plug(tmp_path, "ttyUSB0", "1a86:7523", socket="1-1")
+    places = Places(dev=tmp_path / "dev", sys=tmp_path / "sys")
+    with port.open():
+        found = check_holders(places, own=0)
+    assert any(f"process {os.getpid()}" in each.what for each in found)
+    assert only(check_holders(places, own=0)).level == "ok"
+
+
+def test_brltty_and_modemmanager_are_thieves(tmp_path: Path) -> None:
+    places = Places.under(tmp_path)
+    assert only(check_thieves(places, needed=True)).level == "ok"
+    write(tmp_path / "usr/lib/udev/rules.d/85-brltty.rules", 'ATTRS{idVendor}=="1a86"')
+    write(tmp_path / "proc/77/comm", "ModemManager\n")
+    brltty, manager = check_thieves(places, needed=True)
+    assert (brltty.level, brltty.fix[0]) == ("fault", "sudo apt remove brltty")
+    assert (manager.level, manager.fix) == ("fault", ("sudo systemctl disable --now ModemManager",))
+    assert {each.level for each in check_thieves(places, needed=False)} == {"advice"}
+
+
+def test_a_rule_that_was_switched_off_steals_nothing(tmp_path: Path) -> None:
+    link(tmp_path / "etc/udev/rules.d/85-brltty.rules", Path("/dev/null"))
+    write(tmp_path / "usr/lib/udev/rules.d/90-brltty-device.rules", "")
+    assert only(check_thieves(Places.under(tmp_path), needed=True)).level == "ok"
+
+
+def test_a_board_that_resets_is_explained(tmp_path: Path) -> None:
+    plug(tmp_path, "ttyUSB0", "1a86:7523", socket="1-1")
+    found = only(check_reset(Places.under(tmp_path)))
+    assert found.fix == (f"stty -F {tmp_path}/dev/serial/by-path/usb-1-1 -hupcl",)
+    assert "reset_wait" in found.why
+
+
+def test_i2c_that_is_not_switched_on_names_the_line_and_the_file(tmp_path: Path) -> None:
+    places = pi(tmp_path, "# dtparam=i2c_arm=on\ndtparam=audio=on\n")
+    found = only(check_i2c(places, needed=True))
+    assert found.level == "fault"
+    assert found.fix[0] == f"echo dtparam=i2c_arm=on | sudo tee -a {tmp_path}/boot/firmware/config.txt"
+    assert only(check_i2c(places, needed=False)).level == "advice"
+
+
+def test_i2c_knows_the_older_place_of_the_file(tmp_path: Path) -> None:
+    write(tmp_path / "proc/device-tree/model", "Raspberry Pi 3\0")
+    write(tmp_path / "boot/config.txt", "")
+    assert str(tmp_path / "boot/config.txt") in only(check_i2c(Places.under(tmp_path), needed=True)).why
+
+
+def test_i2c_without_its_module_says_so(tmp_path: Path) -> None:
+    places = pi(tmp_path, "dtparam=i2c_arm=on # for the BME280\n")
+    assert only(check_i2c(places, needed=True)).fix[0] == "sudo modprobe i2c-dev"
+    (tmp_path / "sys/module/i2c_dev").mkdir(parents=True)
+    assert only(check_i2c(places, needed=True)).fix == ("sudo reboot",)
+
+
+def test_i2c_buses_are_told_and_the_wanted_one_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "dev/i2c-1")
+    places = pi(tmp_path)
+    assert only(check_i2c(places, needed=True)).level == "ok"
+    assert only(check_i2c(places, needed=True, bus=3)).level == "fault"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert only(check_i2c(places, needed=True)).fix[0] == "sudo usermod -aG i2c $USER"
+
+
+def test_a_machine_without_buses_needs_none(tmp_path: Path) -> None:
+    places = Places.under(tmp_path)
+    assert only(check_i2c(places, needed=False)).level == "ok"
+    assert only(check_onewire(places, needed=False)).level == "ok"
+
+
+def test_one_wire_goes_from_off_to_a_sensor(tmp_path: Path) -> None:
+    places = pi(tmp_path)
+    off = only(check_onewire(places, needed=True))
+    assert (off.level, off.fix[0]) == (
+        "fault",
+        f"echo dtoverlay=w1-gpio | sudo tee -a {tmp_path}/boot/firmware/config.txt",
+    )
+    write(tmp_path / "boot/firmware/config.txt", "dtoverlay=w1-gpio,gpiopin=4\n")
+    assert only(check_onewire(places, needed=True)).fix == ("sudo reboot",)
+    root = tmp_path / "sys/bus/w1/devices"
+    (root / "w1_bus_master1").mkdir(parents=True)
+    (root / "00-400000000000").mkdir()  # what noise on the line looks like
+    assert "pull-up" in only(check_onewire(places, needed=True)).why
+    (root / "28-000005e2fdc3").mkdir()
+    assert only(check_onewire(places, needed=True)).what == "1-Wire: 28-000005e2fdc3"
+    assert only(check_onewire(places, needed=True, wanted="28-1")).level == "fault"
+
+
+def test_a_missing_group_is_told_if_the_driver_needs_it(tmp_path: Path) -> None:
+    write(tmp_path / "etc/group", "i2c:x:998:pi\ngpio:x:997:\nbroken\n")
+    places = Places.under(tmp_path)
+    found = only(check_groups(places, needed=("i2c",), mine=(997,)))
+    assert (found.level, found.fix[0]) == ("fault", "sudo usermod -aG i2c $USER")
+    assert only(check_groups(places, needed=("i2c",), mine=(998,))).level == "ok"
+    assert only(check_groups(places, needed=("spi",), mine=())).level == "ok"
+
+
+NO_LGPIO = {"lgpio": "ModuleNotFoundError: No module named 'lgpio'", "native": "PinUnknownPi: none"}
+
+
+@pytest.mark.parametrize(
+    ("version", "fix"), [((3, 13), "sudo apt install python3-lgpio"), ((3, 11), "pip install lgpio")]
+)
+def test_a_missing_lgpio_is_had_from_where_it_is(version: tuple[int, int], fix: str) -> None:
+    found = only(check_pins(needed=True, ask=lambda: NO_LGPIO, version=version))
+    assert (found.level, found.fix[0]) == ("fault", fix)
+    assert "simulated = true" in found.why
+
+
+def test_pins_that_work_or_are_not_needed_are_well() -> None:
+    works = only(check_pins(needed=True, ask=lambda: {"lgpio": "", "native": "OSError: no"}))
+    assert works.what == "GPIO: the pin factory lgpio works"
+    assert only(check_pins(needed=False, ask=lambda: NO_LGPIO)).level == "ok"
+    closed = only(check_pins(needed=True, ask=lambda: {"lgpio": "error: can not open gpiochip"}))
+    assert closed.fix[0] == "sudo usermod -aG gpio $USER"
+    missing = only(check_pins(needed=True, ask=lambda: {"gpiozero": "ModuleNotFoundError: no"}))
+    assert missing.fix == ("pip install 'iotxmpp[pi]'",)
+
+
+def test_the_factories_are_really_tried_and_in_another_process() -> None:
+    before = {name for name in sys.modules if name.startswith("gpiozero")}
+    found = ask_factories()
+    assert found.keys() in ({"lgpio", "rpigpio", "pigpio", "native"}, {"gpiozero"})
+    assert {name for name in sys.modules if name.startswith("gpiozero")} == before
+
+
+def test_a_missing_library_names_its_extra() -> None:
+    def none(_: str) -> bool:
+        return False
+
+    found = only(check_extras("modbus", simulated=False, there=none))
+    assert (found.level, found.fix) == ("fault", ("pip install 'iotxmpp[modbus]'",))
+    assert only(check_extras("i2c", simulated=True, there=none)).level == "ok"
+    assert only(check_extras("lora", simulated=False, registered=none)).level == "fault"
+    assert only(check_extras("lora", simulated=False, registered=lambda _: True)).level == "ok"
+    assert only(check_extras("serial", simulated=False, there=lambda name: name == "serial")).level == "ok"
