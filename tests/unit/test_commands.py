@@ -76,7 +76,9 @@ LOOP.append(LOOP)
 
 
 @pytest.mark.parametrize(
-    "value", [math.nan, math.inf, [math.nan], object(), b"\xff", LOOP, "x" * 70_000, Point], ids=repr
+    "value",
+    [math.nan, math.inf, [math.nan], object(), b"\xff", LOOP, "x" * 70_000, Point],
+    ids=["nan", "infinite", "nan in a list", "an object", "bytes", "a loop", "long", "a class"],
 )
 def test_arguments_that_json_cannot_hold_are_refused_before_sending(value: object) -> None:
     with pytest.raises(ArgumentsError, match="command water: arguments: "):
