@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -196,7 +197,7 @@ class CommandArena(Stage):
                 self.inflicted[blow.label] += 1
             else:
                 await asyncio.sleep(blow.delay)
-                await process.kill()
+                await process.kill(armed=bool(blow.label))
             self._armed(target).unlink(missing_ok=True)
             if target == CALLER:
                 self._path("progress").unlink(missing_ok=True)  # it says so again
@@ -257,6 +258,6 @@ async def _dies(process: Process) -> bool:
     """Whether it comes to its crash point soon."""
     try:
         async with asyncio.timeout(DIES_WITHIN):
-            return await process.wait() == -9
+            return await process.wait() == -signal.SIGKILL
     except TimeoutError:
         return False
