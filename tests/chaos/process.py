@@ -45,7 +45,7 @@ class Process:
         return await self._child.wait()
 
     async def kill(self, *, armed: bool = False) -> None:
-        """Ends it with SIGKILL; it is a fault if it has ended by itself, but for an armed one at its label."""
+        """Ends it with SIGKILL; it is a fault if it has ended by itself, but for one that was armed."""
         assert self._child is not None
         if not (armed and self._child.ended and await self.wait() == -signal.SIGKILL):
             self._check_runs()
