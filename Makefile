@@ -43,8 +43,9 @@ check: .venv/ready
 unit: .venv/ready arduino
 	@$(PY) -m pytest tests/unit
 
+# Two at a time: most tests wait for something. A file's tests stay together, and share its servers.
 test: servers clients arduino check
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile
 
 chaos: servers
 	@$(PY) -m tests.chaos.run $(CHAOS)

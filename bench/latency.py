@@ -1,7 +1,7 @@
 """How long a reading and a command take, beside raw slixmpp; and what a device costs in memory and time.
 
 `python bench/latency.py` starts private servers on the loopback interface, prints the tables and writes them
-to `docs/performance.md`.
+to `docs/performance.md`, between its two marks there; what stands outside of those stays as it is.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import footprint
 from accounts import Accounts, make_accounts
 from ends import Once, iotxmpp_ends, link_ends, raw_ends
 from machine import load
-from page import PAGE, section
+from page import PAGE, put_block
 from report import Results, markdown
 from samples import Series
 
@@ -39,8 +39,7 @@ def main() -> None:
     asyncio.run(_measure(options.server or [str(kind) for kind in ServerKind], results))
     page = markdown(results)
     print(page)
-    delivery = section(options.output, "Delivery")
-    options.output.write_text("\n".join(filter(None, (page, delivery))), encoding="utf-8")
+    put_block(options.output, "bench/latency.py", page)
 
 
 async def _measure(servers: Sequence[str], results: Results) -> None:

@@ -69,13 +69,13 @@ class RawClient(ClientXMPP):
         """One request to another session, and its answer."""
         request = self.make_iq_get(ito=to)
         request.enable("noop")
-        await request.send(timeout=TIMEOUT)  # type: ignore[no-untyped-call]
+        await request.send(timeout=TIMEOUT)  # type: ignore[no-untyped-call]  # slixmpp has no types here
 
     async def publish_now(self) -> None:
         """Publishes the moment at which this is called."""
         payload = Element(f"{{{NAMESPACE}}}stamp")
         payload.text = str(time.monotonic_ns())
-        await self.plugin["xep_0060"].publish(  # type: ignore[no-untyped-call]
+        await self.plugin["xep_0060"].publish(  # type: ignore[no-untyped-call]  # slixmpp has no types here
             self._where["service"], self._where["node"], payload=payload, timeout=TIMEOUT
         )
 

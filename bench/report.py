@@ -10,7 +10,7 @@ from samples import Series
 HEAD = """\
 # Performance
 
-`make bench` writes this page; the next run replaces it.
+`make bench` measures anew, and replaces what it measured.
 
 - Machine: {machine}; its load before the run was {load}
 - Software: {software}

@@ -24,6 +24,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from iotxmpp.about import CommandAbout
 from iotxmpp.errors import ArgumentsError, InvalidError
+from iotxmpp.strictjson import parse_json
 from iotxmpp.validation import explain
 from iotxmpp.xmltext import check_text
 
@@ -291,36 +292,9 @@ def json_value(text: str, where: str) -> Any:  # noqa: ANN401  # whatever JSON h
     """
     _check_size(text, where)
     try:
-        given = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_no_key_twice)
-    except RecursionError as error:
-        raise ArgumentsError(f"{where}: nested deeper than {DEEPEST_JSON} levels") from error
-    except ValueError as error:
-        raise ArgumentsError(f"{where}: no JSON: {error}") from error
-    level: list[Any] = [given]
-    for _ in range(DEEPEST_JSON + 1):
-        if any(isinstance(value, float) and not math.isfinite(value) for value in level):
-            raise ArgumentsError(f"{where}: holds a number that is not finite")
-        level = [inner for value in level for inner in _inside(value)]
-        if not level:
-            return given
-    raise ArgumentsError(f"{where}: nested deeper than {DEEPEST_JSON} levels")
-
-
-def _inside(value: object) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a finite number")
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("an object has a key twice")
-    return found
+        return parse_json(text, where, deepest=DEEPEST_JSON)
+    except InvalidError as error:
+        raise ArgumentsError(str(error)) from error
 
 
 def _check_truth(where: str, given: object, value: object) -> None:

@@ -6,16 +6,17 @@ lineage, a random word that says in which store they were begun, and a version t
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 from iotxmpp.addresses import bare_jid
 from iotxmpp.errors import InvalidError
 from iotxmpp.payloads import json_element, json_text
+from iotxmpp.strictjson import levels, parse_json
 from iotxmpp.xmltext import check_text, clean_text
 
 NAMESPACE: Final = "urn:iotxmpp:twin:0"
@@ -300,47 +301,13 @@ def json_object(
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > longest:
         raise InvalidError(f"{where}: {size} bytes of JSON, at most {longest} are taken")
-    try:
-        given = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
-    except RecursionError as error:
-        raise InvalidError(f"{where}: nested deeper than {deepest} levels") from error
-    except ValueError as error:
-        raise InvalidError(f"{where}: no JSON: {error}") from error
+    given = parse_json(text, where, deepest=deepest)
     if not isinstance(given, dict):
         raise InvalidError(f"{where}: expected a JSON object")
-    _check_inside(given, where, deepest)
+    for value in chain.from_iterable(levels(given)):
+        if isinstance(value, str):
+            check_text(value, where)
     return given
-
-
-def _check_inside(given: dict[str, Any], where: str, deepest: int) -> None:
-    level: list[Any] = [given]
-    for _ in range(deepest + 1):
-        for value in level:
-            if isinstance(value, float) and not math.isfinite(value):
-                raise InvalidError(f"{where}: holds a number that is not finite")
-            if isinstance(value, str):
-                check_text(value, where)
-        level = [inner for value in level for inner in _inner(value)]
-        if not level:
-            return
-    raise InvalidError(f"{where}: nested deeper than {deepest} levels")
-
-
-def _inner(value: object) -> list[Any]:
-    if isinstance(value, dict):
-        return [*value, *value.values()]
-    return value if isinstance(value, list) else []
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("an object has a key twice")
-    return found
-
-
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is no finite number")
 
 
 def _lineage(text: object, where: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,10 +27,10 @@ def finish(work: Coroutine[object, object, None]) -> None:
 
 
 @contextmanager
-def running(kind: ServerKind) -> Iterator[ServerProcess]:
+def running(kind: ServerKind, **options: Any) -> Iterator[ServerProcess]:  # noqa: ANN401  # a spec's own fields
     """A started server in a temporary folder."""
     with server_directory() as folder:
-        server = ServerProcess(ServerSpec(kind=kind, directory=folder))
+        server = ServerProcess(ServerSpec(kind=kind, directory=folder, **options))
         finish(server.start())
         try:
             yield server

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
 from iotxmpp import crashpoints
-from iotxmpp.addresses import bare_jid
+from iotxmpp.agent.collector import collector_as_caller
 from iotxmpp.agent.line import Line
 from iotxmpp.agent.outbox.keeper import Keeper
 from iotxmpp.agent.outbox.rows import place_of, seq_of
 from iotxmpp.delivery import parse_ack
 from iotxmpp.errors import InvalidError, StanzaError, stanza_error
 from iotxmpp.link import Request
-from iotxmpp.serving.command import Caller
 from iotxmpp.serving.records import Records
 
 _LOGGER = logging.getLogger(__name__)
@@ -52,11 +51,12 @@ class AckServer:
             StanzaError: `forbidden`, `bad-request`, or `not-acceptable` for a number that was never
                 published; nothing is trimmed then.
         """
-        self._check_sender(request.sender)
+        sender = collector_as_caller(
+            request.sender, self._collector, self._records, door="acks", asked="an ack", taken="acks"
+        )
         try:
             return await self._take(request)
         except StanzaError as error:
-            sender = Caller(jid=request.sender, by=self._collector, role="", door="acks")
             self._records.note(sender, command="", result="refused", text=error.text)
             raise
 
@@ -75,15 +75,6 @@ class AckServer:
         progress = self._keeper.acknowledge(upto)
         self._acknowledged(progress=progress, again=ack.again)
         return None
-
-    def _check_sender(self, sender: str) -> None:
-        try:
-            known = bool(self._collector) and bare_jid(sender) == self._collector
-        except InvalidError:  # a server's own address
-            known = False
-        if not known:
-            self._records.refuse(sender, door="acks", text="an ack; it is not the collector")
-            raise stanza_error("forbidden", "this device takes acks from its collector alone")
 
     def _check_published(self, name: str, seq: int) -> None:
         """All numbers of this run are known here; those of runs before, `_sent` looks at."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from iotxmpp.addresses import DeviceId, NodeAddress, bare_jid
+from iotxmpp.addresses import DeviceId, NodeAddress
+from iotxmpp.agent.collector import collector_as_caller
 from iotxmpp.agent.plan import Plan
 from iotxmpp.agent.presence import Problems
 from iotxmpp.agent.publisher import missing_node
@@ -156,8 +157,14 @@ class DeviceTwin:
             StanzaError: `forbidden`, `bad-request`; `item-not-found` for changes to another version than the
                 device has: then everything is to be sent; `resource-constraint` while the disk fails.
         """
-        self._check_sender(request.sender)
-        asker = Caller(jid=request.sender, by=self._collector, role="", door="twin")
+        asker = collector_as_caller(
+            request.sender,
+            self._collector,
+            self._records,
+            door="twin",
+            asked="desired settings",
+            taken="settings",
+        )
         try:
             if request.kind != "set":
                 raise stanza_error("bad-request", "desired settings are an IQ of type set")
@@ -170,15 +177,6 @@ class DeviceTwin:
             self._records.note(asker, command="", result="refused", text=error.text)
             raise
         return None
-
-    def _check_sender(self, sender: str) -> None:
-        try:
-            known = bool(self._collector) and bare_jid(sender) == self._collector
-        except InvalidError:  # a server's own address
-            known = False
-        if not known:
-            self._records.refuse(sender, door="twin", text="desired settings; it is not the collector")
-            raise stanza_error("forbidden", "this device takes settings from its collector alone")
 
     async def _take(self, desired: Desired, asker: Caller) -> None:
         kept = self._kept

@@ -1,12 +1,12 @@
 """The file that keeps a device's desired settings: replaced as a whole, and on disk before that is said."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from iotxmpp.agent.durable import replace_file
 from iotxmpp.errors import InvalidError, StoreError
 from iotxmpp.twin import DEEPEST_JSON, LARGEST_VERSION, LONGEST_JSON, json_object, settings_json
 
@@ -105,12 +105,9 @@ class TwinFile:
                 "pending": [asdict(each) for each in kept.pending],
             }
         )
-        new = self._path.with_name(f"{self._path.name}.new")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(new, text)
-            new.replace(self._path)
-            _sync_directory(self._path.parent)
+            replace_file(self._path, text, mode=0o600)
         except OSError as error:
             raise StoreError(
                 f"settings file {self._path}: {error.strerror}; make room or make it writable"
@@ -171,19 +168,3 @@ def _pending(value: object) -> tuple[Taken, ...]:
 
 def _is_count(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= LARGEST_VERSION
-
-
-def _write(path: Path, text: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,15 +2,16 @@
 
 import time
 from collections import deque
-from datetime import datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from iotxmpp.cli.device_files import ConfigOption, outbox_of_account, outbox_of_agent_file
 from iotxmpp.cli.exits import Exit
 from iotxmpp.cli.options import JsonOption, chosen_account
-from iotxmpp.cli.output import print_json, print_table
+from iotxmpp.cli.output import print_json, print_list, show_time
 from iotxmpp.durations import moment
 from iotxmpp.errors import ArgumentsError, InvalidError, StoreError
 from iotxmpp.xmltext import printable
@@ -20,7 +21,6 @@ app = typer.Typer(help="See who did what, and verify that the log was not change
 FileArgument = Annotated[
     Path | None, typer.Argument(help="The log; else that of --config, else of the account.")
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The device's agent.toml.")]
 AccountOption = Annotated[
     Path | None, typer.Option("--account", "-a", help="The account file of the device or controller.")
 ]
@@ -88,34 +88,20 @@ def show(
         and (low is None or each.get("time", 0) >= low)
     )
     newest = deque(wanted, maxlen=limit)
-    if as_json:
-        for each in newest:
-            print_json(each)
-    elif newest:
-        print_table([_row(each) for each in newest], _COLUMNS)
-    else:
-        typer.echo("nothing of that kind", err=True)
+    print_list(newest, _COLUMNS, row=_row, nothing="nothing of that kind", as_json=as_json)
 
 
 def _path(file: Path | None, config: Path | None, account: Path | None) -> Path:
     if file is not None:
         return file
-    from iotxmpp.addresses import device_id
-    from iotxmpp.agent.outbox.settings import FILE_NAME, state_directory
     from iotxmpp.controller.store.places import audit_place, default_store_url
     from iotxmpp.serving.audit import audit_path
 
     if config is not None:
-        from iotxmpp.agent.config import load_agent
-
-        outbox = load_agent(config).outbox_path
-        if outbox is None:
-            raise InvalidError(f"agent file {config}: its outbox is in memory, and so is its audit log")
-        return audit_path(outbox)
+        return audit_path(outbox_of_agent_file(config, ", and so is its audit log"))
     chosen = chosen_account(account, "device")
     return _of_account(
-        audit_path(state_directory(chosen.jid, device_id(chosen.name)) / FILE_NAME),
-        audit_place(default_store_url(chosen.jid), chosen.jid),
+        audit_path(outbox_of_account(chosen)), audit_place(default_store_url(chosen.jid), chosen.jid)
     )
 
 
@@ -152,10 +138,11 @@ def _is_of(entry: dict[str, Any], who: str) -> bool:
     return who.lower() in (str(entry.get("who")).partition("/")[0].lower(), str(entry.get("by")).lower())
 
 
-def _row(entry: dict[str, Any]) -> dict[str, Any]:
+def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
     by = entry.get("by", "")
     account = str(entry.get("who", "")).partition("/")[0]
-    return entry | {
-        "time": f"{datetime.fromtimestamp(entry.get('time', 0)).astimezone():%Y-%m-%d %H:%M:%S}",
+    return {
+        **entry,
+        "time": show_time(entry.get("time", 0)),
         "who": f"{account} for {by}" if by and by != account else account,
     }

@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iotxmpp.addresses import bare_jid, device_id, local_part
+from iotxmpp.cli.by_desk import FOUND_WITHIN, ControllerOption, opened_desk
 from iotxmpp.cli.exits import Exit
-from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
-from iotxmpp.cli.output import print_json, print_table, shown_json
+from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account, named_device
+from iotxmpp.cli.output import print_json, print_list, show_time, shown_json
 from iotxmpp.xmltext import printable
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-ControllerOption = Annotated[
-    str | None, typer.Option(help="The controller's JID; else the one of the account.")
-]
 IdArgument = Annotated[str, typer.Argument(help="The command's id, as `list` shows it.")]
 
 _COLUMNS = ("id", "device", "command", "state", "by", "created", "expires", "text")
@@ -46,17 +42,11 @@ def list_(
     """List the newest commands, the oldest of them first."""
     asked: dict[str, Any] = {"limit": limit}
     if device is not None:
-        asked["device"] = device_id(local_part(device) if "@" in device else device)
+        asked["device"] = named_device(device)
     if state is not None:
         asked["state"] = state
     found = _ask(chosen_account(account, "controller"), controller, "commands", asked)
-    if as_json:
-        for each in found:
-            print_json(each)
-    elif found:
-        print_table([_row(each) for each in found], _COLUMNS)
-    else:
-        typer.echo("no commands", err=True)
+    print_list(found, _COLUMNS, row=_row, nothing="no commands", as_json=as_json)
 
 
 @app.command("show")
@@ -97,15 +87,14 @@ def cancel(
 
 
 def _ask(ours: "Account", controller: str | None, command: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401  # JSON
-    return asyncio.run(_asked(ours, bare_jid(controller or ours.jid), command, arguments))
+    return asyncio.run(_asked(ours, controller, command, arguments))
 
 
-async def _asked(ours: "Account", controller: str, command: str, arguments: Mapping[str, Any]) -> object:
-    from iotxmpp.controller.desk_client import ask_desk, find_controller
-    from iotxmpp.xmpp import XmppLink
-
-    async with XmppLink(ours) as link:
-        return await ask_desk(link, await find_controller(link, controller), command, arguments)
+async def _asked(
+    ours: "Account", controller: str | None, command: str, arguments: Mapping[str, Any]
+) -> object:
+    async with opened_desk(ours, controller, within=FOUND_WITHIN) as ask:
+        return await ask(command, arguments)
 
 
 def _row(command: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,8 +103,4 @@ def _row(command: Mapping[str, Any]) -> dict[str, Any]:
 
 def _times(command: Mapping[str, Any]) -> dict[str, str]:
     names = ("created", "expires", "updated", "first_sent")
-    return {name: _time(command[name]) for name in names if command.get(name) is not None}
-
-
-def _time(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"
+    return {name: show_time(command[name]) for name in names if command.get(name) is not None}

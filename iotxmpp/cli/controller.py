@@ -4,14 +4,13 @@ import asyncio
 import logging
 from contextlib import closing
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
-from iotxmpp.cli.output import print_json, print_table
+from iotxmpp.cli.output import print_json, print_table, show_time
 from iotxmpp.durations import duration
 from iotxmpp.errors import ArgumentsError
 
@@ -124,5 +123,5 @@ def rejected(
             print_json(row)
     else:
         for row in rows:
-            row["time"] = f"{datetime.fromtimestamp(row['time']).astimezone():%Y-%m-%d %H:%M:%S}"
+            row["time"] = show_time(row["time"])
         print_table(rows, ("time", "device", "node", "item", "code", "error"))

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from iotxmpp.cli.output import plain_text, show_age, show_value
+from iotxmpp.cli.output import plain_text, show_age, show_time, show_value
 from iotxmpp.controller.store import Entry, Event, Lost, StateChange, Summary
 from iotxmpp.readings import Reading
 
@@ -66,7 +66,7 @@ def as_cells(entry: Entry) -> list[str]:
 
 def as_row(entry: Entry) -> dict[str, str]:
     """An entry as a row of a table, for people: `time`, `channel`, `value`, `note`."""
-    row = {"time": f"{datetime.fromtimestamp(entry.time).astimezone():%Y-%m-%d %H:%M:%S}"}
+    row = {"time": show_time(entry.time)}
     match entry:
         case Reading():
             shown = show_value(entry.value, entry.unit)

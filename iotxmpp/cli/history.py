@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iotxmpp.addresses import device_id, local_part
 from iotxmpp.cli.controller import StoreOption
-from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
+from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account, named_device
 from iotxmpp.cli.output import print_json, print_table
 from iotxmpp.durations import moment
 from iotxmpp.errors import ArgumentsError
@@ -51,7 +50,7 @@ def history(
         raise ArgumentsError(f"--since {since!r} is not before --until {until or 'now'!r}")
     if as_json + as_csv + (plot or png is not None) > 1:
         raise ArgumentsError("choose one of --json, --csv and --plot or --png")
-    name = device_id(local_part(device) if "@" in device else device)
+    name = named_device(device)
     with _opened(account, store) as opened:
         # What comes while we read is of now, too.
         entries = opened.entries(name, channel, since=low, until=high if until else None, events=events)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from iotxmpp.account import ACCOUNT_VARIABLE, Account
+from iotxmpp.addresses import DeviceId, device_id, local_part
 from iotxmpp.errors import ConfigError
 
 AccountOption = Annotated[
@@ -30,6 +31,15 @@ def checked_seconds(seconds: float | None) -> float | None:
     if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
         raise typer.BadParameter(f"{seconds:g} is not a positive, finite number of seconds")
     return seconds
+
+
+def named_device(text: str) -> DeviceId:
+    """The device that is named by its id or by its JID.
+
+    Raises:
+        InvalidError: It is neither.
+    """
+    return device_id(local_part(text) if "@" in text else text)
 
 
 def server_directory() -> Path:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from iotxmpp.cli.device_files import ConfigOption, outbox_of_account, outbox_of_agent_file
 from iotxmpp.cli.options import JsonOption, chosen_account
 from iotxmpp.cli.output import print_json, print_table, show_age, show_value
 from iotxmpp.errors import InvalidError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iotxmpp.agent.outbox.rows import DeadLetter
 
 app = typer.Typer(
@@ -21,7 +24,6 @@ FileOption = Annotated[
     Path | None,
     typer.Option("--file", "-f", help="The outbox's file; else that of --config, else of the account."),
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The device's agent.toml.")]
 AccountOption = Annotated[Path | None, typer.Option("--account", "-a", help="The device's account file.")]
 Names = Annotated[
     list[str] | None, typer.Argument(help="Dead letters, as `list` names them; all unless given.")
@@ -91,10 +93,7 @@ def retry(
     """Publish dead letters again, under new numbers; a running agent does so within half a minute."""
     from iotxmpp.agent.outbox import inspection
 
-    path = _path(file, config, account)
-    letters = _named(path, names)
-    inspection.retry(path, letters)
-    _tell(letters, "to be tried again", as_json=as_json)
+    _settle(inspection.retry, _path(file, config, account), names, "to be tried again", as_json=as_json)
 
 
 @app.command("drop")
@@ -108,27 +107,15 @@ def drop(
     """Forget dead letters for good."""
     from iotxmpp.agent.outbox import inspection
 
-    path = _path(file, config, account)
-    letters = _named(path, names)
-    inspection.drop(path, letters)
-    _tell(letters, "forgotten", as_json=as_json)
+    _settle(inspection.drop, _path(file, config, account), names, "forgotten", as_json=as_json)
 
 
 def _path(file: Path | None, config: Path | None, account: Path | None) -> Path:
-    from iotxmpp.addresses import device_id
-    from iotxmpp.agent.outbox.settings import FILE_NAME, state_directory
-
     if file is not None:
         return file
     if config is not None:
-        from iotxmpp.agent.config import load_agent
-
-        path = load_agent(config).outbox_path
-        if path is None:
-            raise InvalidError(f"agent file {config}: its outbox is in memory; nobody else can see it")
-        return path
-    chosen = chosen_account(account, "device")
-    return state_directory(chosen.jid, device_id(chosen.name)) / FILE_NAME
+        return outbox_of_agent_file(config, "; nobody else can see it")
+    return outbox_of_account(chosen_account(account, "device"))
 
 
 def _named(path: Path, names: list[str] | None) -> "list[DeadLetter]":
@@ -158,11 +145,21 @@ def _described(letter: "DeadLetter") -> dict[str, Any]:
     }
 
 
-def _tell(letters: "list[DeadLetter]", what: str, *, as_json: bool) -> None:
+def _settle(
+    settle: "Callable[[Path, list[DeadLetter]], None]",
+    path: Path,
+    names: list[str] | None,
+    done: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Does something with dead letters, and tells what was done with how many."""
+    letters = _named(path, names)
+    settle(path, letters)
     if as_json:
         print_json([_described(each) for each in letters])
     else:
-        typer.echo(f"{len(letters)} {what}", err=True)
+        typer.echo(f"{len(letters)} {done}", err=True)
 
 
 def _age(oldest: float | None, now: float) -> str:

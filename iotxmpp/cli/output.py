@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from io import TextIOWrapper
 from typing import Any
 
@@ -74,12 +75,43 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> No
     Console().print(table)
 
 
+def print_list(
+    entries: Collection[Mapping[str, Any]],
+    columns: Iterable[str],
+    *,
+    row: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    nothing: str,
+    as_json: bool,
+) -> None:
+    """Entries as a table, or as one JSON document a line.
+
+    Args:
+        entries: What there is.
+        columns: The columns of the table.
+        row: Makes an entry's row.
+        nothing: What people are told where there is nothing.
+        as_json: Print JSON.
+    """
+    if as_json:
+        for each in entries:
+            print_json(each)
+    elif entries:
+        print_table([row(each) for each in entries], columns)
+    else:
+        typer.echo(nothing, err=True)
+
+
 def show_value(value: Value, unit: str | None) -> str:
     """A reading's value for people, such as `21.5 °C`, `on` or `open`; one line."""
     if isinstance(value, bool):
         return "on" if value else "off"
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return printable(f"{text} {shown_unit(unit)}" if unit else text)
+
+
+def show_time(seconds: float) -> str:
+    """Seconds since 1970 for people, in the time zone of this machine."""
+    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def show_age(seconds: float) -> str:

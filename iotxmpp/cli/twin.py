@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iotxmpp.addresses import device_id, local_part
-from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account
+from iotxmpp.cli.by_desk import ControllerOption, opened_desk
+from iotxmpp.cli.options import AccountOption, JsonOption, chosen_account, named_device
 from iotxmpp.cli.output import print_json, print_table, shown_json
 from iotxmpp.durations import duration
 from iotxmpp.errors import ArgumentsError, CommandFailedError, DeviceAwayError, NoAnswerError
@@ -16,18 +16,14 @@ from iotxmpp.twin import STILL
 
 if TYPE_CHECKING:
     from iotxmpp.account import Account
-    from iotxmpp.link import Link
 
 app = typer.Typer(help="Show and change the settings of a device.", no_args_is_help=True)
 
 ANSWERS_WITHIN = 10.0
-"""Seconds that the controller has to answer."""
+"""Seconds that the controller has to say that it runs."""
 
 _LOOKS = 0.2
 
-ControllerOption = Annotated[
-    str | None, typer.Option(help="The controller's JID; the account's own unless given.")
-]
 DeviceArgument = Annotated[str, typer.Argument(help="The device's id, or its JID.")]
 
 
@@ -40,7 +36,7 @@ def get(
 ) -> None:
     """Show what a device's settings should be, and what they are."""
     ours = chosen_account(account, "controller")
-    _show(asyncio.run(_get(ours, controller, _name(device))), as_json=as_json)
+    _show(asyncio.run(_get(ours, controller, named_device(device))), as_json=as_json)
 
 
 @app.command("set")
@@ -69,7 +65,7 @@ def set_(
         raise ArgumentsError("give a setting to change as name=value, such as every/temperature=10")
     seconds = None if wait is None else duration(wait, "--wait")
     ours = chosen_account(account, "controller")
-    shown = asyncio.run(_set(ours, controller, _name(device), given, remove or [], seconds))
+    shown = asyncio.run(_set(ours, controller, named_device(device), given, remove or [], seconds))
     _show(shown, as_json=as_json)
     if seconds is not None:
         check_applied(shown, seconds, {*given, *(remove or ())})
@@ -101,11 +97,9 @@ def check_applied(shown: Mapping[str, Any], seconds: float, names: Collection[st
 
 
 async def _get(ours: "Account", controller: str | None, name: str) -> dict[str, Any]:
-    from iotxmpp.xmpp import XmppLink
-
-    async with XmppLink(ours) as link:
-        desk = await _desk(link, ours, controller)
-        return await _ask(link, desk, "twin", {"device": name})
+    async with opened_desk(ours, controller, within=ANSWERS_WITHIN) as ask:
+        shown: dict[str, Any] = await ask("twin", {"device": name})
+        return shown
 
 
 async def _set(  # what one change is
@@ -116,17 +110,14 @@ async def _set(  # what one change is
     remove: list[str],
     seconds: float | None,
 ) -> dict[str, Any]:
-    from iotxmpp.xmpp import XmppLink
-
-    async with XmppLink(ours) as link:
-        desk = await _desk(link, ours, controller)
-        known = (await _ask(link, desk, "twin", {"device": name}))["settings"]
+    async with opened_desk(ours, controller, within=ANSWERS_WITHIN) as ask:
+        known = (await ask("twin", {"device": name}))["settings"]
         settings = {**typed_settings(given, known), **dict.fromkeys(remove)}
-        shown = await _ask(link, desk, "desire", {"device": name, "settings": settings})
+        shown: dict[str, Any] = await ask("desire", {"device": name, "settings": settings})
         until = time.monotonic() + (seconds or 0.0)
         while not is_over(shown, settings) and time.monotonic() < until:
             await asyncio.sleep(_LOOKS)
-            shown = await _ask(link, desk, "twin", {"device": name})
+            shown = await ask("twin", {"device": name})
         return shown
 
 
@@ -146,23 +137,6 @@ def typed_settings(given: Mapping[str, str], known: Mapping[str, Any]) -> dict[s
     from iotxmpp.textargs import typed_arguments
 
     return typed_arguments(given, {"properties": {name: each["value"] for name, each in known.items()}})
-
-
-async def _desk(link: "Link", ours: "Account", controller: str | None) -> str:
-    from iotxmpp.controller.desk_client import find_controller
-
-    return await find_controller(link, controller or ours.jid, ANSWERS_WITHIN)
-
-
-async def _ask(link: "Link", desk: str, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    from iotxmpp.controller.desk_client import ask_desk
-
-    answer: dict[str, Any] = await ask_desk(link, desk, command, arguments, timeout=ANSWERS_WITHIN)
-    return answer
-
-
-def _name(device: str) -> str:
-    return device_id(local_part(device) if "@" in device else device)
 
 
 def _show(shown: Mapping[str, Any], *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from iotxmpp.access import Access
 from iotxmpp.account import Account
 from iotxmpp.addresses import bare_jid, domain
-from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler, TwinHandler
+from iotxmpp.controller.declared import ChangeHandler, ReadingHandler
 from iotxmpp.controller.desk_door import opened_audit
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.metrics import Metrics, MetricsServer
@@ -28,9 +28,10 @@ from iotxmpp.controller.tidying import tidy_for_ever
 from iotxmpp.controller.watching import Watching
 from iotxmpp.controller.writer import Writer
 from iotxmpp.errors import InvalidError, UnknownDeviceError
-from iotxmpp.link import Link
-from iotxmpp.liveness import State
+from iotxmpp.link import Link, Presence
+from iotxmpp.liveness import Change, State
 from iotxmpp.senml import check_name
+from iotxmpp.twin import Twin
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,9 +98,9 @@ class Controller:
         self._access = access or Access()
         self._every = discover_every
         self._readings: list[ReadingHandler] = []
-        self._presences: list[PresenceHandler] = []
-        self._livenesses: list[LivenessHandler] = []
-        self._twins: list[TwinHandler] = []
+        self._presences: list[ChangeHandler[Presence]] = []
+        self._livenesses: list[ChangeHandler[Change]] = []
+        self._twins: list[ChangeHandler[Twin]] = []
         self._session: Session | None = None
         self._writer: Writer | None = None
         self._keeping: Keeping | None = None
@@ -160,7 +161,7 @@ class Controller:
             InvalidError: An annotation cannot be served, or the controller runs already.
         """
         self._check_not_running()
-        self._presences.append(PresenceHandler.of(handler))
+        self._presences.append(ChangeHandler.of(handler, Presence, "presence"))
         return handler
 
     def on_liveness(self, handler: F, /) -> F:
@@ -173,7 +174,7 @@ class Controller:
             InvalidError: An annotation cannot be served, or the controller runs already.
         """
         self._check_not_running()
-        self._livenesses.append(LivenessHandler.of(handler))
+        self._livenesses.append(ChangeHandler.of(handler, Change, "change"))
         return handler
 
     def on_twin(self, handler: F, /) -> F:
@@ -186,7 +187,7 @@ class Controller:
             InvalidError: An annotation cannot be served, or the controller runs already.
         """
         self._check_not_running()
-        self._twins.append(TwinHandler.of(handler))
+        self._twins.append(ChangeHandler.of(handler, Twin, "twin"))
         return handler
 
     @property

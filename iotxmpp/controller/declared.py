@@ -1,16 +1,16 @@
 """The handlers that a user declared, with what their annotations ask for."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.handlers import Function, Parameters, name_of, parameters_of, second_of
 from iotxmpp.controller.wants import Want, want_of
+from iotxmpp.controller.worker import Arguments
 from iotxmpp.errors import InvalidError
-from iotxmpp.link import Presence
-from iotxmpp.liveness import Change
 from iotxmpp.readings import Reading
-from iotxmpp.twin import Twin
+
+What = TypeVar("What")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,75 +60,37 @@ class ReadingHandler:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PresenceHandler:
-    """A handler of presence.
+class ChangeHandler(Generic[What]):
+    """A handler of one kind of change of devices: of their presence, their liveness, or their twins.
 
     Attributes:
-        function: The user's function.
-        presence: How its presence parameter is called; None where it has none.
+        function: The user's function; its first parameter is the device.
+        name: How the parameter for what is new is called; None where it has none.
     """
 
     function: Function
-    presence: str | None
+    name: str | None
 
     @classmethod
-    def of(cls, function: Function) -> Self:
+    def of(cls, function: Function, wanted: type[What], usual: str) -> Self:
         """Reads a function's annotations.
+
+        Args:
+            function: The user's function.
+            wanted: The type of what is new.
+            usual: The name of its parameter where that has no annotation.
 
         Raises:
             InvalidError: One of them cannot be served.
         """
         parameters = parameters_of(function)
         _check_device_first(function, parameters)
-        return cls(function=function, presence=second_of(function, parameters, Presence, "presence"))
+        return cls(function=function, name=second_of(function, parameters, wanted, usual))
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LivenessHandler:
-    """A handler of changes of liveness.
-
-    Attributes:
-        function: The user's function.
-        change: How its change parameter is called; None where it has none.
-    """
-
-    function: Function
-    change: str | None
-
-    @classmethod
-    def of(cls, function: Function) -> Self:
-        """Reads a function's annotations.
-
-        Raises:
-            InvalidError: One of them cannot be served.
-        """
-        parameters = parameters_of(function)
-        _check_device_first(function, parameters)
-        return cls(function=function, change=second_of(function, parameters, Change, "change"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TwinHandler:
-    """A handler of changes of a twin.
-
-    Attributes:
-        function: The user's function.
-        twin: How its twin parameter is called; None where it has none.
-    """
-
-    function: Function
-    twin: str | None
-
-    @classmethod
-    def of(cls, function: Function) -> Self:
-        """Reads a function's annotations.
-
-        Raises:
-            InvalidError: One of them cannot be served.
-        """
-        parameters = parameters_of(function)
-        _check_device_first(function, parameters)
-        return cls(function=function, twin=second_of(function, parameters, Twin, "twin"))
+    def arguments(self, news: tuple[Device, What]) -> Arguments:
+        """What the function is called with."""
+        device, what = news
+        return (device,), {self.name: what} if self.name else {}
 
 
 def _check_device_first(function: Function, parameters: Parameters) -> None:

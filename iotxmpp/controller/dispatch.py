@@ -13,11 +13,10 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler, TwinHandler
+from iotxmpp.controller.declared import ChangeHandler, ReadingHandler
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.handlers import name_of
 from iotxmpp.controller.metrics import Metrics
-from iotxmpp.controller.registry import News
 from iotxmpp.controller.rejection import Origin, Rejection
 from iotxmpp.controller.worker import Arguments, Worker
 from iotxmpp.link import Presence
@@ -56,21 +55,21 @@ class Dispatcher:
     def __init__(  # noqa: PLR0913  # one each of what there are handlers of
         self,
         readings: Sequence[ReadingHandler],
-        presences: Sequence[PresenceHandler],
-        livenesses: Sequence[LivenessHandler],
+        presences: Sequence[ChangeHandler[Presence]],
+        livenesses: Sequence[ChangeHandler[Change]],
         metrics: Metrics,
         reject: Callable[[Rejection], None],
         *,
-        twins: Sequence[TwinHandler] = (),
+        twins: Sequence[ChangeHandler[Twin]] = (),
     ) -> None:
         self._reject = reject
         count = metrics.handler_error
         self._readings = [
             (each, Worker(each.function, partial(self._of_sample, each), count)) for each in readings
         ]
-        self._presences = [Worker(each.function, partial(_of_news, each), count) for each in presences]
-        self._livenesses = [Worker(each.function, partial(_of_change, each), count) for each in livenesses]
-        self._twins = [Worker(each.function, partial(_of_twin, each), count) for each in twins]
+        self._presences = [Worker(each.function, each.arguments, count) for each in presences]
+        self._livenesses = [Worker(each.function, each.arguments, count) for each in livenesses]
+        self._twins = [Worker(each.function, each.arguments, count) for each in twins]
 
     async def readings(self, device: Device, origin: Origin, readings: Sequence[Reading]) -> None:
         """Gives a pack's accepted readings to the handlers that are for them."""
@@ -117,18 +116,3 @@ class Dispatcher:
             self._reject(sample.origin.rejection("model", text, json.dumps(values)))
             return None
         return (argument,), {handler.device: sample.device} if handler.device else {}
-
-
-def _of_news(handler: PresenceHandler, news: News) -> Arguments:
-    device, presence = news
-    return (device,), {handler.presence: presence} if handler.presence else {}
-
-
-def _of_change(handler: LivenessHandler, changed: tuple[Device, Change]) -> Arguments:
-    device, change = changed
-    return (device,), {handler.change: change} if handler.change else {}
-
-
-def _of_twin(handler: TwinHandler, changed: tuple[Device, Twin]) -> Arguments:
-    device, twin = changed
-    return (device,), {handler.twin: twin} if handler.twin else {}

@@ -108,6 +108,7 @@ class Metrics:
             buckets=_DURATIONS,
             registry=own,
         )
+        self._commands: dict[tuple[str, str], Histogram] = {}
         self._commands_queued = Gauge(
             "iotxmpp_commands_queued", "Commands that wait in the store, or for their answer.", registry=own
         )
@@ -196,7 +197,10 @@ class Metrics:
 
     def command(self, command: str, outcome: str, seconds: float) -> None:
         """A command ended."""
-        self._command.labels(command, outcome).observe(seconds)
+        child = self._commands.get((command, outcome))
+        if child is None:
+            child = self._commands[command, outcome] = self._command.labels(command, outcome)
+        child.observe(seconds)
 
     def commands_queued(self, count: int) -> None:
         """So many queued commands have not ended."""

@@ -12,7 +12,7 @@ from iotxmpp.access import Access
 from iotxmpp.account import Account
 from iotxmpp.addresses import DeviceId, device_of_node, domain
 from iotxmpp.controller.acks import Acks
-from iotxmpp.controller.declared import LivenessHandler, PresenceHandler, ReadingHandler, TwinHandler
+from iotxmpp.controller.declared import ChangeHandler, ReadingHandler
 from iotxmpp.controller.desk import Desk
 from iotxmpp.controller.desk_door import open_desk
 from iotxmpp.controller.device import Device
@@ -92,9 +92,9 @@ class Session:
         keeping: Keeping | None,
         named: Mapping[DeviceId, str] | None,
         readings: Sequence[ReadingHandler],
-        presences: Sequence[PresenceHandler],
-        livenesses: Sequence[LivenessHandler],
-        twins: Sequence[TwinHandler] = (),
+        presences: Sequence[ChangeHandler[Presence]],
+        livenesses: Sequence[ChangeHandler[Change]],
+        twins: Sequence[ChangeHandler[Twin]] = (),
         every: float,
     ) -> None:
         self._account = account

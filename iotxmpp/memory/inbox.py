@@ -7,33 +7,24 @@ from typing import TypeVar
 
 from iotxmpp.addresses import NodeAddress
 from iotxmpp.link import Cancel, Item, ItemHandler, Message, MessageHandler, Presence, PresenceHandler
+from iotxmpp.registrations import register
 
 log = logging.getLogger("iotxmpp.memory")
 
 T = TypeVar("T")
 
 
-class Handlers(list[Callable[[T], Awaitable[None]]]):
+class Handlers(dict[object, Callable[[T], Awaitable[None]]]):
     """The handlers of one kind of event."""
 
     def register(self, handler: Callable[[T], Awaitable[None]]) -> Cancel:
         """Adds a handler, once more where it is there already; gives what removes it."""
-
-        async def registered(event: T) -> None:
-            await handler(event)
-
-        self.append(registered)
-
-        def cancel() -> None:
-            if registered in self:
-                self.remove(registered)
-
-        return cancel
+        return register(self, handler)
 
     async def run(self, event: T, what: str) -> None:
         """Gives the event to each; what one raises is logged."""
-        for handler in tuple(self):
-            if handler in self:
+        for key, handler in tuple(self.items()):
+            if key in self:
                 try:
                     await handler(event)
                 except Exception:

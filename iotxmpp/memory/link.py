@@ -32,6 +32,7 @@ from iotxmpp.memory.outgoing import checked_copy, checked_message, checked_prese
 from iotxmpp.memory.pending import Pending
 from iotxmpp.memory.services import Services
 from iotxmpp.memory.session import Reply, Session
+from iotxmpp.registrations import StateHandlers
 from iotxmpp.xmltext import check_text
 
 log = logging.getLogger("iotxmpp.memory")
@@ -49,7 +50,7 @@ class MemoryLink:
         self._jid = account.jid
         self._state = LinkState(up=False, reason="not connected yet")
         self._inbox = Inbox()
-        self._state_handlers: list[StateHandler] = []
+        self._state_handlers = StateHandlers(log, account.jid)
         self._discovery = Discovery(jid=lambda: self._jid, features=lambda: self.features)
         self._services = Services(hub.max_bytes, self._discovery.answers)
         self._admitted: Callable[[str], bool] | None = None
@@ -108,17 +109,7 @@ class MemoryLink:
 
     def on_state(self, handler: StateHandler) -> Cancel:
         """Calls the handler, on the loop, at every change of `state`."""
-
-        def registered(state: LinkState) -> None:
-            handler(state)
-
-        self._state_handlers.append(registered)
-
-        def cancel() -> None:
-            if registered in self._state_handlers:
-                self._state_handlers.remove(registered)
-
-        return cancel
+        return self._state_handlers.register(handler)
 
     async def publish(
         self, node: NodeAddress, payload: Element, *, item_id: str, timeout: float = REQUEST_TIMEOUT
@@ -277,23 +268,20 @@ class MemoryLink:
 
     def admits(self, follower: str) -> bool | None:
         """Decides a request to follow; None leaves it to others."""
-        if self._admitted is None:
-            return None
-        try:
-            return self._admitted(follower)
-        except Exception:
-            log.exception("the rule of %s for who may follow raised", self._account.jid)
-            return False
+        return None if self._admitted is None else self._allows(self._admitted, follower, otherwise=False)
 
     def keeps(self, follower: str) -> bool:
         """Whether one that was admitted before still follows."""
         if self._admitted is None or not self._withdraws:
             return True
+        return self._allows(self._admitted, follower, otherwise=True)
+
+    def _allows(self, rule: Callable[[str], bool], follower: str, *, otherwise: bool) -> bool:
         try:
-            return self._admitted(follower)
+            return rule(follower)
         except Exception:
             log.exception("the rule of %s for who may follow raised", self._account.jid)
-            return True
+            return otherwise
 
     def _connect(self) -> None:
         resumed = self._session is not None
@@ -332,11 +320,7 @@ class MemoryLink:
 
     def _change(self, state: LinkState) -> None:
         self._state = state
-        for handler in tuple(self._state_handlers):
-            try:
-                handler(state)
-            except Exception:
-                log.exception("a handler of the state of %s raised", self._account.jid)
+        self._state_handlers.tell(state)
 
     async def _ask(self, request: Callable[[Session], T], timeout: float) -> T:
         session = self._up()

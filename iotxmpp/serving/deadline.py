@@ -64,8 +64,10 @@ class Deadline:
 
     def left(self) -> float | None:
         """Seconds until the call expires, 0 or less where it has; None where it never does."""
-        lefts = [each for each in (self._by_wall(), self._by_receipt()) if each is not None]
-        return min(lefts, default=None)
+        by_wall, by_receipt = self._by_wall(), self._by_receipt()
+        if by_wall is None or by_receipt is None:
+            return by_receipt if by_wall is None else by_wall
+        return min(by_wall, by_receipt)
 
     @property
     def passed(self) -> bool:

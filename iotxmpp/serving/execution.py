@@ -8,13 +8,13 @@ from typing import Final
 
 from iotxmpp import crashpoints
 from iotxmpp.commands import Outcome, progress_element
+from iotxmpp.eager import EagerTask
 from iotxmpp.errors import IotxmppError, StoreError
 from iotxmpp.link import Message
 from iotxmpp.serving.audit import Audit
 from iotxmpp.serving.call import Call, Given
 from iotxmpp.serving.command import Caller, Command
 from iotxmpp.serving.deadline import Clocks, Deadline
-from iotxmpp.serving.eager import EagerTask
 from iotxmpp.serving.ended import Ended
 from iotxmpp.serving.journal import CONFLICT, UNKNOWN, Journal
 from iotxmpp.serving.lane import Lane
@@ -235,7 +235,9 @@ class Executor:
         if ended is not None:
             self._note_end(call, ended)
             return ended
-        lane = self._lanes.setdefault(call.name, Lane())
+        lane = self._lanes.get(call.name)
+        if lane is None:
+            lane = self._lanes[call.name] = Lane()
         refusal = self._refusal(call, lane)
         turn = lane.join() if refusal is None else None
         try:

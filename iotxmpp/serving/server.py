@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
@@ -15,6 +16,9 @@ from iotxmpp.serving.execution import Executor
 
 if TYPE_CHECKING:
     from iotxmpp.serving.person import PersonDoor
+
+MOST_DECISIONS = 64
+"""Decisions about who may do what that are remembered."""
 
 _BAD_ACTION = f"{{{COMMANDS_NAMESPACE}}}bad-action"
 _STRANGER = "this device does not obey you; its operator can add you as controller"
@@ -48,6 +52,8 @@ class CommandServer:
         self._access = access
         self._executor = executor
         self._device = device
+        # What was given changes only with a new server; the same few call all the time.
+        self._decided = lru_cache(maxsize=MOST_DECISIONS)(partial(access.decide, device=device))
         self._door: PersonDoor | None = None
 
     def entries(self, sender: str) -> list[Entry]:
@@ -63,19 +69,17 @@ class CommandServer:
         Raises:
             StanzaError: The command was not started, and why.
         """
-        observes = self._access.decide(request.sender, device=self._device)
-        if not observes.allowed:
-            self._executor.records.refuse(request.sender, door="machine", text=observes.why)
-            raise stanza_error("forbidden", _STRANGER)
+        command = self._commands.get(request.payload.get("node", ""))
+        decision = self._decide(request.sender, command)
+        if not decision.allowed:  # else it observes, too
+            self._refuse_stranger(request.sender)
         if request.kind != "set":
             raise stanza_error("bad-request", "a command is called with an IQ of type set")
         call = parse_call(request.payload)
-        command = self._commands.get(call.name)
-        if command is None:
-            self._note_refusal(self._caller(request.sender, call, observes), call, "there is no such command")
-            raise unknown_error(call, self._callable_by(request.sender))
-        decision = self._decide(request.sender, command)
         caller = self._caller(request.sender, call, decision)
+        if command is None:
+            self._note_refusal(caller, call, "there is no such command")
+            raise unknown_error(call, self._callable_by(request.sender))
         if not decision.allowed:
             _LOGGER.warning("%s called %s and may not", request.sender, call.name)
             self._note_refusal(caller, call, decision.why)
@@ -116,10 +120,18 @@ class CommandServer:
             self._door = PersonDoor(self._executor)
         return self._door
 
-    def _decide(self, sender: str, command: Command) -> Decision:
-        return self._access.decide(
-            sender, device=self._device, command=command.spec.name, needs=command.spec.role
-        )
+    def _refuse_stranger(self, sender: str) -> None:
+        """Raises where somebody may not even observe."""
+        observes = self._decide(sender, None)
+        if not observes.allowed:
+            self._executor.records.refuse(sender, door="machine", text=observes.why)
+            raise stanza_error("forbidden", _STRANGER)
+
+    def _decide(self, sender: str, command: Command | None) -> Decision:
+        """Whether somebody may call a command; or observe, where there is no such command."""
+        if command is None:
+            return self._decided(sender)
+        return self._decided(sender, command=command.spec.name, needs=command.spec.role)
 
     def _callable_by(self, sender: str) -> dict[str, Command]:
         return {

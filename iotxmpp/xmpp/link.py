@@ -37,6 +37,7 @@ from iotxmpp.link import (
     RequestHandler,
     StateHandler,
 )
+from iotxmpp.registrations import StateHandlers
 from iotxmpp.xmltext import check_text
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.discovery import Discovery
@@ -45,10 +46,10 @@ from iotxmpp.xmpp.messages import Messages
 from iotxmpp.xmpp.negotiation import Attempt
 from iotxmpp.xmpp.presence import Presences
 from iotxmpp.xmpp.pubsub import PubSub
-from iotxmpp.xmpp.registrations import register
 from iotxmpp.xmpp.requests import Requests
 from iotxmpp.xmpp.services import Services
 from iotxmpp.xmpp.stanzas import PING, checked_payload
+from iotxmpp.xmpp.tasks import Tasks
 
 log = logging.getLogger("iotxmpp.xmpp")
 
@@ -83,7 +84,7 @@ class XmppLink:
         self._resource = resource
         self._backoff = backoff or Backoff()
         self._state = LinkState(up=False, reason="not opened")
-        self._state_handlers: dict[object, StateHandler] = {}
+        self._state_handlers = StateHandlers(log, account.jid)
         self._client: StrictClient | None = None
         self._requests: Requests | None = None
         self._inbox = Inbox(pause=self._pause_reading, resume=self._resume_reading)
@@ -96,7 +97,7 @@ class XmppLink:
         self._down = asyncio.Event()
         self._up_since = 0.0
         self._worked = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(account.jid)
 
     @property
     def jid(self) -> str:
@@ -128,15 +129,15 @@ class XmppLink:
         except BaseException:
             await self._discard()
             raise
-        self._spawn(self._stay_up(), "supervisor")
-        self._spawn(self._keep_alive(), "keepalive")
+        self._tasks.start(self._stay_up(), "supervisor")
+        self._tasks.start(self._keep_alive(), "keepalive")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Says unavailable, closes the stream, and ends every task."""
-        await self._cancel_tasks()
+        await self._tasks.cancel()
         await self._services.stop()
         was_up = self._state.up
         self._set_state(LinkState(up=False, reason="closed"))
@@ -148,7 +149,7 @@ class XmppLink:
 
     def on_state(self, handler: StateHandler) -> Cancel:
         """Calls the handler at every change of state."""
-        return register(self._state_handlers, handler)
+        return self._state_handlers.register(handler)
 
     async def publish(
         self, node: NodeAddress, payload: Element, *, item_id: str, timeout: float = REQUEST_TIMEOUT
@@ -261,15 +262,9 @@ class XmppLink:
             raise LinkDownError(f"the link of {self._account.jid} is down: {self._state.reason}")
 
     def _set_state(self, state: LinkState) -> None:
-        if state.up == self._state.up:
-            self._state = state
-            return
-        self._state = state
-        for handler in list(self._state_handlers.values()):
-            try:
-                handler(state)
-            except Exception:
-                log.exception("a handler raised on the link's state")
+        before, self._state = self._state, state
+        if state.up != before.up:
+            self._state_handlers.tell(state)
 
     async def _connect(self) -> None:
         """One attempt; at its end the link is up."""
@@ -293,7 +288,7 @@ class XmppLink:
         self._inbox.release()
         self._services.release()
         if not resumed and self._pubsub.subscribed:
-            self._spawn(self._pubsub.ask_again(subscriber=self._account.jid), "resubscribe")
+            self._tasks.start(self._pubsub.ask_again(subscriber=self._account.jid), "resubscribe")
 
     async def _begin_session(self, client: StrictClient) -> None:
         disco, caps = client.plugin["xep_0030"], client.plugin["xep_0115"]
@@ -368,26 +363,10 @@ class XmppLink:
             raise LinkDownError("the link is not open")
         return self._client
 
-    def _spawn(self, coroutine: Any, name: str) -> None:
-        task = asyncio.create_task(coroutine, name=f"iotxmpp {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s of %s failed", task.get_name(), self._account.jid, exc_info=error)
-
-    async def _cancel_tasks(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     async def _discard(self) -> None:
         """Lets go of the client, so that nothing of it runs on."""
         client, self._client = self._client, None
-        await self._cancel_tasks()
+        await self._tasks.cancel()
         await self._inbox.stop()
         if self._requests is not None:
             self._requests.fail_all("closed")

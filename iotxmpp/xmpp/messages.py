@@ -13,10 +13,11 @@ from slixmpp.xmlstream.handler import Callback
 from iotxmpp.addresses import bare_jid
 from iotxmpp.errors import InvalidError, LinkDownError
 from iotxmpp.link import Cancel, Message, MessageHandler, MessageKind
+from iotxmpp.registrations import register
 from iotxmpp.xmltext import check_text
 from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.hearers import to_each
 from iotxmpp.xmpp.inbox import Inbox
-from iotxmpp.xmpp.registrations import register, to_each
 from iotxmpp.xmpp.requests import Matching
 from iotxmpp.xmpp.stanzas import CLIENT, PUBSUB_EVENT, checked_payload
 

@@ -14,10 +14,11 @@ from slixmpp.xmlstream.handler import Callback
 from iotxmpp.addresses import bare_jid
 from iotxmpp.errors import InvalidError, IotxmppError
 from iotxmpp.link import REQUEST_TIMEOUT, Cancel, Presence, PresenceHandler
+from iotxmpp.registrations import register
 from iotxmpp.xmpp.client import CAPS_TAG, StrictClient
+from iotxmpp.xmpp.hearers import to_each
 from iotxmpp.xmpp.inbox import Inbox
 from iotxmpp.xmpp.pubsub import Call
-from iotxmpp.xmpp.registrations import register, to_each
 from iotxmpp.xmpp.requests import Matching
 from iotxmpp.xmpp.stanzas import CLIENT, ROSTER
 

@@ -9,6 +9,7 @@ from iotxmpp.errors import ConflictError, IotxmppError, NotFoundError, StanzaErr
 from iotxmpp.link import Link
 from iotxmpp.provisioning import NodePolicy
 from iotxmpp.xmpp.forms import FORM, fields_of, submit
+from iotxmpp.xmpp.patience import call_patiently
 from iotxmpp.xmpp.stanzas import DISCO_ITEMS, PUBSUB, PUBSUB_OWNER
 
 COMMANDS = "http://jabber.org/protocol/commands"
@@ -65,7 +66,7 @@ class XmppProvisioner:
         pubsub = Element(f"{{{PUBSUB}}}pubsub")
         SubElement(pubsub, f"{{{PUBSUB}}}create", {"node": node.node})
         with suppress(ConflictError):  # one that exists is brought to the policy below
-            await self._link.call(node.service, pubsub)
+            await call_patiently(self._link, node.service, pubsub)
         await self._configure(node, policy)
         await self._unsubscribe(node, keep=(*policy.readers, policy.publisher))
         await self._affiliate(node, policy)
@@ -79,20 +80,20 @@ class XmppProvisioner:
         pubsub, _ = _owner("delete", node)
         try:
             await self._unsubscribe(node, keep=())
-            await self._link.call(node.service, pubsub)
+            await call_patiently(self._link, node.service, pubsub)
         except NotFoundError:
             return
 
     async def nodes(self, service: str) -> list[NodeAddress]:
         """All nodes of a service."""
-        answer = await self._link.call(service, Element(f"{{{DISCO_ITEMS}}}query"), kind="get")
+        answer = await call_patiently(self._link, service, Element(f"{{{DISCO_ITEMS}}}query"), kind="get")
         names = (child.get("node") for child in answer) if answer is not None else iter(())
         return [NodeAddress(service=service, node=name) for name in names if name]
 
     async def _configure(self, node: NodeAddress, policy: NodePolicy) -> None:
         """Sets of the wanted options those that this service has."""
         pubsub, configure = _owner("configure", node)
-        answer = await self._link.call(node.service, pubsub, kind="get")
+        answer = await call_patiently(self._link, node.service, pubsub, kind="get")
         form = answer.find(f"{{{PUBSUB_OWNER}}}configure/{FORM}") if answer is not None else None
         offered = fields_of(form) if form is not None else set()
         wanted = {
@@ -113,7 +114,7 @@ class XmppProvisioner:
             )
         pubsub, configure = _owner("configure", node)
         configure.append(submit(NODE_CONFIG, {name: wanted[name] for name in wanted if name in offered}))
-        await self._link.call(node.service, pubsub)
+        await call_patiently(self._link, node.service, pubsub)
 
     async def _affiliate(self, node: NodeAddress, policy: NodePolicy) -> None:
         """XEP-0060 section 8.9: the publisher, the readers, and nobody who was there before."""
@@ -136,7 +137,7 @@ class XmppProvisioner:
     async def _owned(self, node: NodeAddress, what: str) -> list[Element]:
         """A node's affiliations or subscriptions, as its owner sees them."""
         pubsub, _ = _owner(f"{what}s", node)
-        answer = await self._link.call(node.service, pubsub, kind="get")
+        answer = await call_patiently(self._link, node.service, pubsub, kind="get")
         return answer.findall(f".//{{{PUBSUB_OWNER}}}{what}") if answer is not None else []
 
     async def _own(self, node: NodeAddress, what: str, by_jid: Mapping[str, str]) -> None:
@@ -145,7 +146,7 @@ class XmppProvisioner:
         for jid, value in by_jid.items():
             SubElement(entries, f"{{{PUBSUB_OWNER}}}{what}", {"jid": jid, what: value})
         if len(entries):
-            await self._link.call(node.service, pubsub)
+            await call_patiently(self._link, node.service, pubsub)
 
     async def _administer(self, jid: str, command: str, values: Mapping[str, str | list[str]]) -> None:
         """Runs one of XEP-0133's commands: start it, fill in its form."""

@@ -12,9 +12,10 @@ from slixmpp.xmlstream.handler import Callback
 from iotxmpp.addresses import NodeAddress
 from iotxmpp.errors import LinkDownError, NoAnswerError, StanzaError
 from iotxmpp.link import REQUEST_TIMEOUT, Cancel, Item, ItemHandler
+from iotxmpp.registrations import register
 from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.hearers import to_each
 from iotxmpp.xmpp.inbox import Inbox
-from iotxmpp.xmpp.registrations import register, to_each
 from iotxmpp.xmpp.requests import Matching
 from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_EVENT
 

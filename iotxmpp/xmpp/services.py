@@ -7,17 +7,19 @@ from functools import partial
 from typing import Any, Literal
 from xml.etree.ElementTree import Element, SubElement
 
+from iotxmpp.eager import EagerTask
 from iotxmpp.errors import InvalidError, StanzaError
 from iotxmpp.link import COMMANDS, Cancel, Request, RequestHandler
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.guard import MAX_DEPTH, TOO_DEEP
-from iotxmpp.xmpp.stanzas import PING, ROSTER, checked_payload, error_element, payload_of
+from iotxmpp.xmpp.stanzas import CLIENT, PING, ROSTER, checked_payload, error_element, payload_of
 
 log = logging.getLogger("iotxmpp.xmpp")
 
 MOST_AT_ONCE = 100
 """Requests served side by side; one more is told to come again."""
 
+_IQ = f"{{{CLIENT}}}iq"
 _COMMAND = f"{{{COMMANDS}}}command"
 _LONGEST_ECHO = 1000
 _ANSWERED_BY_PLUGINS = {f"{{{PING}}}ping", f"{{{ROSTER}}}query"}
@@ -41,11 +43,13 @@ class Services:
         """Serves the requests that reach a client."""
 
         def take(stanza: Any) -> None:
-            busy = self._busy >= MOST_AT_ONCE  # many can come at once, before the first task starts
+            busy = self._busy >= MOST_AT_ONCE  # many can come at once, before the first task ends
             self._busy += not busy
-            task = asyncio.get_running_loop().create_task(self._serve(client, stanza, is_up, busy=busy))
-            self._running.add(task)
-            task.add_done_callback(partial(self._ended, busy=busy))
+            # At once: what needs not wait is answered without a turn of the loop.
+            eager = EagerTask(self._serve(client, stanza, is_up, busy=busy), name="request")
+            self._running.add(eager.task)
+            eager.task.add_done_callback(partial(self._ended, busy=busy))
+            eager.begin()
 
         def take_when_up(stanza: Any) -> bool:
             if not _is_request(stanza):
@@ -97,10 +101,11 @@ class Services:
     async def _serve(
         self, client: StrictClient, stanza: Any, is_up: Callable[[], bool], *, busy: bool
     ) -> None:
-        reply = client.Iq(recv=True)  # else it takes a time to make an id of its own
-        reply.xml.attrib = {"type": "result", "id": stanza.xml.get("id", "")}
+        attributes = {"type": "result", "id": stanza.xml.get("id", "")}
         if sender := stanza.xml.get("from"):
-            reply.xml.set("to", sender)
+            attributes["to"] = sender
+        # Given its XML, and as if received: else it takes a time to make that, and an id of its own.
+        reply = client.Iq(xml=Element(_IQ, attributes), recv=True)
         try:
             answer = await self._answer(stanza.xml, busy=busy)
             if answer is not None:

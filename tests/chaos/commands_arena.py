@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,23 +10,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from iotxmpp.account import Account
-from iotxmpp.addresses import device_id
-from iotxmpp.backoff import Backoff
 from iotxmpp.controller.store import Store
 from iotxmpp.controller.store.commands import CommandRows
-from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
-from iotxmpp.server.devices import add_device
-from iotxmpp.xmpp import XmppLink, XmppProvisioner
+from iotxmpp.server import ServerKind
 from tests.chaos.commands_caller import ALL, read_notes
 from tests.chaos.commands_child import CallerConfig, CommandDeviceConfig
 from tests.chaos.commands_judge import CommandVerdict, judge_commands, read_ledgers
 from tests.chaos.commands_plan import Blow, Shares, Step, draw
-from tests.chaos.harness import Process, _resuming_for
-from tests.chaos.settings import ChildConfig
-from tests.proxy import Proxy
+from tests.chaos.process import Process
+from tests.chaos.stage import Stage
 
 CALLER = "caller"
 CUT_WITHIN = 1.0
@@ -58,7 +54,7 @@ class CommandSize:
     constants: Mapping[str, float] = field(default_factory=dict)
 
 
-class CommandArena:
+class CommandArena(Stage):
     """A server, its devices, and a controller that gives them commands.
 
     Args:
@@ -80,44 +76,28 @@ class CommandArena:
         say: Callable[[str], None] = log.info,
         mutate: CommandMutation | None = None,
     ) -> None:
+        super().__init__(kind, folder, resume=size.resume)
         names = [f"d{index}" for index in range(1, size.devices + 1)]
         self.steps: list[Step] = draw(seed, size.commands, names, size.shares)
         self.inflicted: Counter[str] = Counter()
         self._size = size
-        self._folder = folder
         self._seed = seed
         self._names = names
         self._say = say
         self._mutate = mutate
-        self._server = ServerProcess(ServerSpec(kind=kind, directory=folder / "server"))
         self._devices: dict[str, Process] = {}
-        self._proxies: dict[str, Proxy] = {}
         self._blows = {step.token: step for step in self.steps if step.blow is not None}
         self._striking: set[asyncio.Task[None]] = set()
         self._house = ""
-        self._faults: list[str] = []
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            if self._size.resume is not None:
-                stack.enter_context(_resuming_for(self._size.resume))
-            await stack.enter_async_context(self._server)
-            await self._provision(stack)
-            herald = await asyncio.start_unix_server(self._told, self._folder / "herald")
-            stack.callback(herald.close)
-            self._stack = stack.pop_all()
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Ends everything, first what would strike yet."""
         for task in self._striking:
             task.cancel()
         await asyncio.gather(*self._striking, return_exceptions=True)
-        for process in self._processes():
-            await process.destroy()
-        await self._stack.aclose()
+        await super().__aexit__(kind, error, trace)
 
     async def run(self) -> CommandVerdict:
         """Lets the controller give all commands, waits until all have ended, and judges."""
@@ -131,9 +111,7 @@ class CommandArena:
         for process in self._processes():
             await process.end()
         verdict = await asyncio.to_thread(self._judge)
-        verdict.faults[:0] = self._faults + [
-            fault for process in self._processes() for fault in process.faults
-        ]
+        verdict.faults[:0] = self._found()
         return verdict
 
     def _judge(self) -> CommandVerdict:
@@ -154,7 +132,7 @@ class CommandArena:
             if ended != before:
                 since = now
             if now - since > self._size.stall:
-                self._faults.append(f"nothing has ended for {self._size.stall:g} s; {ended} have")
+                self.faults.append(f"nothing has ended for {self._size.stall:g} s; {ended} have")
                 return
             if now - shown > SHOW_EVERY:
                 shown = now
@@ -165,7 +143,7 @@ class CommandArena:
         deadline = time.monotonic() + self._size.stall
         while not all(self._ready(process.name).exists() for process in self._processes()):
             if time.monotonic() > deadline:
-                self._faults.append("not all processes started again")
+                self.faults.append("not all processes started again")
                 return
             await asyncio.sleep(0.1)
 
@@ -219,7 +197,7 @@ class CommandArena:
                 self.inflicted[blow.label] += 1
             else:
                 await asyncio.sleep(blow.delay)
-                await process.kill()
+                await process.kill(armed=bool(blow.label))
             self._armed(target).unlink(missing_ok=True)
             if target == CALLER:
                 self._path("progress").unlink(missing_ok=True)  # it says so again
@@ -238,8 +216,8 @@ class CommandArena:
         takes = process is not self._caller and self._mutate is not None
         process.start(*(("--mutate", str(self._mutate)) if takes else ()))
 
-    async def _provision(self, stack: AsyncExitStack) -> None:
-        controller = self._server.controller
+    async def _set_up(self, stack: AsyncExitStack) -> None:
+        controller = self.server.controller
         self._house = controller.jid
         self._path("notes").touch()
         caller = CallerConfig(
@@ -256,44 +234,30 @@ class CommandArena:
             shares=self._size.shares,
         )
         self._caller = self._process(CALLER, "tests.chaos.commands_caller", caller)
-        async with XmppLink(self._server.admin, backoff=Backoff(first=0.05, longest=0.4)) as admin:
-            provisioner = XmppProvisioner(admin)
-            for name in self._names:
-                account = await add_device(
-                    provisioner, self._server.admin, device_id(name), controllers=(controller.jid,)
-                )
-                config = CommandDeviceConfig(
-                    **await self._common(name, account, stack),
-                    outbox=self._path(f"{name}.outbox.db"),
-                    ledger=self._path(f"{name}.ledger"),
-                    armed=self._armed(name),
-                    ready=self._ready(name),
-                )
-                self._devices[name] = self._process(name, "tests.chaos.commands_device", config)
+        async for name, account in self._device_accounts(self._names):
+            config = CommandDeviceConfig(
+                **await self._common(name, account, stack),
+                outbox=self._path(f"{name}.outbox.db"),
+                ledger=self._path(f"{name}.ledger"),
+                armed=self._armed(name),
+                ready=self._ready(name),
+            )
+            self._devices[name] = self._process(name, "tests.chaos.commands_device", config)
+        herald = await asyncio.start_unix_server(self._told, self._path("herald"))
+        stack.callback(herald.close)
 
     async def _common(self, name: str, account: Account, stack: AsyncExitStack) -> dict[str, Any]:
-        proxy = await stack.enter_async_context(Proxy("127.0.0.1", self._server.port))
-        self._proxies[name] = proxy
-        path = self._path(f"{name}.account.toml")
-        account.model_copy(update={"host": "127.0.0.1", "port": proxy.port, "tls": "starttls"}).save(path)
+        path = await self._through_proxy(name, account, stack)
         return {"account": path, "quick": True, "constants": dict(self._size.constants)}
-
-    def _process(self, name: str, module: str, config: ChildConfig) -> Process:
-        path = self._path(f"{name}.json")
-        path.write_text(config.model_dump_json())
-        return Process(name, ("-m", module, str(path)), self._path(f"{name}.log"))
 
     def _processes(self) -> list[Process]:
         return [self._caller, *self._devices.values()]
-
-    def _path(self, name: str) -> Path:
-        return self._folder / name
 
 
 async def _dies(process: Process) -> bool:
     """Whether it comes to its crash point soon."""
     try:
         async with asyncio.timeout(DIES_WITHIN):
-            return await process.wait() == -9
+            return await process.wait() == -signal.SIGKILL
     except TimeoutError:
         return False

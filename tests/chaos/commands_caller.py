@@ -4,7 +4,6 @@ It may be killed at any moment and started again: what it queued is in the store
 notes, and it goes on with the rest. SIGTERM ends it cleanly.
 """
 
-import argparse
 import asyncio
 import json
 import logging
@@ -34,7 +33,8 @@ from iotxmpp.errors import (
 )
 from iotxmpp.payloads import JSON_TAG
 from iotxmpp.xmpp.link import XmppLink
-from tests.chaos.commands_child import CallerConfig, die_when_armed, live
+from tests.chaos.child import read_config, until_terminated
+from tests.chaos.commands_child import CallerConfig, die_when_armed
 from tests.chaos.commands_plan import Step, draw
 
 ALL = 10**6
@@ -237,14 +237,9 @@ async def give(config: CallerConfig) -> None:
 
 def main() -> None:
     """Runs the controller that a file describes."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("config", type=Path)
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    config = CallerConfig.model_validate_json(arguments.config.read_text())
-    config.prepare()
+    config, _ = read_config(CallerConfig)
     die_when_armed(config.armed)
-    asyncio.run(live(config, give(config)))
+    asyncio.run(until_terminated(give(config), ready=config.ready.touch))
 
 
 if __name__ == "__main__":

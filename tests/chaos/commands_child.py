@@ -1,9 +1,6 @@
 """What the device and the controller of a run of commands are told, and how both die at a crash point."""
 
-import asyncio
 import os
-import signal
-from collections.abc import Coroutine
 from pathlib import Path
 
 from pydantic import Field
@@ -63,16 +60,6 @@ class CallerConfig(MortalConfig):
     shares: Shares = Field(default_factory=Shares)
     window: int = 8
     timeout: float = 5.0
-
-
-async def live(config: MortalConfig, work: Coroutine[object, object, None]) -> None:
-    """Does the work until SIGTERM comes."""
-    task = asyncio.create_task(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    config.ready.touch()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.result()
 
 
 def die_when_armed(armed: Path) -> None:

@@ -6,12 +6,9 @@ The command writes its number into a ledger, outside the system, before it retur
 at any moment and started again. SIGTERM ends it cleanly.
 """
 
-import argparse
 import asyncio
-import logging
 import os
 import time
-from pathlib import Path
 from unittest.mock import patch
 
 from iotxmpp import Agent
@@ -20,7 +17,8 @@ from iotxmpp.agent.outbox.settings import OutboxSettings
 from iotxmpp.backoff import Backoff
 from iotxmpp.errors import CommandError
 from iotxmpp.serving.filejournal import SqliteJournal
-from tests.chaos.commands_child import CommandDeviceConfig, die_when_armed, live
+from tests.chaos.child import read_config, until_terminated
+from tests.chaos.commands_child import CommandDeviceConfig, die_when_armed
 
 ACTING = 0.005
 """Seconds that the command goes on after it has acted."""
@@ -62,17 +60,11 @@ def forget_calls() -> None:
 
 def main() -> None:
     """Runs the device that a file describes."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--mutate", choices=["journal"])
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    config = CommandDeviceConfig.model_validate_json(arguments.config.read_text())
-    config.prepare()
+    config, mutation = read_config(CommandDeviceConfig, ["journal"])
     die_when_armed(config.armed)
-    if arguments.mutate == "journal":
+    if mutation == "journal":
         forget_calls()
-    asyncio.run(live(config, serve(config)))
+    asyncio.run(until_terminated(serve(config), ready=config.ready.touch))
 
 
 if __name__ == "__main__":

@@ -4,14 +4,11 @@ It writes each reading into its ledger before it publishes it, and what publish(
 killed at any moment and started again; it goes on where its ledger ends. SIGTERM ends it cleanly.
 """
 
-import argparse
 import asyncio
 import logging
 import random
-import signal
 import sys
 import time
-from pathlib import Path
 
 from iotxmpp import Agent
 from iotxmpp.about import ValueType
@@ -20,6 +17,7 @@ from iotxmpp.agent.outbox.settings import OutboxSettings
 from iotxmpp.backoff import Backoff
 from iotxmpp.errors import InvalidError, IotxmppError
 from tests.chaos import mutations
+from tests.chaos.child import read_config, until_terminated
 from tests.chaos.ledger import KINDS, Ledger, Planned, value_of
 from tests.chaos.settings import DeviceConfig, DeviceState
 
@@ -126,25 +124,11 @@ class Device:
             await asyncio.sleep(REPORT_EVERY)
 
 
-async def _run(config: DeviceConfig) -> None:
-    device = asyncio.create_task(Device(config).run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, device.cancel)
-    await asyncio.wait({device})
-    if not device.cancelled():
-        device.result()
-
-
 def main() -> None:
     """Runs the device that a file describes."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--mutate", choices=["fsync"])
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    config = DeviceConfig.model_validate_json(arguments.config.read_text())
-    config.prepare()
-    mutations.apply(arguments.mutate)
-    asyncio.run(_run(config))
+    config, mutation = read_config(DeviceConfig, ["fsync"])
+    mutations.apply(mutation)
+    asyncio.run(until_terminated(Device(config).run()))
 
 
 if __name__ == "__main__":

@@ -2,35 +2,23 @@
 
 import asyncio
 import logging
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
-from unittest.mock import patch
 
 from pydantic import ValidationError
 
-from iotxmpp.account import Account
-from iotxmpp.addresses import device_id
-from iotxmpp.backoff import Backoff
-from iotxmpp.crashpoints import VARIABLE
-from iotxmpp.server import ServerKind, ServerProcess, ServerSpec, ejabberd, prosody
-from iotxmpp.server.child import Child, Start
-from iotxmpp.server.devices import add_device
-from iotxmpp.xmpp import XmppLink, XmppProvisioner
+from iotxmpp.server import ServerKind
 from tests.chaos.faults import CONTROLLER, SERVER, Fault, Kind, Scale, draw, inflict
 from tests.chaos.oracle import Verdict, judge, stored_counts
-from tests.chaos.settings import ChildConfig, DeviceConfig, DeviceState, KeeperConfig, Mutation
+from tests.chaos.process import Process
+from tests.chaos.settings import DeviceConfig, DeviceState, KeeperConfig, Mutation
+from tests.chaos.stage import Stage
 from tests.proxy import Proxy
 
-ROOT = Path(__file__).parents[2]
 STARVED = "starved"
-CLEAN_END = 20.0
 STARTS_WITHIN = 60.0
 
 log = logging.getLogger(__name__)
@@ -70,75 +58,7 @@ class Size:
     starved: int | None = None
 
 
-class Process:
-    """A process of the run: started, killed and started again, one at a time."""
-
-    def __init__(self, name: str, command: Sequence[str], console: Path) -> None:
-        self.name = name
-        self.console = console
-        self.lock = asyncio.Lock()
-        self.faults: list[str] = []
-        self._command = command
-        self._child: Child | None = None
-
-    def start(self, *options: str, crash_at: str | None = None) -> None:
-        """Starts it."""
-        environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
-        if crash_at is not None:
-            environment[VARIABLE] = crash_at
-        self._child = Child(
-            Start(
-                command=(sys.executable, *self._command, *options),
-                env=environment,
-                folder=ROOT,
-                console=self.console,
-            )
-        )
-
-    async def wait(self) -> int:
-        """Its exit code, once it is over."""
-        assert self._child is not None
-        return await self._child.wait()
-
-    async def kill(self) -> None:
-        """Ends it with SIGKILL; it is a fault if it has ended by itself."""
-        assert self._child is not None
-        self._check_runs()
-        self._child.kill()
-        await self._child.wait()
-
-    async def end(self) -> None:
-        """Ends it with SIGTERM; it is a fault if it does not end well."""
-        assert self._child is not None
-        self._check_runs()
-        self._child.terminate()
-        try:
-            async with asyncio.timeout(CLEAN_END):
-                code = await self._child.wait()
-        except TimeoutError:
-            self.faults.append(f"{self.name} did not end in {CLEAN_END:g} s")
-            self._child.kill()
-            await self._child.wait()
-        else:
-            if code:
-                self.faults.append(f"{self.name} ended with exit code {code}:{self._last_words()}")
-
-    async def destroy(self) -> None:
-        """Ends it, whatever it does."""
-        if self._child is not None:
-            self._child.kill()
-            await self._child.wait()
-
-    def _check_runs(self) -> None:
-        if self._child is not None and self._child.ended:
-            self.faults.append(f"{self.name} had ended by itself:{self._last_words()}")
-
-    def _last_words(self) -> str:
-        lines = self.console.read_text(errors="replace").splitlines()[-8:]
-        return "".join(f"\n    {line}" for line in lines)
-
-
-class Arena:
+class Arena(Stage):
     """A server, its devices, and the controller that keeps what they say.
 
     Args:
@@ -160,38 +80,15 @@ class Arena:
         say: Callable[[str], None] = log.info,
         mutate: Mutation | None = None,
     ) -> None:
+        super().__init__(kind, folder, resume=size.resume)
         self.size = size
         self.url = store or f"sqlite:///{folder / 'store.db'}"
-        self.server = ServerProcess(ServerSpec(kind=kind, directory=folder / "server"))
         self.devices: dict[str, Process] = {}
         self.ledgers: dict[str, Path] = {}
-        self.faults: list[str] = []
         self.inflicted: list[Fault] = []
-        self._folder = folder
         self._say = say
         self._mutate = mutate
-        self._proxies: dict[str, Proxy] = {}
         self._server_lock = asyncio.Lock()
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        """Starts the server and makes the accounts; the devices and the controller are started by hand."""
-        async with AsyncExitStack() as stack:
-            if self.size.resume is not None:
-                stack.enter_context(_resuming_for(self.size.resume))
-            await stack.enter_async_context(self.server)
-            await self._provision(stack)
-            await self.server.restart()  # what was made is on the server's disk now
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Ends everything."""
-        for process in self._processes():
-            await process.destroy()
-        await self._stack.aclose()
 
     # What faults are inflicted on.
 
@@ -244,9 +141,7 @@ class Arena:
         await self.keeper.end()
         starved = () if self.size.starved is None else (STARVED,)
         verdict = await asyncio.to_thread(judge, self.ledgers, self.url, may_lose=starved)
-        verdict.faults[:0] = self.faults + [
-            fault for process in self._processes() for fault in process.faults
-        ]
+        verdict.faults[:0] = self._found()
         return verdict
 
     async def _lane(self, waiting: Iterator[Fault], count: int) -> None:
@@ -291,13 +186,13 @@ class Arena:
 
     def _state(self, name: str) -> DeviceState | None:
         try:
-            return DeviceState.model_validate_json((self._folder / f"{name}.state").read_text())
+            return DeviceState.model_validate_json((self._path(f"{name}.state")).read_text())
         except (OSError, ValidationError):
             return None
 
     # Setting up.
 
-    async def _provision(self, stack: AsyncExitStack) -> None:
+    async def _set_up(self, stack: AsyncExitStack) -> None:
         size = self.size
         house = await self._through_proxy(CONTROLLER, self.server.controller, stack)
         self.keeper = self._process(
@@ -308,53 +203,27 @@ class Arena:
         names = [f"d{index}" for index in range(1, size.devices + 1)]
         if size.starved is not None:
             names.append(STARVED)
-        async with XmppLink(self.server.admin, backoff=Backoff(first=0.05, longest=0.4)) as admin:
-            provisioner = XmppProvisioner(admin)
-            for name in names:
-                account = await add_device(
-                    provisioner,
-                    self.server.admin,
-                    device_id(name),
-                    controllers=(self.server.controller.jid,),
-                )
-                self._add(name, await self._through_proxy(name, account, stack))
-
-    async def _through_proxy(self, name: str, account: Account, stack: AsyncExitStack) -> Path:
-        proxy = await stack.enter_async_context(Proxy("127.0.0.1", self.server.port))
-        self._proxies[name] = proxy
-        path = self._folder / f"{name}.account.toml"
-        account.model_copy(update={"host": "127.0.0.1", "port": proxy.port, "tls": "starttls"}).save(path)
-        return path
+        async for name, account in self._device_accounts(names):
+            self._add(name, await self._through_proxy(name, account, stack))
+        await self.server.restart()  # what was made is on the server's disk now
 
     def _add(self, name: str, account: Path) -> None:
         size = self.size
-        self.ledgers[name] = self._folder / f"{name}.ledger"
+        self.ledgers[name] = self._path(f"{name}.ledger")
         self.ledgers[name].touch()
         config = DeviceConfig(
             account=account,
             quick=size.quick,
             constants=dict(size.constants),
-            outbox=self._folder / f"{name}.outbox.db",
+            outbox=self._path(f"{name}.outbox.db"),
             outbox_bytes=size.starved if name == STARVED else None,
             ledger=self.ledgers[name],
-            state=self._folder / f"{name}.state",
+            state=self._path(f"{name}.state"),
             readings=size.readings,
             rate=size.rate,
             batch=size.batch,
         )
         self.devices[name] = self._process(name, "tests.chaos.device", config)
 
-    def _process(self, name: str, module: str, config: ChildConfig) -> Process:
-        path = self._folder / f"{name}.json"
-        path.write_text(config.model_dump_json())
-        return Process(name, ("-m", module, str(path)), self._folder / f"{name}.log")
-
     def _processes(self) -> list[Process]:
         return [self.keeper, *self.devices.values()]
-
-
-def _resuming_for(seconds: int) -> ExitStack:
-    stack = ExitStack()
-    for module in (prosody, ejabberd):
-        stack.enter_context(patch.object(module, "RESUME_SECONDS", seconds))
-    return stack

@@ -4,10 +4,8 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from tests.chaos.settings import Mutation
 
-
-def apply(mutation: Mutation | None) -> None:
+def apply(mutation: str | None) -> None:
     """Breaks the product so."""
     if mutation is not None:
         {"dedup": _dedup, "fsync": _fsync, "ack": _ack}[mutation]()

@@ -8,23 +8,17 @@ What the processes wrote is kept where a verdict is wrong.
 """
 
 import argparse
-import asyncio
 import contextlib
-import random
-import shutil
-import sys
-import tempfile
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from iotxmpp.server import ServerKind
 from tests.chaos.faults import FULL, KILLS, PARTITIONS, SHORT, Kind, draw, expected_seconds
 from tests.chaos.harness import Arena, Size
 from tests.chaos.oracle import Verdict
-
-SERVERS = {"prosody": [ServerKind.PROSODY], "ejabberd": [ServerKind.EJABBERD], "both": list(ServerKind)}
+from tests.chaos.runs import Say, new_parser, run_each
 
 
 def size_of(arguments: argparse.Namespace) -> Size:
@@ -48,13 +42,9 @@ def size_of(arguments: argparse.Namespace) -> Size:
     return replace(size, rate=max(1.0, size.readings / max(seconds, 1.0)))
 
 
-async def run(kind: ServerKind, size: Size, arguments: argparse.Namespace, folder: Path) -> Verdict:
+async def run(arguments: argparse.Namespace, kind: ServerKind, folder: Path, say: Say) -> Verdict:
     """One run on one server."""
-    began = time.monotonic()
-
-    def say(text: str) -> None:
-        print(f"{kind} {time.monotonic() - began:7.1f} s  {text}", flush=True)
-
+    size = size_of(arguments)
     async with (
         _store(arguments.store, folder) as store,
         Arena(kind, size, folder, store=store, say=say) as arena,
@@ -63,9 +53,7 @@ async def run(kind: ServerKind, size: Size, arguments: argparse.Namespace, folde
             f"seed {arguments.seed}: {size.devices} devices, {size.readings} readings each, "
             f"{size.rate:.0f} a second; everything is in {folder}"
         )
-        verdict = await arena.run(arguments.seed)
-    say(str(verdict))
-    return verdict
+        return await arena.run(arguments.seed)
 
 
 @contextlib.asynccontextmanager
@@ -87,9 +75,7 @@ async def _store(kind: str, folder: Path) -> AsyncIterator[str | None]:
 
 def main() -> None:
     """Runs it."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--server", choices=SERVERS, default="both")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser = new_parser()
     parser.add_argument("--devices", type=int, default=20)
     parser.add_argument("--readings", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=100)
@@ -99,17 +85,7 @@ def main() -> None:
     parser.add_argument("--scale", choices=["full", "short"], default="full")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
-    right = True
-    for kind in SERVERS[arguments.server]:
-        folder = Path(tempfile.mkdtemp(prefix=f"iotxmpp-chaos-{kind}-"))
-        folder.chmod(0o711)
-        verdict = asyncio.run(run(kind, size_of(arguments), arguments, folder))
-        if verdict.faults:
-            right = False
-            print(f"what the processes wrote is kept in {folder}", flush=True)
-        else:
-            shutil.rmtree(folder)
-    sys.exit(0 if right else 1)
+    run_each("chaos", arguments.server, partial(run, arguments))
 
 
 if __name__ == "__main__":

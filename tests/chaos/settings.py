@@ -4,6 +4,7 @@ import importlib
 from functools import partial
 from pathlib import Path
 from typing import Literal
+from unittest.mock import patch
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,9 +38,8 @@ class ChildConfig(BaseModel):
             import iotxmpp.xmpp
             from iotxmpp.backoff import Backoff
 
-            iotxmpp.xmpp.XmppLink = partial(  # type: ignore[misc,assignment]
-                iotxmpp.xmpp.XmppLink, backoff=Backoff(first=0.05, longest=0.4)
-            )
+            link = partial(iotxmpp.xmpp.XmppLink, backoff=Backoff(first=0.05, longest=0.4))
+            patch.object(iotxmpp.xmpp, "XmppLink", link).start()
 
 
 class DeviceConfig(ChildConfig):

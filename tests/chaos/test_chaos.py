@@ -1,9 +1,8 @@
 """The chaos harness in its short form: everything that `make chaos` does, smaller and faster."""
 
 import asyncio
-import tempfile
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
@@ -21,15 +20,6 @@ AT_A_DEVICE = tuple(sorted(LABELS - set(AT_THE_CONTROLLER)))
 
 IMPATIENT = {"iotxmpp.agent.publisher:ACK_PATIENCE": 0.5}
 """Devices that publish again what is not acknowledged at once, so that much comes twice."""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that a server's user can enter; pytest's own are closed to others."""
-    with tempfile.TemporaryDirectory(prefix="iotxmpp-chaos-") as name:
-        path = Path(name)
-        path.chmod(0o711)
-        yield path
 
 
 @pytest.mark.parametrize("kind", ServerKind)

@@ -1,7 +1,5 @@
 """Commands that must not run twice, in short: all that `make chaos-commands` does, smaller and faster."""
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +15,6 @@ IMPATIENT = {
     "iotxmpp.xmpp.negotiation:ATTEMPT_TIMEOUT": 3.0,
 }
 """Processes that try again soon: where no answer comes, and where a login is cut."""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that a server's user can enter; pytest's own are closed to others."""
-    with tempfile.TemporaryDirectory(prefix="iotxmpp-commands-") as name:
-        path = Path(name)
-        path.chmod(0o711)
-        yield path
 
 
 @pytest.mark.parametrize("kind", ServerKind)

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
-from iotxmpp.xmpp import XmppLink, XmppProvisioner
+from iotxmpp.server import ServerKind, ServerProcess
+from iotxmpp.xmpp import XmppLink, XmppProvisioner, negotiation
+from tests.fake_server import DOMAIN
+from tests.live.greenhouse import House, living
+from tests.live.hostile import SOON, Trust
 from tests.live.site import Site
 from tests.live.village import Ears, Village
-from tests.servers import finish, server_directory
+from tests.servers import running, server_directory
 
 Administered = tuple[ServerProcess, XmppLink]
 """A real server that many tests share, and an open link of its administrator."""
@@ -32,16 +35,51 @@ async def site(administered: Administered, tmp_path: Path) -> AsyncIterator[Site
         yield site
 
 
+@pytest.fixture(params=ServerKind)
+def kind(request: pytest.FixtureRequest) -> ServerKind:
+    """One server after the other, for tests of the servers themselves."""
+    chosen: ServerKind = request.param
+    return chosen
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, kind: ServerKind) -> ServerProcess:
+    """The one of the whole run."""
+    shared: ServerProcess = request.getfixturevalue(str(kind))
+    return shared
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Where a server of this test alone may live."""
+    with server_directory() as folder:
+        yield folder
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def house(site: Site) -> AsyncIterator[House]:
+    """A controller and a device that are connected."""
+    async with living(site) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    """The certificate of a fake server."""
+    return Trust(tmp_path_factory.mktemp("trust"), DOMAIN)
+
+
+@pytest.fixture
+def short_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts to enter a server that end soon."""
+    monkeypatch.setattr(negotiation, "ATTEMPT_TIMEOUT", SOON - 1)
+
+
 @pytest.fixture(scope="module")
 def village_server() -> Iterator[ServerProcess]:
     """A Prosody for the domain that the examples name."""
-    with server_directory() as folder:
-        process = ServerProcess(ServerSpec(kind=ServerKind.PROSODY, directory=folder, domain="example.org"))
-        finish(process.start())
-        try:
-            yield process
-        finally:
-            finish(process.stop())
+    with running(ServerKind.PROSODY, domain="example.org") as process:
+        yield process
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Commands by slixmpp's own ad-hoc client (XEP-0050, XEP-0004), as it comes: a library that is not ours."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
@@ -13,14 +11,15 @@ from slixmpp import JID, ClientXMPP
 from slixmpp.exceptions import IqError
 
 from iotxmpp.access import Access, Grant
-from iotxmpp.account import Account
 from iotxmpp.serving.sessions import MOST_EACH
+from tests.live.bare_client import bare_client
 from tests.live.conftest import Administered
 from tests.live.hall import Switched, hall_agent
 from tests.live.site import PATIENCE, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+PLUGINS = ("xep_0004", "xep_0030", "xep_0050")
 COMMANDS = "{http://jabber.org/protocol/commands}"
 Action = Literal["next", "prev", "complete", "cancel"]
 
@@ -118,25 +117,6 @@ class Desk:
         return form
 
 
-@asynccontextmanager
-async def session(account: Account) -> AsyncIterator[ClientXMPP]:
-    client = ClientXMPP(f"{account.jid}/{secrets.token_hex(4)}", account.password.get_secret_value())
-    client.ca_certs = account.ca
-    client.enable_direct_tls = False
-    for name in ("xep_0004", "xep_0030", "xep_0050"):
-        client.register_plugin(name)
-    up = asyncio.Event()
-    client.add_event_handler("session_start", lambda _: up.set())
-    try:
-        client.connect(account.host, account.port)
-        async with asyncio.timeout(PATIENCE):
-            await up.wait()
-        yield client
-    finally:
-        client.cancel_connection_attempt()
-        await client.disconnect(wait=1)
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def desk(administered: Administered, site: Site) -> AsyncIterator[Desk]:
     house, ann = await site.account("house"), await site.account("ann")
@@ -144,7 +124,7 @@ async def desk(administered: Administered, site: Site) -> AsyncIterator[Desk]:
     link = await site.link(device)
     access = Access((Grant(who=ann.jid, role="operator"),))
     agent, switched = hall_agent(device, access, link, site.folder / "outbox.db")
-    async with agent, session(ann) as client:
+    async with agent, bare_client(ann, *PLUGINS) as client:
         yield Desk(client, link.jid, switched)
 
 
@@ -260,7 +240,7 @@ async def test_abandoned_sessions_give_way(desk: Desk) -> None:
 async def test_a_session_is_its_owners_alone(desk: Desk, site: Site, administered: Administered) -> None:
     server, _ = administered
     water = await desk.walk("water")
-    async with session(server.controller) as other:
+    async with bare_client(server.controller, *PLUGINS) as other:
         stranger = Desk(other, desk.device, desk.switched)
         with pytest.raises(IqError) as caught:
             await stranger.send("water", action="next", sessionid=water.session_id)

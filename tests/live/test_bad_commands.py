@@ -19,6 +19,7 @@ from iotxmpp.xmpp import XmppLink
 from iotxmpp.xmpp.services import MOST_AT_ONCE
 from tests.contract.world import Collected
 from tests.live.conftest import Administered
+from tests.live.greenhouse import link_of
 from tests.live.site import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -46,9 +47,7 @@ class Scene:
 
     @property
     def link(self) -> XmppLink:
-        assert self.agent._running is not None
-        assert isinstance(self.agent._running._link, XmppLink)
-        return self.agent._running._link
+        return link_of(self.agent)
 
     async def works(self) -> None:
         """The device answers, in the session in which it was."""

@@ -10,6 +10,12 @@ BENCH = Path(__file__).parents[2] / "bench" / "latency.py"
 DELIVERY = BENCH.with_name("delivery.py")
 SHORT = ("--repetitions", "2", "--rounds", "3", "--seconds", "0.2", "--runs", "1")
 SERVERS = ("prosody", "ejabberd")
+MARKS = (
+    "<!-- bench/latency.py writes from here on -->",
+    "<!-- bench/latency.py writes up to here -->",
+)
+BEFORE = "By hand.\n\n"
+AFTER = "\n## By hand, too\n\nKept.\n"
 FLOOR = "raw slixmpp: IQ round trip"
 LATENCIES = (
     FLOOR,
@@ -31,8 +37,9 @@ FOOTPRINT = {
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page that a short run writes."""
+    """The page after a short run, which leaves what people wrote there."""
     written = tmp_path_factory.mktemp("bench") / "performance.md"
+    written.write_text(f"{BEFORE}{MARKS[0]}\nold\n{MARKS[1]}\n{AFTER}", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(BENCH), *SHORT, "--output", str(written)],
         capture_output=True,
@@ -44,7 +51,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     assert "Traceback" not in done.stderr
     assert "destroyed" not in done.stderr, "a task was left behind"
     text = written.read_text(encoding="utf-8")
-    assert done.stdout == text + "\n"
+    assert text == f"{BEFORE}{MARKS[0]}\n{done.stdout.strip()}\n{MARKS[1]}\n{AFTER}"
     return text
 
 

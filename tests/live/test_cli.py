@@ -187,8 +187,9 @@ async def run_watch_and_call(terminal: Terminal, device: Path, house: str) -> No
 async def remove_devices(terminal: Terminal, admin: str, account: Account) -> None:
     """Removes the two devices, and one of them again."""
     words = ("device", "remove", "greenhouse-1", "-a", admin)
-    removed = await terminal.run(*words)
-    other = await terminal.run("device", "remove", "attic", "-a", admin)
+    removed, other = await asyncio.gather(
+        terminal.run(*words), terminal.run("device", "remove", "attic", "-a", admin)
+    )
     assert (removed.code, removed.err, other.code) == (0, "greenhouse-1@localhost removed\n", 0), other.err
     assert not await can_log_in(account)
     listed, again = await asyncio.gather(

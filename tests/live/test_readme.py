@@ -16,11 +16,12 @@ import pytest
 from pydantic import SecretStr
 
 from iotxmpp.addresses import device_id
-from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
+from iotxmpp.server import ServerKind, ServerProcess
 from iotxmpp.server.devices import add_device
 from iotxmpp.server.settings import free_port
 from iotxmpp.xmpp import XmppLink, XmppProvisioner
-from tests.servers import finish, server_directory
+from tests.servers import finish
+from tests.servers import running as running_server
 
 README = Path(__file__).parents[2] / "README.md"
 HOUSE = "house@example.org"
@@ -39,13 +40,8 @@ def fleet() -> list[str]:
 
 @pytest.fixture
 def example_org() -> Iterator[ServerProcess]:
-    with server_directory() as folder:
-        server = ServerProcess(ServerSpec(kind=ServerKind.PROSODY, directory=folder, domain="example.org"))
-        finish(server.start())
-        try:
-            yield server
-        finally:
-            finish(server.stop())
+    with running_server(ServerKind.PROSODY, domain="example.org") as server:
+        yield server
 
 
 async def add_accounts(server: ServerProcess, folder: Path) -> None:

@@ -6,16 +6,14 @@ import pytest
 
 from iotxmpp.controller import Store
 from tests.store.samples import numbers
-from tests.unit.controller_world import World, until
-from tests.unit.test_controller_delivery import Heard, counting, send
+from tests.unit.controller_world import World, hall_world, until
+from tests.unit.delivery_world import Heard, counting, send
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    world = World()
-    await world.add("hall")
-    yield world
-    await world.close()
+    async with hall_world() as world:
+        yield world
 
 
 async def test_readings_go_on_where_they_were_after_a_restart(world: World, store_url: str) -> None:

@@ -1,54 +1,17 @@
-"""Retention: what goes, what stays, each summary once, and ingest that never waits long."""
+"""Retention: what goes, what stays, and each summary once."""
 
-import asyncio
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from typing import Any, NoReturn
 
 import pytest
-import sqlalchemy as sa
 
-from iotxmpp.controller.jobs import Job
-from iotxmpp.controller.rejection import Origin
-from iotxmpp.controller.store import (
-    Batch,
-    Event,
-    History,
-    Memory,
-    Retention,
-    StateChange,
-    Store,
-    Summary,
-    Taken,
-    sweep,
-)
+from iotxmpp.controller.store import Batch, Event, History, Retention, StateChange, Store, Summary, sweep
 from iotxmpp.controller.store import downsampling as downsampling_module
-from iotxmpp.controller.store.schema import readings, summaries
-from iotxmpp.controller.tidying import tidy_for_ever
-from iotxmpp.controller.writer import Writer
 from iotxmpp.errors import InvalidError
-from iotxmpp.intervals import runs_of
-from iotxmpp.readings import Reading, Value
-from tests.store.samples import NOW, arrival, lost, numbers, reading, rejection, stored, take
-from tests.unit.controller_world import World, until
-
-DAY = 86400.0
-START = NOW // 3600 * 3600
-"""A full hour."""
-
-
-def fill(store: Store, *values: Value, every: float = 1.0, epoch: str = "e1", start: float = START) -> None:
-    """Readings of the temperature, live, that came about when they were read."""
-    for first in range(0, len(values), 500):
-        some = [
-            replace(reading(seq, epoch=epoch, value=value), time=start + every * (seq - 1))
-            for seq, value in enumerate(values, 1)
-        ][first : first + 500]
-        given = arrival(*(each.seq for each in some), epoch=epoch)
-        take(store, replace(given, readings=tuple(some), received=start))
+from tests.store.samples import NOW, arrival, lost, numbers, reading, rejection, take
+from tests.store.tidying import DAY, START, counted, fill
 
 
 def tidy(store: Store, retention: Retention, now: float, most: int = 2000) -> list[tuple[str, int]]:
@@ -62,18 +25,6 @@ def summed(store: Store, seconds: int) -> list[tuple[Any, ...]]:
         for each in History(store.database).entries("hall")
         if isinstance(each, Summary) and each.seconds == seconds
     ]
-
-
-def left(store: Store) -> int:
-    with store.database.read() as connection:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(readings)).scalar_one())
-
-
-def counted(store: Store) -> int:
-    """Readings of the store, each as itself or in a summary."""
-    with store.database.read() as connection:
-        in_sums = connection.execute(sa.select(sa.func.sum(summaries.c["count"]))).scalar()
-    return left(store) + int(in_sums or 0)
 
 
 def test_old_numbers_become_summaries_of_a_minute(store: Store) -> None:
@@ -226,103 +177,6 @@ def test_two_sweeps_at_once_count_nothing_twice(store: Store, store_url: str) ->
     assert [row[1:3] for row in summed(store, 3600)] == [(399, 0)]
 
 
-def test_another_programs_writer_waits_for_a_few_chunks_at_most(store: Store, store_url: str) -> None:
-    fill(store, *map(float, range(3000)))
-    other = Store(store_url)
-    chunks = 0
-
-    def sweeping() -> None:
-        nonlocal chunks
-        for chunk in sweep(other.database, Retention(raw="1d", minutes="9d"), now=START + 3 * DAY, most=100):
-            chunks += bool(chunk.rows)
-            time.sleep(0.02)
-
-    waited = []
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(sweeping)
-        seq = 0
-        while not done.done():
-            seq += 1
-            before = chunks
-            take(store, arrival(seq, epoch="e2"))
-            waited.append(chunks - before)
-            time.sleep(0.005)
-        done.result(30)
-    other.close()
-    assert chunks == 30
-    assert len(waited) >= chunks, "it was writing all the while"
-    assert max(waited) <= 5
-    assert counted(store) == 3000 + seq
-
-
-async def test_a_controllers_own_writer_waits_for_one_chunk_at_most(
-    store_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Store(store_url)
-    fill(store, *map(float, range(1000)), start=time.time() - 3 * DAY)
-    writer = Writer(store)
-    steps = _Steps()
-    monkeypatch.setattr("iotxmpp.controller.tidying.sweep", steps.sweep)
-    keep = Retention(raw="1d", minutes="9d")
-    tidying = asyncio.create_task(tidy_for_ever(writer, store, keep, every=3600, pause=0.0))
-    waited: list[int] = []
-    seq = 0
-    while steps.done < 100:
-        seq += 1
-        before = steps.done
-        committed = asyncio.Event()
-        await writer.put(_job(seq, committed))
-        async with asyncio.timeout(10):
-            await committed.wait()
-        waited.append(steps.done - before)
-    await until(lambda: steps.ended)
-    tidying.cancel()
-    await asyncio.gather(tidying, return_exceptions=True)
-    assert len(waited) > 20
-    assert max(waited) <= 2, "the step under way, and the one that waits behind it"
-    assert counted(store) == 1000 + seq
-    await writer.close()
-
-
-async def test_a_controller_tidies_its_store(store_url: str) -> None:
-    store = Store(store_url)
-    fill(store, *map(float, range(100)), start=time.time() // 60 * 60 - 3 * DAY)
-    world = World()
-    try:
-        keep = Retention(raw="1d", minutes="9d")
-        async with await world.controller(store=store_url, retention=keep):
-            await until(lambda: left(store) == 1)
-        assert counted(store) == 100
-    finally:
-        await world.close()
-        store.close()
-
-
-class _Steps:
-    """The real sweep in steps of ten rows, counted."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.ended = False
-
-    def sweep(self, *arguments: object, memory: Memory) -> Iterator[object]:
-        for chunk in sweep(*arguments, memory=memory, most=10):  # type: ignore[arg-type]  # the real one's
-            self.done += 1
-            yield chunk
-        self.ended = True
-
-
-def _job(seq: int, committed: asyncio.Event) -> Job:
-    async def deliver(_: Taken) -> None:
-        committed.set()
-
-    now = time.time()
-    new: Reading = replace(reading(seq, epoch="live"), time=now, received=now)
-    given = replace(arrival(seq, epoch="live"), numbers=runs_of([seq]), readings=(new,), received=now)
-    origin = Origin(device="hall", node="n", item=f"live.{seq}")
-    return Job(arrival=given, origin=origin, settled=lambda _: None, deliver=deliver)
-
-
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -346,72 +200,3 @@ def test_a_retention_in_seconds() -> None:
     assert tuple(Retention(raw="1.5h", minutes="2w", hours="1y").limits) == (5400, 14 * DAY, 365 * DAY, None)
     assert Retention(records=60)
     assert not Retention()
-
-
-def backlog(store: Store, count: int, received: float, *, start: float = START) -> None:
-    """Old readings that came just now, all late."""
-    for first in range(1, count + 1, 500):
-        seqs = range(first, min(first + 500, count + 1))
-        late = [replace(reading(seq), time=start + seq, historical=True) for seq in seqs]
-        take(store, replace(arrival(*seqs), readings=tuple(late), received=received))
-
-
-def steps_of(store: Store, keep: Retention, now: float, memory: Memory, most: int = 100) -> list[int]:
-    """What each step took away, where no look is so short that another one joins it."""
-    chunks = sweep(store.database, keep, memory=memory, now=now, most=most, longest=0)
-    return [chunk.rows for chunk in chunks]
-
-
-def test_a_long_backlog_that_must_stay_is_looked_at_once_and_in_short_steps(store: Store) -> None:
-    backlog(store, 1000, START + 5 * DAY)
-    keep, memory = Retention(raw="1d", minutes="9d"), Memory()
-    first = steps_of(store, keep, START + 5.5 * DAY, memory)
-    assert len(first) >= 10
-    assert not any(first)
-    assert len(steps_of(store, keep, START + 5.6 * DAY, memory)) <= 4
-    fill(store, *map(float, range(10)), epoch="e2", start=START + 4.65 * DAY)
-    assert sum(steps_of(store, keep, START + 5.7 * DAY, memory)) == 9, "but for the newest live one"
-    assert sum(steps_of(store, keep, START + 7 * DAY, memory)) == 1000
-    assert (left(store), counted(store)) == (1, 1010)
-
-
-def test_a_newest_reading_goes_when_it_is_the_newest_no_more(store: Store) -> None:
-    keep, memory = Retention(raw="1d"), Memory()
-    fill(store, 1.0, 2.0)
-    backlog(store, 300, START + 5 * DAY, start=START + DAY)
-    assert sum(steps_of(store, keep, START + 5.5 * DAY, memory)) == 1
-    assert sum(steps_of(store, keep, START + 5.5 * DAY, memory)) == 0
-    fill(store, 3.0, epoch="e2", start=START + 5.5 * DAY)
-    assert sum(steps_of(store, keep, START + 5.6 * DAY, memory)) == 1
-    assert ("hall", "e1", 2, "temperature", 2.0) not in stored(store)
-
-
-def test_records_that_must_stay_are_looked_at_in_short_steps_and_once(store: Store) -> None:
-    states = [StateChange(device="hall", state="lost", why="silent", time=NOW + n) for n in range(1000)]
-    store.take(Batch(records=states))
-    keep, memory = Retention(records="1d"), Memory()
-    assert len(steps_of(store, keep, NOW + DAY, memory)) >= 10
-    assert len(steps_of(store, keep, NOW + DAY, memory)) <= 3
-    assert sum(steps_of(store, keep, NOW + DAY + 500, memory)) == 500
-
-
-def test_many_channels_with_nothing_to_remove_hold_up_no_pack(store_url: str) -> None:
-    store = Store(store_url)
-    names = [f"c{number}" for number in range(3000)]
-    for first in range(0, 3000, 500):
-        seqs = range(first + 1, first + 501)
-        some = tuple(replace(reading(seq, channel=names[seq - 1]), time=time.time()) for seq in seqs)
-        take(store, replace(arrival(*seqs), readings=some, received=time.time()))
-    asked: list[str] = []
-    sa.event.listen(store.database._engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
-    keep = Retention(raw="30d", minutes="180d", hours="5y", records="1y")
-    longest = 0.0
-    steps = sweep(store.database, keep)
-    while True:
-        began = time.monotonic()
-        if next(steps, None) is None:
-            break
-        longest = max(longest, time.monotonic() - began)
-    store.close()
-    assert len(asked) < 60, "some questions for hundreds of channels, not some for each"
-    assert longest < 0.5

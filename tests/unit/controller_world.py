@@ -133,9 +133,18 @@ class World:
         return Controller(account(HOUSE), link=link, **options)
 
 
+@asynccontextmanager
+async def hall_world() -> AsyncIterator[World]:
+    """A controller's account, and a device's with its nodes."""
+    world = World()
+    await world.add("hall")
+    yield world
+    await world.close()
+
+
 async def kept(controller: Controller, count: int = 1) -> list[Rejection]:
     """The rejections, once there are so many."""
     async with asyncio.timeout(SOON):
-        while len(found := await controller.rejections()) < count:  # noqa: ASYNC110  # likewise
+        while len(found := await controller.rejections()) < count:  # noqa: ASYNC110  # the store has no event
             await asyncio.sleep(0.005)
     return found

@@ -7,6 +7,7 @@ promised goes to FOLDER/promised, what the collector got to FOLDER/received, a l
 import asyncio
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import iotxmpp.agent.agent
 from iotxmpp.agent.outbox import keeper
@@ -30,8 +31,8 @@ async def main(folder: Path, first: int, count: int) -> None:
         for line in (folder / "received").read_text().splitlines():
             epoch, seq, _ = line.split()
             house.have.setdefault(epoch, Intervals()).add(int(seq), int(seq))
-        house.take_item = note  # type: ignore[method-assign]
-        await house.watch()
+        with patch.object(house, "take_item", note):
+            await house.watch()
         agent = house.agent(outbox=folder / "outbox.db")
         agent.channel("level", type="int")
 

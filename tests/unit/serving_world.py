@@ -8,6 +8,7 @@ from iotxmpp.access import Access, Grant
 from iotxmpp.commands import CommandSpec, Outcome
 from iotxmpp.link import Message, Request
 from iotxmpp.serving.audit import MemoryAudit
+from iotxmpp.serving.chat import ChatDoor
 from iotxmpp.serving.command import Caller, Command
 from iotxmpp.serving.deadline import Clocks, Now
 from iotxmpp.serving.execution import Executor
@@ -100,3 +101,15 @@ class World:
 
 def caller_of(jid: str) -> Caller:
     return Caller(jid=jid, by=jid.partition("/")[0], role="maintainer", door="machine")
+
+
+def chat_of(world: World) -> ChatDoor:
+    """The door for what people write."""
+    return ChatDoor(
+        world.commands,
+        world.access,
+        world.executor,
+        device="greenhouse",
+        status=lambda: "online",
+        records=world.executor.records,
+    )

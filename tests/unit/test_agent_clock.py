@@ -44,7 +44,7 @@ def test_the_kernel_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     for status, expected in ((0x0040, False), (0x2001, True)):
 
         def adjtimex(pointer: object, status: int = status) -> int:
-            pointer._obj.status = status  # type: ignore[attr-defined]
+            pointer._obj.status = status  # type: ignore[attr-defined]  # ctypes keeps the structure there
             return 5
 
         monkeypatch.setattr(clock_module, "_adjtimex", lambda adjtimex=adjtimex: adjtimex)

@@ -1,7 +1,6 @@
 """A running agent's doors: what people and machines can do with it, and what it remembers."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -14,16 +13,9 @@ from iotxmpp.errors import ForbiddenError, InvalidError, StanzaError
 from iotxmpp.link import Message
 from iotxmpp.serving.alarms import AUTOMATIC
 from iotxmpp.serving.auditcheck import verify
-from tests.unit.agent_house import CONTROLLER, House, account, open_house, until
+from tests.unit.agent_house import CONTROLLER, House, account, until
 
 FRIEND = "stranger@example.org"
-
-
-@pytest.fixture
-async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    async with open_house() as opened:
-        monkeypatch.setattr("iotxmpp.agent.agent.open_link", opened.server.link)
-        yield opened
 
 
 OBSERVER = Access([Grant(who=FRIEND, role="observer")])

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +15,7 @@ from iotxmpp.commands import command_error
 from iotxmpp.errors import ArgumentsError, CommandFailedError, ConfigError, StanzaError
 from iotxmpp.profiles import parse_profile
 from iotxmpp.readings import Value
-from tests.unit.agent_house import House, open_house, until
+from tests.unit.agent_house import House, until
 
 ACCOUNT = """
 jid = "greenhouse@example.org"
@@ -41,13 +41,6 @@ simulate = { wave = "steady", value = false }
 args.speed = { type = "int", range = [0, 9] }
 simulate = { set = "speed", to = "speed" }
 """
-
-
-@pytest.fixture
-async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    async with open_house() as opened:
-        monkeypatch.setattr("iotxmpp.agent.agent.open_link", opened.server.link)
-        yield opened
 
 
 @pytest.fixture
@@ -267,7 +260,7 @@ async def test_a_driver_is_opened_once_for_many(house: House) -> None:
     assert (hardware.opened, hardware.closed) == (1, 1)
 
 
-async def test_a_failure_that_is_not_the_hardwares_leaves_it_open() -> None:
+async def test_a_failure_that_is_not_the_hardwares_leaves_it_open(monkeypatch: pytest.MonkeyPatch) -> None:
     hardware = Hardware()
     hardware.there = True
 
@@ -275,7 +268,7 @@ async def test_a_failure_that_is_not_the_hardwares_leaves_it_open() -> None:
         raise ValueError("half a message")
 
     async with OpenedDriver(lambda: hardware) as driver:
-        hardware.read = wrong  # type: ignore[method-assign]
+        monkeypatch.setattr(hardware, "read", wrong)
         with pytest.raises(ValueError, match="half a message"):
             await driver.read()
         assert (hardware.opened, hardware.closed) == (1, 0)

@@ -92,4 +92,4 @@ def test_every_public_name_is_offered_and_others_are_not() -> None:
     for name in ("Account", "Agent", "Channel", "IotxmppError", "Reading", "__version__"):
         assert getattr(iotxmpp, name)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        _ = iotxmpp.Nothing  # type: ignore[attr-defined]
+        _ = iotxmpp.Nothing  # type: ignore[attr-defined]  # that is the test

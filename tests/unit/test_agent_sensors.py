@@ -1,164 +1,18 @@
+"""Sampling sensors, and what becomes of bad values."""
+
 import asyncio
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from iotxmpp.about import Channel
-from iotxmpp.agent.presence import Problems
-from iotxmpp.agent.sampling import Sampler
-from iotxmpp.agent.sensors import Bounds, Channels, Rhythm, Sensor, make_sensor
-from iotxmpp.errors import InvalidError
-from iotxmpp.readings import Value
+from iotxmpp.agent.sensors import Rhythm
 from iotxmpp.serving.offloop import call
-from tests.unit.agent_house import fault, until
-
-OFTEN = Rhythm(every=0.005)
-
-
-def sensor(  # noqa: PLR0913  # as make_sensor
-    function: Callable[[], object],
-    channels: Channels,
-    *,
-    unit: str | None = None,
-    bounds: Bounds | Mapping[str, Bounds] | None = None,
-    description: str = "",
-    rhythm: Rhythm = OFTEN,
-) -> Sensor:
-    return make_sensor(
-        function, channels, unit=unit, bounds=bounds, description=description, rhythm=rhythm, known={}
-    )
-
-
-class Bench:
-    """Runs samplers and keeps what they give."""
-
-    def __init__(self) -> None:
-        self.samples: list[Mapping[str, Value]] = []
-        self.problems = Problems()
-        self.refuse = ""
-
-    def take(self, values: Mapping[str, Value]) -> None:
-        if self.refuse:
-            raise InvalidError(self.refuse)
-        self.samples.append(values)
-
-    def values(self, channel: str) -> list[Value]:
-        return [sample[channel] for sample in self.samples if channel in sample]
-
-    @asynccontextmanager
-    async def run(self, *sensors: Sensor, hanging_after: float = 10) -> AsyncIterator[None]:
-        tasks = [
-            asyncio.create_task(
-                Sampler(each, take=self.take, problems=self.problems, hanging_after=hanging_after).run()
-            )
-            for each in sensors
-        ]
-        yield
-        for task in tasks:
-            task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            assert isinstance(outcome, asyncio.CancelledError)
-
-
-# Declaring.
-
-
-def test_the_type_comes_from_the_annotation() -> None:
-    def number() -> float: ...  # type: ignore[empty-body]
-    def whole() -> int | None: ...
-    def truth() -> bool: ...  # type: ignore[empty-body]
-    async def text() -> str: ...  # type: ignore[empty-body]
-
-    kinds = [sensor(each, "c").channels["c"].type for each in (number, whole, truth, text)]
-    assert kinds == ["float", "int", "bool", "str"]
-
-
-def test_several_types_come_from_a_tuple_or_a_dict() -> None:
-    def pair() -> tuple[float, bool]: ...  # type: ignore[empty-body]
-    def mapping() -> Mapping[str, int] | None: ...
-
-    assert [each.type for each in sensor(pair, {"a": "Cel", "b": None}).channels.values()] == [
-        "float",
-        "bool",
-    ]
-    assert [each.type for each in sensor(mapping, {"a": None, "b": None}).channels.values()] == ["int", "int"]
-
-
-def test_a_whole_channel_needs_no_annotation() -> None:
-    channel = Channel(type="bool", description="Is it open?")
-    assert sensor(dict, {"door": channel}).channels == {"door": channel}
-
-
-def test_the_description_is_given_or_the_docstring() -> None:
-    def air() -> float:
-        """Of the air.
-
-        More.
-        """
-        return 1.0
-
-    assert sensor(air, "a").channels["a"].description == "Of the air."
-    assert sensor(air, "a", description="Else").channels["a"].description == "Else"
-
-
-def _float() -> float:
-    return 1.0
-
-
-def _untyped():  # type: ignore[no-untyped-def]  # noqa: ANN202
-    return 1.0
-
-
-def _list() -> list[float]:
-    return [1.0]
-
-
-def _mixed() -> dict[str, float | bool]:
-    return {}
-
-
-def _short() -> tuple[float]:
-    return (1.0,)
-
-
-def _unresolved() -> "Nowhere":  # type: ignore[name-defined]  # noqa: F821
-    return None
-
-
-@pytest.mark.parametrize(
-    ("declare", "text"),
-    [
-        (lambda: sensor(_untyped, "a"), "sensor a: annotate what the function returns"),
-        (lambda: sensor(_list, "a"), "sensor a: annotate"),
-        (lambda: sensor(_unresolved, "a"), "cannot be resolved"),
-        (lambda: sensor(_mixed, {"a": None}), "sensor a: annotate"),
-        (lambda: sensor(_short, {"a": None, "b": None}), "sensor a: annotate"),
-        (lambda: sensor(_float, {}), "at least one channel"),
-        (lambda: sensor(_float, "a b"), "name 'a b'"),
-        (lambda: sensor(_float, "a", unit="C"), "channel a: unit C"),
-        (lambda: sensor(_float, "a", bounds=(5, 5)), "range 5 to 5 is empty"),
-        (lambda: sensor(_float, "a", bounds=(math.nan, 5)), "range"),
-        (lambda: sensor(_float, "a", bounds={"b": (1, 5)}), "'b' is none of the sensor's channels"),
-        (lambda: sensor(_float, {"a": "Cel"}, unit="Cel"), "give each its unit"),
-        (lambda: sensor(_float, {"a": Channel(type="str", range=(0, 1))}), "a str has no range"),
-        (lambda: Rhythm(every=0), "every: 0 s"),
-        (lambda: Rhythm(every=math.inf), "every"),
-        (lambda: Rhythm(every=math.nan), "every"),
-        (lambda: Rhythm(on_change=True, delta=-1), "delta"),
-        (lambda: Rhythm(delta=1), "only with on_change=True"),
-        (lambda: Rhythm(on_change=True, at_least=-1), "at_least"),
-    ],
-)
-def test_a_wrong_declaration_is_refused(declare: Callable[[], object], text: str) -> None:
-    assert text in fault(declare)
-
-
-# Sampling.
+from tests.unit.agent_house import until
+from tests.unit.sensor_bench import Bench, one_float, sensor
 
 
 async def test_samples_come_at_the_interval() -> None:
@@ -229,7 +83,7 @@ async def test_a_plain_function_does_not_block_the_loop() -> None:
         release.wait(3)
         return 1
 
-    async with bench.run(sensor(blocking, "a"), sensor(_float, "b")):
+    async with bench.run(sensor(blocking, "a"), sensor(one_float, "b")):
         await until(lambda: len(bench.values("b")) >= 3)
         assert bench.values("a") == []
         assert len(threads) == 1
@@ -327,12 +181,12 @@ async def test_none_is_no_reading_and_no_problem() -> None:
         (10**400, "too large"),
     ],
 )
-async def test_a_bad_value_is_a_problem_and_not_published(value: Any, text: str) -> None:  # noqa: ANN401
+async def test_a_bad_value_is_a_problem_and_not_published(value: Any, text: str) -> None:  # noqa: ANN401  # what a driver may return
     bench = Bench()
-    results = [value]
+    results: list[float] = [value]
 
     def bad() -> float:
-        return results[0]  # type: ignore[no-any-return]
+        return results[0]
 
     async with bench.run(sensor(bad, "a", bounds=(0, 40))):
         await until(lambda: bool(bench.problems.texts()))
@@ -383,7 +237,7 @@ async def test_a_tuple_is_taken_in_order_and_none_left_out() -> None:
     bench = Bench()
 
     def pair() -> tuple[float, int]:
-        return None, 5  # type: ignore[return-value]
+        return None, 5  # type: ignore[return-value]  # one value is missing
 
     async with bench.run(sensor(pair, {"a": None, "b": None})):
         await until(lambda: bool(bench.samples))
@@ -395,7 +249,7 @@ async def test_a_result_of_another_shape_is_a_problem(result: object) -> None:
     bench = Bench()
 
     def pair() -> tuple[float, float]:
-        return result  # type: ignore[return-value]
+        return result  # type: ignore[return-value]  # its shape is wrong
 
     async with bench.run(sensor(pair, {"a": None, "b": None})):
         await until(lambda: bool(bench.problems.texts()))
@@ -405,65 +259,8 @@ async def test_a_result_of_another_shape_is_a_problem(result: object) -> None:
 async def test_a_sample_that_cannot_be_kept_is_a_problem() -> None:
     bench = Bench()
     bench.refuse = "the clock is not set"
-    async with bench.run(sensor(_float, "a")):
+    async with bench.run(sensor(one_float, "a")):
         await until(lambda: bench.problems.texts() == ("the clock is not set",))
         bench.refuse = ""
         await until(lambda: not bench.problems.texts())
     assert bench.samples
-
-
-async def _published(values: list[Value], rhythm: Rhythm, annotation: type) -> list[Value]:
-    bench = Bench()
-    left = iter(values)
-    done = asyncio.Event()
-
-    async def reading() -> object:
-        try:
-            return next(left)
-        except StopIteration:
-            done.set()
-            return None
-
-    reading.__annotations__["return"] = annotation
-    async with bench.run(sensor(reading, "a", rhythm=rhythm)):
-        await done.wait()
-    return bench.values("a")
-
-
-async def test_on_change_publishes_the_first_and_what_differs_by_more_than_delta() -> None:
-    rhythm = Rhythm(every=0.001, on_change=True, delta=0.5)
-    # The distance counts from what was published last, so that a slow drift is seen.
-    assert await _published([20.0, 20.25, 20.5, 20.75, 20.75, 20.0], rhythm, float) == [20.0, 20.75, 20.0]
-
-
-@pytest.mark.parametrize(
-    ("values", "published", "annotation"),
-    [
-        ([1.0, 1.0, 1.5, 1.5, 1.0], [1.0, 1.5, 1.0], float),
-        ([True, True, False, False], [True, False], bool),
-        (["a", "a", "b"], ["a", "b"], str),
-    ],
-)
-async def test_on_change_without_delta_publishes_what_differs(
-    values: list[Value], published: list[Value], annotation: type
-) -> None:
-    assert await _published(values, Rhythm(every=0.001, on_change=True), annotation) == published
-
-
-async def test_an_unchanged_value_is_published_at_least_so_often() -> None:
-    bench = Bench()
-    started = time.monotonic()
-    rhythm = Rhythm(every=0.01, on_change=True, at_least=0.1)
-    async with bench.run(sensor(_float, "a", rhythm=rhythm)):
-        await until(lambda: len(bench.samples) == 3)
-    assert 0.15 < time.monotonic() - started < 1
-
-
-async def test_channels_of_one_sensor_have_their_own_rhythms() -> None:
-    bench = Bench()
-    channels = {"fast": Channel(type="int"), "slow": Channel(type="int")}
-    rhythms = {"fast": Rhythm(every=0.02), "slow": Rhythm(every=0.1)}
-    both = Sensor(label="both", function=lambda: {"fast": 1, "slow": 2}, channels=channels, rhythms=rhythms)
-    async with bench.run(both):
-        await until(lambda: len(bench.values("slow")) == 3)
-    assert len(bench.values("fast")) > 3

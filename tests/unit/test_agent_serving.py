@@ -227,6 +227,6 @@ async def test_no_payload_makes_the_server_fail_otherwise(text: str) -> None:
     try:
         answer = await server(ping).answer(request(element))
     except StanzaError as error:
-        assert error.condition == "bad-request"  # noqa: PT017  # as above
+        assert error.condition == "bad-request"  # noqa: PT017  # both ways are right, each for its inputs
     else:
         assert isinstance(read_reply(answer), int)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -14,16 +13,9 @@ from iotxmpp.errors import InvalidError, NoAnswerError
 from iotxmpp.link import PING, Presence
 from iotxmpp.memory import MemoryLink
 from iotxmpp.status import DeviceStatus, parse_status
-from tests.unit.agent_house import House, account, open_house, until
+from tests.unit.agent_house import House, account, until
 
 JID = "greenhouse@example.org"
-
-
-@pytest.fixture
-async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    async with open_house() as opened:
-        monkeypatch.setattr("iotxmpp.agent.agent.open_link", opened.server.link)
-        yield opened
 
 
 def whys(house: House) -> list[str]:
@@ -90,7 +82,7 @@ class Slow(MemoryLink):
         await super().announce(presence)
         self.announced = time.monotonic()
 
-    async def call(self, to: str, payload: Element, **more: Any) -> Element | None:  # noqa: ANN401
+    async def call(self, to: str, payload: Element, **more: Any) -> Element | None:  # noqa: ANN401  # passed on
         if payload.tag == PING:
             assert to == "example.org"
             try:

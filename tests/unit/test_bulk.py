@@ -141,7 +141,7 @@ async def test_what_does_not_answer_after_a_stop_is_unknown(monkeypatch: pytest.
     fleet, stop = Fleet(5), asyncio.Event()
     fleet.go.clear()
     calling = asyncio.create_task(call_many(fleet.devices, "x", {}, max_in_flight=2, stop=stop))
-    while fleet.running < 2:  # noqa: ASYNC110  # likewise
+    while fleet.running < 2:  # noqa: ASYNC110  # the played devices have no event for it
         await asyncio.sleep(0)
     stop.set()
     summary = await calling
@@ -154,7 +154,7 @@ async def test_a_cancelled_run_leaves_nothing_behind() -> None:
     fleet = Fleet(5)
     fleet.go.clear()
     calling = asyncio.create_task(call_many(fleet.devices, "x", {}))
-    while fleet.running < 5:  # noqa: ASYNC110  # likewise
+    while fleet.running < 5:  # noqa: ASYNC110  # the played devices have no event for it
         await asyncio.sleep(0)
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):

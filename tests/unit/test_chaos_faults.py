@@ -101,7 +101,7 @@ async def test_a_partition_is_inflicted_and_ended(kind: Kind, done: list[str]) -
     assert not stage.killed
 
 
-@pytest.mark.parametrize("kind", [*KILLS, Kind.CONTROLLER_AWAY])
+@pytest.mark.parametrize("kind", [*sorted(KILLS), Kind.CONTROLLER_AWAY])
 async def test_a_kill_goes_to_the_stage(kind: Kind) -> None:
     stage = RecordingStage()
     await inflict(replace(FAULT, kind=kind), stage, latency=3.0)

@@ -1,6 +1,5 @@
 """The chat door: readable answers for those who may, nothing for strangers and machines."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 from xml.etree.ElementTree import Element
 
@@ -54,18 +53,10 @@ class Runner:
         self.calls: list[tuple[Caller, str, str]] = []
         self.outcome: Outcome | None = None
 
-    async def execute(  # noqa: PLR0913  # a call has so many parts
-        self,
-        caller: Caller,
-        command: Command,
-        *,
-        id: str,  # noqa: A002  # the wire's word
-        arguments: str | Mapping[str, Any] | None,
-        expires: float | None = None,
-        within: float | None = None,
-    ) -> Outcome:
-        assert (expires, within) == (None, WITHIN)
-        self.calls.append((caller, command.spec.name, id))
+    async def execute(self, caller: Caller, command: Command, **call: Any) -> Outcome:  # noqa: ANN401  # its parts
+        arguments = call.pop("arguments")
+        self.calls.append((caller, command.spec.name, call.pop("id")))
+        assert call == {"within": WITHIN}, "a message says no more of a call"
         if self.outcome is not None:
             return self.outcome
         try:

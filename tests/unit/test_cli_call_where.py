@@ -106,7 +106,7 @@ def many(where: str, command: str = "switch", **changes: Any) -> Many:  # noqa: 
     return Many(where=parse_where(where), command=command, **{**defaults, **changes})
 
 
-async def run(fleet: Fleet, wanted: Many, **options: Any) -> int:  # noqa: ANN401  # likewise
+async def run(fleet: Fleet, wanted: Many, **options: Any) -> int:  # noqa: ANN401  # passed on
     return await call_devices(fleet.controller, wanted, options.pop("stop", asyncio.Event()), **options)
 
 

@@ -200,7 +200,7 @@ def test_what_was_done_is_not_cancelled(stage: Stage) -> None:
 def test_what_goes_wrong_is_told_with_its_exit_code(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, says: str
 ) -> None:
-    monkeypatch.setattr("iotxmpp.controller.desk_client.find_controller.__defaults__", (0.5,))
+    monkeypatch.setattr("iotxmpp.cli.commands.FOUND_WITHIN", 0.5)
     ended = stage.run(*words)
     assert (ended.exit_code, says in ended.stderr) == (code, True), ended.stderr
 

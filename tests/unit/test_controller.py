@@ -2,30 +2,18 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.request import urlopen
 from xml.etree.ElementTree import Element
 
 import pytest
 from pydantic import BaseModel, Field
 
-from iotxmpp.about import About
 from iotxmpp.commands import CommandCall, parse_call, result_element
-from iotxmpp.controller import Controller, Device, Rejection, Store
-from iotxmpp.errors import ConfigError, CredentialsError, InvalidError, UnknownDeviceError
+from iotxmpp.controller import Device
+from iotxmpp.errors import InvalidError
 from iotxmpp.link import Presence, Request
-from iotxmpp.payloads import json_element
 from iotxmpp.readings import Reading
-from tests.unit.controller_world import HOUSE, SOON, World, about_of, kept, pack, temperature, until
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    world = World()
-    await world.add("hall")
-    yield world
-    await world.close()
+from tests.unit.controller_world import SOON, World, kept, pack, until
 
 
 async def test_a_hot_reading_makes_the_controller_water(world: World) -> None:
@@ -179,125 +167,6 @@ async def test_a_raising_and_a_slow_handler_hold_up_nobody(
     assert 'locals>.raises"} 5.0' in controller.metrics.text()
 
 
-BAD: list[tuple[str, Element, str, str]] = [
-    ("malformed", Element("{urn:wrong}pack"), "form", "unknown"),
-    ("no SenML", json_element('{"temperature": 21}'), "senml", "array"),
-    (
-        "NaN",
-        json_element('[{"bn":"hall/","bt":1700000000,"n":"temperature","u":"Cel","v":NaN}]'),
-        "senml",
-        "",
-    ),
-    ("unknown unit", pack("hall", {"n": "temperature", "u": "Furlong", "v": 1}), "unit", "Furlong"),
-    ("wrong unit", pack("hall", {"n": "temperature", "u": "K", "v": 294}), "unit", "describes Cel"),
-    ("out of range", temperature("hall", 900), "range", "900"),
-    ("unknown channel", pack("hall", {"n": "gravity", "v": 9.8}), "unknown-channel", "gravity"),
-    ("300 kB", json_element("[" + " " * 300_000 + "]"), "too-large", "300002 bytes"),
-    ("another's name", temperature("cellar", 20), "identity", "cellar"),
-]
-
-
-async def test_bad_input_is_kept_with_its_reason_and_counted_while_good_flows(world: World) -> None:
-    controller = await world.controller()
-    seen: list[float] = []
-
-    @controller.on_reading
-    async def good(value: float) -> None:
-        seen.append(value)
-
-    async with world.device("hall") as hall, controller:
-        for number, (_, payload, _, _) in enumerate(BAD):
-            await hall.publish(payload, item_id=f"bad.{number + 1}")
-            await hall.read(number)
-        await hall.publish(temperature("hall", 20), item_id="no id of ours")
-        await until(lambda: len(seen) == len(BAD))
-        rejections = await kept(controller, len(BAD) + 1)
-        text = controller.metrics.text()
-    assert seen == list(range(len(BAD)))
-    for number, (_, _, code, says) in enumerate(BAD):
-        rejection = rejections[number]
-        assert (rejection.device, rejection.node) == ("hall", "iot/hall/readings")
-        assert (rejection.code, rejection.item) == (code, f"bad.{number + 1}")
-        assert says in rejection.error
-        assert rejection.payload
-    assert (rejections[-1].code, rejections[-1].item) == ("form", "no id of ours")
-    assert 'iotxmpp_rejected_total{code="unit",device="hall"} 2.0' in text
-    assert f'iotxmpp_packs_total{{device="hall"}} {2 * len(BAD) + 1}.0' in text
-    assert f'iotxmpp_readings_total{{device="hall"}} {len(BAD)}.0' in text
-    assert "gravity" not in text
-
-
-async def test_a_forged_publisher_is_kept(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    await world.add("cellar", publisher="mallory@localhost")
-    controller = await world.controller()
-    async with world.device("cellar", jid="mallory@localhost") as mallory, controller:
-        await mallory.read(20)
-        about, readings = await kept(controller, 2)
-        assert controller.device("cellar").about is None
-        assert controller.device("cellar").readings == {}
-    assert (about.code, about.node) == ("forged-publisher", "iot/cellar/about")
-    assert (readings.code, readings.node) == ("forged-publisher", "iot/cellar/readings")
-    assert readings.publisher == "mallory@localhost"
-    assert "rejected: cellar: iot/cellar/readings item 'e1.1': forged-publisher" in caplog.text
-
-
-async def test_after_a_bad_description_the_last_good_one_stays(world: World) -> None:
-    controller = await world.controller()
-    async with world.device("hall") as hall, controller:
-        device = controller.device("hall")
-        assert device.about == about_of("hall")
-        await hall.describe(json_element('{"device": "hall", "channels": 3}'))
-        (rejection,) = await kept(controller)
-        assert (rejection.code, rejection.node) == ("about", "iot/hall/about")
-        assert device.about == about_of("hall")
-        await hall.describe(About(device="hall", site="roof"))
-        await until(lambda: device.about and device.about.site == "roof")
-
-
-async def test_readings_before_any_description_are_checked_by_form(world: World) -> None:
-    controller = await world.controller()
-    seen: list[str] = []
-
-    @controller.on_reading
-    async def every(reading: Reading) -> None:
-        seen.append(reading.channel)
-
-    async with world.device("hall", describe=False) as hall, controller:
-        await hall.publish(
-            pack("hall", {"n": "gravity", "u": "m/s2", "v": 9.8}, {"n": "x", "u": "Furlong", "v": 1})
-        )
-        await until(lambda: seen)
-        (rejection,) = await kept(controller)
-        assert rejection.code == "unit"
-        await hall.describe(about_of("hall"))
-        await until(lambda: controller.device("hall").about)
-        assert controller.device("hall").readings == {}
-    assert seen == ["gravity"]
-
-
-async def test_rejections_outlive_the_controller(world: World, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/controller.db"
-    for number in (1, 2):
-        controller = await world.controller(store=url)
-        async with world.device("hall") as hall, controller:
-            await hall.publish(temperature("hall", 900), item_id=f"run.{number}")
-            await kept(controller, number)
-    store = Store(url)
-    assert [(each.item, each.code) for each in store.rejections("hall")] == [
-        ("run.1", "range"),
-        ("run.2", "range"),
-    ]
-    store.close()
-
-
-async def test_the_state_directory_is_the_default(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("IOTXMPP_STATE", str(tmp_path / "state"))
-    async with await world.controller(store=None):
-        assert (tmp_path / "state" / "controller.db").exists()
-
-
 async def test_metrics_are_served_while_it_runs(world: World) -> None:
     controller = await world.controller(metrics_port=0)
     assert controller.metrics_url is None
@@ -346,16 +215,6 @@ async def test_presence_is_followed(world: World) -> None:
         await until(lambda: len(plain) == len(seen))
 
 
-async def test_a_bad_status_is_kept_and_the_device_is_online(world: World) -> None:
-    controller = await world.controller()
-    bad = Element("{urn:iotxmpp:status:0}device", {"heartbeat": "often"})
-    async with world.device("hall") as hall, controller:
-        await hall.link.announce(Presence(extensions=(bad,)))
-        (rejection,) = await kept(controller)
-        assert controller.device("hall").online
-    assert (rejection.code, rejection.node, rejection.publisher) == ("status", "presence", hall.link.jid)
-
-
 async def test_it_can_run_again_after_its_end(world: World) -> None:
     controller = await world.controller()
     seen: list[float] = []
@@ -375,68 +234,3 @@ async def test_it_can_run_again_after_its_end(world: World) -> None:
                 await until(lambda: len(seen) == value)  # noqa: B023  # awaited in this turn
             assert controller.devices == {}
     assert seen == [1, 2]
-
-
-async def test_outside_of_its_run_it_says_so(world: World) -> None:
-    controller = await world.controller()
-    assert controller.jid == HOUSE
-    with pytest.raises(UnknownDeviceError, match="does not run"):
-        controller.device("hall")
-
-
-async def test_a_wrong_password_leaves_nothing_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    await world.server.create_account(HOUSE, "other", renew=True)
-    monkeypatch.setattr("iotxmpp.controller.controller._open_link", world.server.link)
-    controller = Controller(HOUSE, password="wrong", store="sqlite://", metrics_port=0)
-    with pytest.raises(CredentialsError):
-        await controller.__aenter__()
-    assert controller.metrics_url is None
-    with pytest.raises(UnknownDeviceError, match="does not run"):
-        await controller.rejections()
-
-
-async def test_without_a_password_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("IOTXMPP_PASSWORD", raising=False)
-    monkeypatch.delenv("IOTXMPP_ACCOUNT", raising=False)
-    with pytest.raises(ConfigError, match="set IOTXMPP_PASSWORD"):
-        await Controller("house@example.org").__aenter__()
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"devices": "hall"}, "give a list"),
-        ({"devices": ["Hall!"]}, "device id"),
-        ({"devices": ["a@one.example", "a@two.example"]}, "ids are unique"),
-        ({"discover_every": 0}, "discover_every"),
-    ],
-)
-def test_wrong_options_are_told(options: dict[str, object], says: str) -> None:
-    with pytest.raises(InvalidError, match=says):
-        Controller(HOUSE, **options)  # type: ignore[arg-type]  # a table's entries
-
-
-def test_a_wrong_declaration_is_told_at_once() -> None:
-    controller = Controller(HOUSE)
-    with pytest.raises(InvalidError, match="no channel's name"):
-        controller.on_reading(3, 4)  # type: ignore[call-overload]  # that is the mistake
-    with pytest.raises(InvalidError, match="warm room"):
-        controller.on_reading("warm room")
-    with pytest.raises(InvalidError, match="annotate it"):
-
-        @controller.on_reading("temperature")
-        def handler(reading: list[int]) -> None: ...
-
-
-def test_a_rejection_reads_as_one_line() -> None:
-    rejection = Rejection(
-        device="hall",
-        node="iot/hall/readings",
-        item="e1.1",
-        publisher=None,
-        code="range",
-        error="x",
-        payload="",
-        time=0,
-    )
-    assert str(rejection) == "hall: iot/hall/readings item 'e1.1': range: x"

@@ -1,7 +1,6 @@
 """Which devices a controller has, over time and over cuts of its link."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,6 @@ from iotxmpp.errors import UnknownDeviceError
 from iotxmpp.payloads import json_element
 from iotxmpp.provisioning import NodePolicy
 from tests.unit.controller_world import HOUSE, SOON, World, about_of, kept, until
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    world = World()
-    await world.add("hall")
-    yield world
-    await world.close()
 
 
 async def test_a_device_that_is_added_later_is_seen(world: World) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -28,14 +27,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "LOST_GRACE", 0.2)
     monkeypatch.setattr(module, "PROOF_TIMEOUT", 0.1)
     monkeypatch.setattr(module, "PROOF_PAUSE", 0.01)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    world = World()
-    await world.add("hall")
-    yield world
-    await world.close()
 
 
 class Told:

@@ -1,81 +1,30 @@
-import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
-from enum import Enum
+"""A command's arguments as a form, and what people enter in it."""
+
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
+from xml.etree.ElementTree import Element, SubElement
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from iotxmpp.about import CommandAbout
-from iotxmpp.arguments import CommandSpec
-from iotxmpp.dataforms import FORM_TAG, form_element, read_submitted, result_form
+from iotxmpp.dataforms import form_element, read_submitted
 from iotxmpp.errors import ArgumentsError, InvalidError
-
-DATA = "{jabber:x:data}"
-VALIDATE = "{http://jabber.org/protocol/xdata-validate}"
-
-
-class Point(BaseModel):
-    """A place."""
-
-    x: int
-    y: float = 0.0
-
-
-class Mode(Enum):
-    """How to."""
-
-    ECO = "eco"
-    FULL = "full"
-
-
-def over_the_wire(element: Element) -> Element:
-    return fromstring(tostring(element, "utf-8"))  # noqa: S314  # our own element
-
-
-def spec_of(function: Callable[..., object], **more: Any) -> CommandSpec:  # noqa: ANN401  # passed on
-    return CommandSpec.from_function(function, name="go", **more)
-
-
-def shown(function: Callable[..., object], **more: Any) -> Element:  # noqa: ANN401  # passed on
-    return over_the_wire(form_element(spec_of(function).about(), "go", **more))
-
-
-def field(form: Element, name: str) -> Element:
-    (found,) = (each for each in form.findall(f"{DATA}field") if each.get("var") == name)
-    return found
-
-
-def values(element: Element) -> list[str]:
-    return [value.text or "" for value in element.findall(f"{DATA}value")]
-
-
-def options(element: Element) -> dict[str, str]:
-    return {values(option)[0]: option.get("label", "") for option in element.findall(f"{DATA}option")}
-
-
-def submitted(fields: Mapping[str, str | list[str]], *, typed: str | None = None) -> Element:
-    form = Element(FORM_TAG, {"type": "submit"})
-    for name, entered in fields.items():
-        element = SubElement(form, f"{DATA}field", {"var": name})
-        if typed is not None:
-            element.set("type", typed)
-        for each in [entered] if isinstance(entered, str) else entered:
-            SubElement(element, f"{DATA}value").text = each
-    return form
-
-
-def unchanged(form: Element) -> Element:
-    """What a client submits whose person changes nothing."""
-    return submitted({each.get("var", ""): values(each) for each in form.findall(f"{DATA}field")})
-
-
-def read(function: Callable[..., object], form: Element, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # passed on
-    return read_submitted(over_the_wire(form), spec_of(function).about(), "go", **more)
+from tests.unit.forms import (
+    DATA,
+    VALIDATE,
+    Mode,
+    Point,
+    field,
+    options,
+    over_the_wire,
+    read,
+    shown,
+    spec_of,
+    submitted,
+    unchanged,
+    values,
+)
 
 
 def switch(
@@ -217,7 +166,12 @@ def test_rich_types_are_read_from_what_people_enter() -> None:
 
 
 def test_absent_and_empty_fields_mean_the_default_or_nothing() -> None:
-    def go(text: str = "abc", name: str | None = None, count: int = 3, lines: list[str] = ["a"]) -> None: ...  # noqa: B006
+    def go(
+        text: str = "abc",
+        name: str | None = None,
+        count: int = 3,
+        lines: list[str] = ["a"],  # noqa: B006  # people declare such commands
+    ) -> None: ...
 
     assert read(go, submitted({})) == {}
     assert spec_of(go).parse(read(go, submitted({}))) == {
@@ -308,165 +262,3 @@ def test_a_foreign_schema_with_lists_of_types_and_null_is_shown() -> None:
     assert kinds == {"a": "text-single", "b": "list-single", "c": "text-single", "d": "text-multi"}
     assert field(form, "c").findtext(f"{DATA}desc") == "mine"
     assert read_submitted(unchanged(form), about, "go") == {"a": None, "b": None}
-
-
-# Whatever a model accepts, shown and submitted back unchanged, arrives equal.
-
-
-def everything(  # noqa: PLR0913, PLR0917  # one of each kind
-    integer: int,
-    number: float,
-    truth: bool,
-    text: str,
-    line: str | None,
-    lines: list[str],
-    point: Point,
-    points: list[Point],
-    choice: Literal[1, "1", "on", "", '"'],
-    level: Mode | None,
-    modes: list[Mode],
-    moment: datetime,
-    day: date | None,
-    span: timedelta,
-    either: int | str,
-    anything: Any,  # noqa: ANN401  # what is tested
-    default_text: str = "abc",
-    default_lines: list[str] = ["a"],  # noqa: B006  # only its annotation is used
-    maybe_number: float | None = 1.5,
-    maybe_truth: bool | None = True,
-    maybe_modes: list[Mode] | None = None,
-    maybe_lines: list[str] | None = None,
-    words: set[str] = set(),  # noqa: B006  # only its annotation is used
-    pairs: dict[str, int] = {},  # noqa: B006  # only its annotation is used
-) -> None: ...
-
-
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
-    ["", '""', '"', '"a"', "[]", "null", " a", "a\nb", "a\r\nb", "\x00", "\ufffe", "true", "\u2028"]
-)
-POINTS = st.builds(Point, x=st.integers(), y=FLOATS)
-MODES = st.sampled_from(Mode)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | FLOATS | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=6,
-)
-ARGUMENTS = st.fixed_dictionaries(
-    {
-        "integer": st.integers(),
-        "number": FLOATS | st.integers(-(2**70), 2**70).map(float),
-        "truth": st.booleans(),
-        "text": TEXT,
-        "line": st.none() | TEXT,
-        "lines": st.lists(TEXT, max_size=4),
-        "point": POINTS,
-        "points": st.lists(POINTS, max_size=3),
-        "choice": st.sampled_from([1, "1", "on", "", '"']),
-        "level": st.none() | MODES,
-        "modes": st.lists(MODES, max_size=3),
-        "moment": st.datetimes(timezones=st.just(UTC)),
-        "day": st.none() | st.dates(),
-        "span": st.timedeltas(timedelta(days=-1000), timedelta(days=1000)),
-        "either": st.integers() | TEXT,
-        "anything": JSON,
-    },
-    optional={
-        "default_text": TEXT,
-        "default_lines": st.lists(TEXT, max_size=3),
-        "maybe_number": st.none() | FLOATS,
-        "maybe_truth": st.none() | st.booleans(),
-        "maybe_modes": st.none() | st.lists(MODES, max_size=3),
-        "maybe_lines": st.none() | st.lists(TEXT, max_size=3),
-        "words": st.sets(TEXT, max_size=3),
-        "pairs": st.dictionaries(TEXT, st.integers(), max_size=3),
-    },
-)
-EVERYTHING = spec_of(everything)
-EVERYTHING_ABOUT = EVERYTHING.about()
-
-
-@given(ARGUMENTS)
-def test_what_is_submitted_unchanged_arrives_equal(arguments: dict[str, Any]) -> None:
-    accepted = EVERYTHING.parse(arguments)
-    form = over_the_wire(form_element(EVERYTHING_ABOUT, "go", given=arguments))
-    entered = read_submitted(over_the_wire(unchanged(form)), EVERYTHING_ABOUT, "go")
-    assert EVERYTHING.parse(entered) == accepted
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from([*EVERYTHING_ABOUT.arguments["properties"], "other"]), TEXT | st.lists(TEXT)
-    )
-)
-def test_whatever_is_entered_is_read_or_refused(entered: dict[str, str | list[str]]) -> None:
-    try:
-        arguments = read_submitted(submitted(entered), EVERYTHING_ABOUT, "go")
-    except ArgumentsError as error:
-        assert str(error).startswith("command go: ")  # noqa: PT017  # there is also no error
-    else:
-        assert arguments.keys() <= EVERYTHING_ABOUT.arguments["properties"].keys()
-
-
-# Results.
-
-
-def result(value: object) -> Element:
-    form = result_form("Relays", value)
-    assert form is not None
-    form = over_the_wire(form)
-    assert form.get("type") == "result"
-    assert form.findtext(f"{DATA}title") == "Relays"
-    return form
-
-
-def test_an_object_is_shown_as_fields() -> None:
-    form = result(
-        {"on": True, "level": 2.5, "names": ["a", "b"], "inner": {"x": 1}, "bad\x00": "a\nb", "none": None}
-    )
-    assert [(each.get("var"), each.get("type"), values(each)) for each in form.findall(f"{DATA}field")] == [
-        ("on", "boolean", ["1"]),
-        ("level", "text-single", ["2.5"]),
-        ("names", "text-multi", ["a", "b"]),
-        ("inner", "text-single", ['{"x": 1}']),
-        ("bad\ufffd", "text-multi", ["a", "b"]),
-        ("none", "text-single", [""]),
-    ]
-
-
-def test_a_list_of_objects_is_shown_as_a_table() -> None:
-    form = result([{"relay": 1, "on": True}, {"relay": 2, "why": "grün"}])
-    reported = form.find(f"{DATA}reported")
-    assert reported is not None
-    assert [each.get("var") for each in reported] == ["relay", "on", "why"]
-    rows = [[values(each)[0] for each in item] for item in form.findall(f"{DATA}item")]
-    assert rows == [["1", "true", ""], ["2", "", "grün"]]
-
-
-@pytest.mark.parametrize(
-    ("value", "lines"),
-    [("watered", ["watered"]), (0, ["0"]), ([1, "a"], ["1", "a"]), (Point(x=1).y, ["0.0"])],
-)
-def test_anything_else_is_shown_as_one_field(value: object, lines: list[str]) -> None:
-    assert values(field(result(value), "result")) == lines
-
-
-@pytest.mark.parametrize("value", [None, "", [], {}])
-def test_nothing_is_not_shown(value: object) -> None:
-    assert result_form("Relays", value) is None
-
-
-def test_a_long_result_is_cut_and_says_so() -> None:
-    form = result([{"n": number} for number in range(300)])
-    assert len(form.findall(f"{DATA}item")) == 200
-    assert form.findtext(f"{DATA}instructions") == "the first 200 of 300 rows"
-    with pytest.raises(ArgumentsError):
-        result_form("Relays", object())
-
-
-@given(JSON)
-def test_every_result_can_be_shown(value: object) -> None:
-    form = result_form("x", value)
-    assert (form is None) == (json.loads(json.dumps(value)) in (None, "", [], {}))
-    if form is not None:
-        over_the_wire(form)

@@ -16,8 +16,8 @@ from iotxmpp.link import Request
 from iotxmpp.payloads import json_element
 from iotxmpp.twin import DESIRED_TAG
 from tests.unit.controller_world import SOON, PlayedDevice, World, until
-from tests.unit.test_controller_queue import Journaled
-from tests.unit.test_twin_controller import Hand
+from tests.unit.queue_case import Journaled
+from tests.unit.twin_desk import Hand
 
 
 @dataclass

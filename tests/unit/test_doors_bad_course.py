@@ -19,18 +19,13 @@ from iotxmpp.serving.server import CommandServer
 from iotxmpp.serving.sessions import Sessions
 from iotxmpp.xmltext import check_element
 from tests.unit.agent_house import until
-from tests.unit.serving_world import DESK, World
-from tests.unit.test_doors_bad_input import MEGABYTE, Valve, call, chat_of, refused, still_works
+from tests.unit.doors_house import MEGABYTE, Valve, call, refused, still_works
+from tests.unit.person_client import command, fields, note, session_of
+from tests.unit.serving_world import DESK, World, chat_of
 from tests.unit.test_serving import Gate
-from tests.unit.test_serving_person import command, fields, note, session_of
 
 REAL_NOW = 1_790_000_000.0
 OTHER_SESSION = "house@example.org/phone"
-
-
-@pytest.fixture
-def valve() -> Valve:
-    return Valve()
 
 
 @pytest.fixture

@@ -3,75 +3,25 @@
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Annotated, Any
 from xml.etree.ElementTree import Element, SubElement
 
 import pytest
-from pydantic import Field
 
 from iotxmpp.access import Grant
-from iotxmpp.commands import COMMAND_TAG, COMMANDS_NAMESPACE, call_element, cancel_element, read_reply
+from iotxmpp.commands import COMMAND_TAG, COMMANDS_NAMESPACE, cancel_element, read_reply
 from iotxmpp.errors import CommandCancelledError, StanzaError
 from iotxmpp.link import Message, Request
 from iotxmpp.payloads import JSON_TAG, json_element
-from iotxmpp.serving.chat import ChatDoor
 from tests.unit.agent_house import until
-from tests.unit.serving_world import DESK, FRIEND, STRANGER, World
+from tests.unit.doors_house import MEGABYTE, Valve, call, refused, still_works
+from tests.unit.person_client import command, note, session_of
+from tests.unit.serving_world import DESK, FRIEND, STRANGER, World, chat_of
 from tests.unit.test_serving import Gate
-from tests.unit.test_serving_person import command, note, session_of
-
-MEGABYTE = 1_000_000
-
-
-class Valve:
-    """Opens, and remembers."""
-
-    def __init__(self) -> None:
-        self.opened: list[int] = []
-
-    def open(self, seconds: Annotated[int, Field(ge=1, le=60)], note: str = "") -> str:
-        """Opens the valve."""
-        self.opened.append(seconds)
-        return f"{seconds} s {note}".strip()
-
-
-@pytest.fixture
-def valve() -> Valve:
-    return Valve()
 
 
 @pytest.fixture
 def world(valve: Valve) -> World:
     return World(valve.open)
-
-
-def call(arguments: str, *, name: str = "open", **more: Any) -> Element:  # noqa: ANN401  # a call's own
-    """A machine's call with that text as arguments."""
-    element = call_element(name, {}, id=more.pop("id", "c"), **more)
-    element.append(json_element(arguments))
-    return element
-
-
-def chat_of(world: World) -> ChatDoor:
-    return ChatDoor(
-        world.commands,
-        world.access,
-        world.executor,
-        device="greenhouse",
-        status=lambda: "online",
-        records=world.executor.records,
-    )
-
-
-async def refused(world: World, element: Element, sender: str = DESK) -> StanzaError:
-    with pytest.raises(StanzaError) as caught:
-        await world.ask(element, sender)
-    return caught.value
-
-
-async def still_works(world: World, *, name: str = "open", arguments: str = '{"seconds": 7}') -> None:
-    """The machine's door goes on."""
-    read_reply(await world.ask(call(arguments, name=name, id=f"good-{len(world.audit.entries)}")))
 
 
 NESTED = "[" * 500 + "]" * 500

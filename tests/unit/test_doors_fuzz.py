@@ -23,11 +23,11 @@ from iotxmpp.serving.alarms import LONGEST_TEXT
 from iotxmpp.serving.audit import AuditEntry, AuditLog
 from iotxmpp.serving.auditchain import head_path
 from iotxmpp.serving.auditcheck import entries, verify
-from iotxmpp.serving.chat import LONGEST_MESSAGE, ChatDoor
+from iotxmpp.serving.chat import LONGEST_MESSAGE
 from iotxmpp.textargs import split_words
 from iotxmpp.twin import DESIRED_TAG, parse_desired, parse_reported
 from iotxmpp.where import LONGEST, WhereError, parse_where
-from tests.unit.serving_world import CONTROLLER, DESK, FRIEND, STRANGER, World
+from tests.unit.serving_world import CONTROLLER, DESK, FRIEND, STRANGER, World, chat_of
 
 SOON = 0.1
 """Seconds within which anything is answered."""
@@ -191,14 +191,7 @@ MESSAGES = st.builds(
 @settings(max_examples=150)
 def test_any_message_is_answered_or_passed_over(messages: list[Message]) -> None:
     world = World(switch, note)
-    door = ChatDoor(
-        world.commands,
-        world.access,
-        world.executor,
-        device="greenhouse",
-        status=lambda: "online",
-        records=world.executor.records,
-    )
+    door = chat_of(world)
     for message in messages:
 
         def take(message: Message = message) -> None:

@@ -20,9 +20,8 @@ from iotxmpp.dataforms import form_element
 from iotxmpp.errors import StanzaError
 from iotxmpp.link import Message
 from iotxmpp.payloads import json_element
-from iotxmpp.serving.chat import ChatDoor
 from tests.unit.doors_kinds import JSON, KINDS, TEXT, Kind
-from tests.unit.serving_world import DESK, World
+from tests.unit.serving_world import DESK, World, chat_of
 
 DATA = "{jabber:x:data}"
 NAME = "take"
@@ -81,16 +80,7 @@ class Taker:
 
     def chat(self, text: str) -> str | None:
         """What is answered to a message."""
-        world = self.world
-        door = ChatDoor(
-            world.commands,
-            world.access,
-            world.executor,
-            device="greenhouse",
-            status=lambda: "online",
-            records=world.executor.records,
-        )
-        return asyncio.run(door.take(Message(sender=DESK, text=text)))
+        return asyncio.run(chat_of(self.world).take(Message(sender=DESK, text=text)))
 
 
 def same(one: object, other: object) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 from iotxmpp.controller import worker as worker_module
-from iotxmpp.controller.declared import PresenceHandler, ReadingHandler
+from iotxmpp.controller.declared import ChangeHandler, ReadingHandler
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.handlers import Caller
 from iotxmpp.controller.worker import Worker
@@ -132,8 +132,8 @@ def test_a_model_with_aliases() -> None:
     assert [model.model_dump() for model in arguments(relays, both)] == [{"first": True, "second": False}]  # type: ignore[attr-defined]  # they are models
     assert arguments(relays, both[:1]) == []
     by_name = [reading("first", value=True), reading("second", value=True)]
-    assert [model.model_dump() for model in arguments(relays, by_name)] == [{"first": True, "second": True}]  # type: ignore[attr-defined]  # likewise
-    assert [model.model_dump() for model in arguments(named, by_name)] == [{"first": True}]  # type: ignore[attr-defined]  # likewise
+    assert [model.model_dump() for model in arguments(relays, by_name)] == [{"first": True, "second": True}]  # type: ignore[attr-defined]  # they are models
+    assert [model.model_dump() for model in arguments(named, by_name)] == [{"first": True}]  # type: ignore[attr-defined]  # they are models
 
 
 def test_a_device_parameter_is_optional() -> None:
@@ -200,7 +200,8 @@ def test_handlers_of_presence() -> None:
     def two(device: Device, presence: Presence) -> None: ...
     def bare(device, presence) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001  # without annotations
 
-    assert [PresenceHandler.of(each).presence for each in (one, two, bare)] == [None, "presence", "presence"]
+    handlers = [ChangeHandler.of(each, Presence, "presence") for each in (one, two, bare)]
+    assert [each.name for each in handlers] == [None, "presence", "presence"]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_handlers_of_presence() -> None:
 )
 def test_a_wrong_handler_of_presence_is_told(function: Callable[..., Any], says: str) -> None:
     with pytest.raises(InvalidError, match=says):
-        PresenceHandler.of(function)
+        ChangeHandler.of(function, Presence, "presence")
 
 
 async def test_a_plain_function_runs_off_the_loop_and_an_async_one_on_it() -> None:

@@ -27,6 +27,7 @@ VALUES = frozenset(
         "dataforms",
         "delivery",
         "durations",
+        "eager",
         "errors",
         "extending",
         "fleet",
@@ -39,6 +40,7 @@ VALUES = frozenset(
         "senml",
         "senml_json",
         "status",
+        "strictjson",
         "tables",
         "textargs",
         "twin",
@@ -50,6 +52,9 @@ VALUES = frozenset(
     }
 )
 """Modules of iotxmpp that are values and rules, and do no I/O but for account files."""
+
+PORT = frozenset({"discovery", "link", "provisioning", "registrations"})
+"""Modules of iotxmpp that say what a link is, and hold what every kind of link does alike."""
 
 ABOVE: dict[str, frozenset[str]] = {
     "values": frozenset(),
@@ -196,7 +201,9 @@ def room(module: str) -> str:
     first = rest.partition(".")[0]
     if first in VALUES:
         return "values"
-    return {"": "facade", "__main__": "cli", "provisioning": "link"}.get(first, first)
+    if first in PORT:
+        return "link"
+    return {"": "facade", "__main__": "cli"}.get(first, first)
 
 
 def faults(root: Path) -> list[str]:

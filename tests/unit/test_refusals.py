@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -19,16 +18,9 @@ from iotxmpp.serving.audit import AuditEntry
 from iotxmpp.serving.auditcheck import entries
 from iotxmpp.serving.chat import BUSY
 from iotxmpp.twin import DESIRED_TAG, Desired
-from tests.unit.agent_house import CONTROLLER, House, account, open_house, until
+from tests.unit.agent_house import CONTROLLER, House, account, until
 
 STRANGER = "stranger@example.org"
-
-
-@pytest.fixture
-async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    async with open_house() as opened:
-        monkeypatch.setattr("iotxmpp.agent.agent.open_link", opened.server.link)
-        yield opened
 
 
 async def session(house: House) -> str:

@@ -286,14 +286,14 @@ async def test_without_its_journal_an_idempotent_command_runs() -> None:
     assert ran == [0]
 
 
-async def test_nothing_runs_that_cannot_be_written_down() -> None:
+async def test_nothing_runs_that_cannot_be_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
     ran, count = counter()
     world = World(count)
 
     def fail(entry: AuditEntry) -> None:
         raise StoreError(f"audit log: the disk is full ({entry.result})")
 
-    world.audit.append = fail  # type: ignore[method-assign]
+    monkeypatch.setattr(world.audit, "append", fail)
     refused = await world.execute("count")
     assert (refused.kind, refused.condition) == ("rejected", "resource-constraint")
     assert ran == []

@@ -6,8 +6,8 @@ from contextvars import ContextVar
 import pytest
 
 from iotxmpp.commands import CommandSpec
+from iotxmpp.eager import EagerTask
 from iotxmpp.serving.command import Caller, Command
-from iotxmpp.serving.eager import EagerTask
 from iotxmpp.serving.execution import Executor
 
 _word: ContextVar[str] = ContextVar("word", default="outer")
@@ -108,6 +108,16 @@ async def test_a_cancellation_reaches_what_it_waits_for(turns: int) -> None:
         await eager.task
     assert inner[0].cancelled()
     assert told == ["cancelled"]
+
+
+async def test_a_cancellation_after_its_end_is_too_late() -> None:
+    async def work() -> str:
+        return "result"
+
+    eager = EagerTask(work(), name="work")
+    eager.begin()
+    eager.task.cancel()
+    assert await eager.task == "result"
 
 
 async def test_it_is_cancelled_at_a_bare_yield() -> None:

@@ -132,7 +132,7 @@ class ForgetsNothing(MemoryJournal):
     async def forget(self, caller: str, id: str) -> None:  # noqa: A002  # as in the journal
         raise StoreError("journal: the disk is full; make room")
 
-    async def finish(self, caller: str, id: str, outcome: Outcome) -> None:  # noqa: A002  # likewise
+    async def finish(self, caller: str, id: str, outcome: Outcome) -> None:  # noqa: A002  # as in the journal
         raise StoreError("journal: the disk is full; make room")
 
 

@@ -93,7 +93,7 @@ def test_wrong_versions_are_refused(attributes: dict[str, str], says: str) -> No
         ("[" * 60_000, "nested deeper than 32 levels"),
         ("[]", "expected a JSON object"),
         ("no", "no JSON"),
-        ('{"a":NaN}', "NaN is no finite number"),
+        ('{"a":NaN}', "NaN is not a finite number"),
         ('{"a":1e999}', "not finite"),
         ('{"a":1,"a":2}', "a key twice"),
         ('{"":1}', "no name of a setting"),

@@ -11,17 +11,14 @@ from iotxmpp.controller.store.twin import TwinRows
 from iotxmpp.controller.twinrival import FIRST_DELAY, LONGEST_DELAY, Rivalry
 from iotxmpp.errors import StoreError, stanza_error
 from iotxmpp.twin import SEND_ALL, digest
-from tests.unit.controller_world import HOUSE, World, until
-from tests.unit.test_twin_controller import add, desk, hand
+from tests.unit.controller_world import World, until
+from tests.unit.twin_desk import desk, hand, twin_world
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    world = World()
-    await world.server.create_account(HOUSE, "secret")
-    await add(world, "hall")
-    yield world
-    await world.close()
+    async with twin_world() as world:
+        yield world
 
 
 async def test_a_restored_store_that_counts_on_at_once_begins_a_new_lineage(

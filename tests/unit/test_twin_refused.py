@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,10 @@ import pytest
 from iotxmpp.agent.settings import add_setting, make_setting
 from iotxmpp.errors import StanzaError
 from iotxmpp.twin import SEND_ALL, STILL, Desired, digest
-from tests.unit.agent_house import CONTROLLER, House, open_house, until
-from tests.unit.test_twin_device import Device, Lamp, running
+from tests.unit.agent_house import CONTROLLER, House, until
+from tests.unit.twin_house import Device, Lamp, running
 
 PERSON = "ann@example.org"
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with open_house() as opened:
-        yield opened
 
 
 async def desire(  # noqa: PLR0913  # each is a part of the request

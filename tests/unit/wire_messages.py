@@ -15,6 +15,7 @@ from iotxmpp.agent.presence import Problems
 from iotxmpp.controller.desk import Desk
 from iotxmpp.controller.desk_client import find_controller
 from iotxmpp.controller.desk_door import open_desk
+from iotxmpp.discovery import DISCO_INFO, DISCO_ITEMS
 from iotxmpp.errors import DeviceAwayError
 from iotxmpp.link import Cancel, Link, Message, MessageHandler, Request
 from iotxmpp.serving.audit import MemoryAudit
@@ -22,7 +23,6 @@ from iotxmpp.serving.server import CommandServer
 from iotxmpp.xmpp.discovery import Discovery
 from iotxmpp.xmpp.inbox import Inbox
 from iotxmpp.xmpp.messages import Messages, _message
-from iotxmpp.xmpp.stanzas import DISCO_INFO, DISCO_ITEMS
 
 if TYPE_CHECKING:
     from iotxmpp import Agent

@@ -5,7 +5,7 @@ All of this blocks, and belongs into the outbox's thread.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from iotxmpp.agent.outbox.checks import DamagedRowError
@@ -128,11 +128,6 @@ def start_anew(
         raise
     is_known = expected.is_certain
     return outbox, Damage(path=path, cause=cause, lost=tuple(lost), certain=is_known, aside=aside)
-
-
-def except_from(epoch: Epoch, place: int | None) -> Epoch:
-    """The epoch without what begins at that place: it is held elsewhere."""
-    return epoch if place is None else replace(epoch, last=min(epoch.last, place - 1))
 
 
 def _compare(outbox: DiskOutbox, path: Path, held: Sequence[Epoch]) -> Damage | None:

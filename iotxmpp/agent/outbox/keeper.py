@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from iotxmpp import crashpoints
 from iotxmpp.agent.clock import Clock, Moment
+from iotxmpp.agent.outbox.acked import Acked
 from iotxmpp.agent.outbox.batch import Batch, Rounds
 from iotxmpp.agent.outbox.protocol import Span
 from iotxmpp.agent.outbox.rows import DeadLetter, Epoch, Loss, Row, Stock, epoch_of, place_of, seq_of, size_of
@@ -60,7 +61,7 @@ class Keeper:
         self._writing = asyncio.Lock()
         self._last_write = float("-inf")
         self._rounds = Rounds()
-        self._acked: dict[int, int] = {}
+        self._acked = Acked()
         self._trim_at: float | None = None
         self._look_at = 0.0
         self._unset = False
@@ -78,11 +79,7 @@ class Keeper:
     @property
     def held(self) -> int:
         """Readings that are not acknowledged."""
-        acked = sum(
-            min(last, epoch.last) - epoch.first + 1
-            for number, last in self._acked.items()
-            if (epoch := self._outbox.epochs.get(number)) is not None and epoch.first <= min(last, epoch.last)
-        )
+        acked = self._acked.count(self._outbox.epochs.by_id)
         return max(0, self.stock.held - acked) + len(self._batch.rows)
 
     @property
@@ -111,15 +108,15 @@ class Keeper:
 
     def epoch_by_id(self, number: int) -> Epoch:
         """The epoch of a place's id."""
-        return self._outbox.epochs[number]
+        return self._outbox.epochs.by_id[number]
 
     def epoch_by_name(self, name: str) -> Epoch | None:
         """The epoch of that name, if anything of it is held or it is this run's."""
-        return next((each for each in self._outbox.epochs.values() if each.name == name), None)
+        return next((each for each in self._outbox.epochs.by_id.values() if each.name == name), None)
 
     def everything(self) -> dict[str, int]:
         """The last number of each epoch of which something is held."""
-        return {each.name: seq_of(each.last) for each in self._outbox.epochs.values() if each.last}
+        return {each.name: seq_of(each.last) for each in self._outbox.epochs.by_id.values() if each.last}
 
     async def open(self) -> None:
         """Opens the outbox.
@@ -129,7 +126,7 @@ class Keeper:
         """
         await self._outbox.open(self.epoch, self._clock.boot)
         self._committed = max(
-            place_of(self._outbox.current.id, 0), *(e.last for e in self._outbox.epochs.values())
+            place_of(self._outbox.epochs.current.id, 0), *(e.last for e in self._outbox.epochs.by_id.values())
         )
         moment = self._clock.now()
         self._unset = moment.time is None
@@ -203,11 +200,7 @@ class Keeper:
         fresh = False
         for name, seq in upto.items():
             epoch = self.epoch_by_name(name)
-            last = place_of(epoch.id, seq) if epoch is not None and seq else 0
-            if epoch is None or last < max(epoch.first, self._acked.get(epoch.id, 0) + 1) or not epoch.last:
-                continue
-            self._acked[epoch.id] = min(last, epoch.last)
-            fresh = True
+            fresh |= epoch is not None and self._acked.advance(epoch, seq)
         if fresh and self._trim_at is None:
             delay = TRIM_EVERY if self.state == "disk" else 0.0
             self._trim_at = asyncio.get_running_loop().time() + delay
@@ -221,8 +214,7 @@ class Keeper:
             if epoch is None or not epoch.last:
                 continue
             place = place_of(epoch.id, seq)
-            if self._acked.get(epoch.id, 0) > place:
-                self._acked[epoch.id] = place
+            self._acked.go_back(place)
             if epoch.first > place + 1:
                 _LOGGER.warning(
                     "the collector lacks readings that it had acknowledged, from %s.%d", name, seq + 1
@@ -233,8 +225,8 @@ class Keeper:
     async def page(self, first: int, last: int, most: int) -> list[Row]:
         """The first readings between two places that are committed and not acknowledged."""
         while True:
-            rows = await self._outbox.page(self._past_acked(first), min(last, self._committed), most)
-            wanted = [row for row in rows if row.place > self._acked.get(epoch_of(row.place), 0)]
+            rows = await self._outbox.page(self._acked.past(first), min(last, self._committed), most)
+            wanted = self._acked.without(rows)
             if wanted or not rows:
                 return wanted
             first = rows[-1].place + 1
@@ -256,7 +248,7 @@ class Keeper:
         """
         if row.clock != "r":
             return row.time, row.clock
-        epoch = self._outbox.epochs[epoch_of(row.place)]
+        epoch = self._outbox.epochs.by_id[epoch_of(row.place)]
         if epoch.offset is not None:
             return epoch.offset + row.time, "u"
         if epoch.boot != self._clock.boot:
@@ -303,9 +295,11 @@ class Keeper:
             if batch.rows or trims:
                 await self._write(batch, trims, revived)
 
-    async def _write(self, batch: "Batch", trims: list[Span], revived: list[int]) -> None:
+    async def _write(self, batch: "Batch", trims: Sequence[Span], revived: list[int]) -> None:
         moment = self._clock.now()
         now = moment.time if moment.quality == "s" else None
+        if batch.rows:
+            self._last_write = asyncio.get_running_loop().time()
         try:
             await self._outbox.write(batch.rows, trims=trims, revived=revived, now=now)
         except BaseException as error:
@@ -317,28 +311,18 @@ class Keeper:
         if batch.rows:
             crashpoints.at("committed")
             self._committed = max(self._committed, batch.rows[-1].place)
-            self._last_write = asyncio.get_running_loop().time()
             self._rounds.begin(batch.waiting)
         if not batch.done.done():
             batch.done.set_result(None)
         self.changed.set()
 
-    def _due_trims(self) -> list[Span]:
+    def _due_trims(self) -> Sequence[Span]:
         if self._trim_at is None or asyncio.get_running_loop().time() < self._trim_at - 0.001:
             if self._trim_at is not None:
                 self._due_in(self._trim_at - asyncio.get_running_loop().time())
             return []
         self._trim_at = None
-        return [
-            (place_of(number, 0), last) for number, last in self._acked.items() if self._untrimmed(number)
-        ]
-
-    def _past_acked(self, place: int) -> int:
-        return max(place, self._acked.get(epoch_of(place), 0) + 1)
-
-    def _untrimmed(self, number: int) -> bool:
-        epoch = self._outbox.epochs.get(number)
-        return epoch is not None and epoch.first <= self._acked[number]
+        return self._acked.spans(self._outbox.epochs.by_id)
 
     # What else there is to do.
 
@@ -383,7 +367,7 @@ class Keeper:
 
     def _next_place(self) -> int:
         self._last_seq += 1
-        return place_of(self._outbox.current.id, self._last_seq)
+        return place_of(self._outbox.epochs.current.id, self._last_seq)
 
     def _check_room(self, values: Mapping[str, tuple[Value, str | None]]) -> None:
         limits, stock = self._outbox.limits, self.stock

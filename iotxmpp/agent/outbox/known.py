@@ -1,32 +1,75 @@
 """What is known of an outbox without asking its file: the places of its epochs, and its stock."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from iotxmpp.agent.outbox.protocol import Span
-from iotxmpp.agent.outbox.rows import Epoch, Row, Stock, epoch_of
+from iotxmpp.agent.outbox.rows import Epoch, Row, Stock, epoch_of, seq_of
 
 
-def epochs_after(
-    epochs: Mapping[int, Epoch], current: int, rows: Sequence[Row], trims: Iterable[Span]
-) -> dict[int, Epoch]:
-    """The epochs with the places that are held after a write.
+class Epochs:
+    """The epochs of which something is held, and the current one.
 
-    Args:
-        epochs: The epochs before it, by id.
-        current: The id of the epoch of the rows.
-        rows: The readings that were written.
-        trims: The places that are done with.
+    Attributes:
+        by_id: All of them.
     """
-    after = dict(epochs)
-    if rows:
-        epoch = after[current]
-        after[current] = replace(epoch, first=epoch.first or rows[0].place, last=rows[-1].place)
-    for first, last in trims:
-        known = after.get(epoch_of(first))
-        if known is not None and known.first <= last:
-            after[known.id] = replace(known, first=last + 1, last=max(last, known.last))
-    return after
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, Epoch] = {}
+        self._current = 0
+
+    @property
+    def current(self) -> Epoch:
+        """The epoch of this run, once it has begun."""
+        return self.by_id[self._current]
+
+    def begin(self, epoch: Epoch) -> None:
+        """From now on, this epoch is the current one."""
+        self._current = epoch.id
+        self._put(epoch)
+
+    def found(self, epochs: Iterable[Epoch]) -> None:
+        """A file holds something of these; what is known already stays as it is."""
+        self.by_id = {each.id: each for each in epochs} | self.by_id
+
+    def written(self, rows: Sequence[Row], trims: Iterable[Span]) -> None:
+        """Readings of the current epoch were kept, and these places are done with."""
+        if rows:
+            current = self.current
+            self._put(replace(current, first=current.first or rows[0].place, last=rows[-1].place))
+        for first, last in trims:
+            known = self.by_id.get(epoch_of(first))
+            if known is not None and known.first <= last:
+                self._put(replace(known, first=last + 1, last=max(last, known.last)))
+
+    def lost_from(self, first: int) -> None:
+        """What is held of an epoch begins with this place, for those that were lost."""
+        self._put(replace(self.by_id[epoch_of(first)], first=first))
+
+    def given_out(self, place: int) -> bool:
+        """The reading of that place is given to the link; whether it is of the current epoch."""
+        epoch = self.by_id[epoch_of(place)]
+        self._put(replace(epoch, attempted=max(seq_of(place), epoch.attempted)))
+        return epoch.id == self._current
+
+    def set_offset(self, boot: str, offset: float) -> None:
+        """The clock was set in that run of the system."""
+        self.by_id = {
+            each.id: replace(each, offset=offset) if each.boot == boot else each
+            for each in self.by_id.values()
+        }
+
+    def attempted(self) -> dict[str, int]:
+        """Up to which numbers they were given to the link, by their names."""
+        return {each.name: each.attempted for each in self.by_id.values() if each.attempted}
+
+    def without(self, others: Iterable[Epoch]) -> list[Epoch]:
+        """What is held of them but for what others hold, which are the last places of each."""
+        held = {each.id: each.first for each in others if each.last}
+        return [_except_from(each, held.get(each.id)) for each in self.by_id.values()]
+
+    def _put(self, epoch: Epoch) -> None:
+        self.by_id[epoch.id] = epoch
 
 
 def stock_of(disk: Stock, memory: Stock, *, done: int, dropped: int, writable: bool) -> Stock:
@@ -49,3 +92,8 @@ def stock_of(disk: Stock, memory: Stock, *, done: int, dropped: int, writable: b
         losses=active.losses,
         stuck=active.stuck,
     )
+
+
+def _except_from(epoch: Epoch, place: int | None) -> Epoch:
+    """The epoch without what begins at that place: it is held elsewhere."""
+    return epoch if place is None else replace(epoch, last=min(epoch.last, place - 1))

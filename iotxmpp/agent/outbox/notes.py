@@ -1,7 +1,6 @@
 """The epochs that an outbox holds, noted beside it: what tells its loss if the file itself no longer can."""
 
 import logging
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
+from iotxmpp.agent.durable import replace_file
 from iotxmpp.agent.outbox.checks import NAME
 from iotxmpp.agent.outbox.rows import NOTED_IDS, Epoch, place_of, seq_of
 
@@ -90,14 +90,8 @@ class EpochNotes:
             Whether the note is on the disk, with all of them.
         """
         noted = [each for each in map(_noted, epochs) if each is not None]
-        fresh = self.path.with_name(f"{self.path.name}.new")
         try:
-            with fresh.open("w", encoding="utf-8") as file:
-                file.write(_Notes(running=running, epochs=noted).model_dump_json())
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.path)
-            _sync(self.path.parent)
+            replace_file(self.path, _Notes(running=running, epochs=noted).model_dump_json(), mode=0o666)
         except (OSError, ValueError) as error:
             _LOGGER.warning("outbox notes %s: %s", self.path, error)
             return False
@@ -151,11 +145,3 @@ def _noted(epoch: Epoch) -> _Noted | None:
     except ValidationError as error:
         _LOGGER.warning("run %r is not noted: %s", epoch.name, error)
         return None
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from heapq import merge
@@ -9,12 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from iotxmpp.agent.outbox.damage import Damage, except_from, open_outbox, start_anew
-from iotxmpp.agent.outbox.known import epochs_after, stock_of
+from iotxmpp.agent.outbox.damage import Damage, open_outbox, start_anew
+from iotxmpp.agent.outbox.known import Epochs, stock_of
 from iotxmpp.agent.outbox.notes import reserved_after, with_reserve
 from iotxmpp.agent.outbox.owed import Owed
 from iotxmpp.agent.outbox.protocol import Span
-from iotxmpp.agent.outbox.rows import SPARE_EPOCHS, DeadLetter, Epoch, Loss, Row, Stock, epoch_of, seq_of
+from iotxmpp.agent.outbox.rows import SPARE_EPOCHS, DeadLetter, Epoch, Loss, Row, Stock, seq_of
 from iotxmpp.agent.outbox.schema import FAULTS, is_corrupt
 from iotxmpp.agent.outbox.settings import Limits
 from iotxmpp.agent.outbox.store import DiskOutbox, MemoryOutbox
@@ -29,6 +30,9 @@ State = Literal["disk", "memory"]
 MOVED_AT_ONCE = 2000
 """Readings that go from memory to disk in one transaction, when the disk works again."""
 
+REPLACED_IN = 0.1
+"""Seconds after which to look again whether a damaged file is replaced."""
+
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -40,12 +44,9 @@ class SafeOutbox:
     readings are kept in memory, within narrower bounds; `mend` takes them to disk.
 
     Attributes:
-        epochs: The epochs of which something is held, by id, and the current one.
-        current: The epoch of this run.
+        epochs: What is known of the epochs.
         generation: Grows when the ids of losses begin anew.
     """
-
-    current: Epoch
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class SafeOutbox:
             problems: Where to say what does not work.
             backoff: Makes the delays between attempts.
         """
-        self.epochs: dict[int, Epoch] = {}
+        self.epochs = Epochs()
         self.generation = 0
         self._path = path
         self._limits = limits
@@ -102,7 +103,9 @@ class SafeOutbox:
     @property
     def mend_at(self) -> float | None:
         """When the disk is worth another attempt, by the monotonic clock; None while there is no need."""
-        return None if self._path is None or self._writable or self._replacing else self._trouble.mend_at
+        if self._replacing:
+            return time.monotonic() + REPLACED_IN
+        return None if self._path is None or self._writable else self._trouble.mend_at
 
     async def open(self, name: str, boot: str) -> None:
         """Opens it and begins an epoch.
@@ -126,12 +129,12 @@ class SafeOutbox:
                 self._memory.close()
                 self._thread.stop()
                 raise
-        self.current = Epoch(id=number, name=name, boot=boot)
-        self.epochs[number] = self.current
-        self._memory.begin(self.current)
-        await self._on_disk("begin", self.current)
+        current = Epoch(id=number, name=name, boot=boot)
+        self.epochs.begin(current)
+        self._memory.begin(current)
+        await self._on_disk("begin", current)
         self._reserve(0)
-        await self._on_disk("start", self.current)
+        await self._on_disk("start", current)
 
     async def close(self) -> None:
         """Closes it."""
@@ -139,8 +142,8 @@ class SafeOutbox:
         if self._thread is not None:
             try:
                 if self._disk is not None:
-                    await self._on_disk("set_attempted", self._attempted())
-                    self._note(self.epochs.values(), None)
+                    await self._on_disk("set_attempted", self.epochs.attempted())
+                    self._note(self.epochs.by_id.values(), None)
                     await self._thread.call(self._disk.close)
             except FAULTS as error:
                 _LOGGER.warning("outbox %s: %s", self._path, error)
@@ -210,25 +213,17 @@ class SafeOutbox:
             return
         if not await self._on_disk("lose", first, last, reason):
             self._memory.lose(first, last, reason)
-        epoch = self.epochs[epoch_of(first)]
-        self.epochs[epoch.id] = replace(epoch, first=first)
-        self.current = self.epochs[self.current.id]
+        self.epochs.lost_from(first)
 
     def given_out(self, place: int) -> None:
         """The reading of that place is given to the link now, as were those before it."""
-        epoch, seq = self.epochs[epoch_of(place)], seq_of(place)
-        self.epochs[epoch.id] = replace(epoch, attempted=max(seq, epoch.attempted))
-        self.current = self.epochs[self.current.id]
-        if epoch.id == self.current.id and self._disk is not None and self._thread is not None:
-            self._thread.post(self._disk.attempt, seq)
+        is_current = self.epochs.given_out(place)
+        if is_current and self._disk is not None and self._thread is not None:
+            self._thread.post(self._disk.attempt, seq_of(place))
 
     async def set_offset(self, boot: str, offset: float) -> None:
         """The clock was set in that run of the system."""
-        self.epochs = {
-            each.id: replace(each, offset=offset) if each.boot == boot else each
-            for each in self.epochs.values()
-        }
-        self.current = self.epochs[self.current.id]
+        self.epochs.set_offset(boot, offset)
         await self._on_disk("set_offset", boot, offset)
 
     async def letters_to_retry(self) -> list[DeadLetter]:
@@ -243,7 +238,7 @@ class SafeOutbox:
 
     async def mend(self) -> None:
         """Tries to use the disk again, and takes to it what is in memory."""
-        if self.mend_at is None or self._thread is None:
+        if self.mend_at is None or self._thread is None or self._replacing:
             return
         try:
             if self._disk is not None:
@@ -252,11 +247,11 @@ class SafeOutbox:
                 await self._thread.call(disk.close)
             if await self._open_file() is None:
                 return
-            for epoch in self.epochs.values():
+            for epoch in self.epochs.by_id.values():
                 await self._do("begin", epoch)
             self._reserved = -1
-            self._reserve(seq_of(self.current.last))
-            await self._do("start", self.current)
+            self._reserve(seq_of(self.epochs.current.last))
+            await self._do("start", self.epochs.current)
             await self._settle()
             await self._move()
         except StoreError as error:
@@ -328,22 +323,20 @@ class SafeOutbox:
             held = self._on_file()
             opened = await self._thread.call(start_anew, self._path, self._limits, held, str(error))
             await self._begin_with(*opened)
-            await self._do("start", self.current)
+            await self._do("start", self.epochs.current)
         except FAULTS as fault:
             self._writable = False
             self._trouble.put_off(fault)
 
     def _on_file(self) -> list[Epoch]:
         """What is known to be in the file: all that is held, and not in memory."""
-        in_memory = {each.id: each.first for each in self._memory.epochs() if each.last}
-        return [except_from(each, in_memory.get(each.id)) for each in self.epochs.values()]
+        return self.epochs.without(self._memory.epochs())
 
     async def _begin_with(self, disk: DiskOutbox, damage: Damage | None) -> None:
         self._disk = disk
         self._writable = True
         if self._thread is not None:
-            known = await self._thread.call(disk.epochs)
-            self.epochs = {each.id: each for each in known} | self.epochs
+            self.epochs.found(await self._thread.call(disk.epochs))
         if damage is not None:
             self._trouble.damaged(damage)
 
@@ -375,25 +368,22 @@ class SafeOutbox:
             memory.remove(rows[0].place, rows[-1].place)
         self._dropped += memory.stock.dropped
         self._memory = MemoryOutbox(self._memory_limits)
-        self._memory.begin(self.current)
+        self._memory.begin(self.epochs.current)
         memory.close()
 
     def _reserve(self, seq: int) -> None:
         """Has numbers up to this one noted beside the file, and some more, before they are written to it."""
         if self._writable and seq > self._reserved:
             self._reserved = reserved_after(seq)
-            self._note(with_reserve(self.epochs.values(), self.current.id, self._reserved), self.current.name)
+            current = self.epochs.current
+            self._note(with_reserve(self.epochs.by_id.values(), current.id, self._reserved), current.name)
 
     def _note(self, epochs: Iterable[Epoch], running: str | None) -> None:
         if self._disk is not None and self._thread is not None and self._writable:
             self._thread.post(self._disk.note, tuple(epochs), running)
 
-    def _attempted(self) -> dict[str, int]:
-        return {each.name: each.attempted for each in self.epochs.values() if each.attempted}
-
     def _know(self, rows: Sequence[Row], trims: Iterable[Span]) -> None:
         """Follows what places are held of each epoch."""
-        self.epochs = epochs_after(self.epochs, self.current.id, rows, trims)
-        self.current = self.epochs[self.current.id]
+        self.epochs.written(rows, trims)
         if trims:
-            self._trouble.acknowledged(self.epochs)
+            self._trouble.acknowledged(self.epochs.by_id)

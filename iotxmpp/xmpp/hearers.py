@@ -1,27 +1,13 @@
-"""Handlers that can be taken back, each registration by itself."""
+"""Calls of the handlers that are registered for the same thing."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
-
-from iotxmpp.link import Cancel
 
 log = logging.getLogger("iotxmpp.xmpp")
 
-Handler = TypeVar("Handler")
 What = TypeVar("What")
 Hearer = Callable[[What], Awaitable[None]]
-
-
-def register(handlers: MutableMapping[object, Handler], handler: Handler) -> Cancel:
-    """Adds a handler; the same one may be added twice, and each is taken back by its own cancel."""
-    key = object()
-    handlers[key] = handler
-
-    def cancel() -> None:
-        handlers.pop(key, None)
-
-    return cancel
 
 
 def to_each(handlers: Mapping[object, Hearer[What]]) -> Hearer[What]:

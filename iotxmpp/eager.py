@@ -15,6 +15,8 @@ T = TypeVar("T")
 class _Begun(Coroutine[Any, Any, T], Generic[T]):
     """A coroutine whose first step runs before its task's; the task then gets what that step gave."""
 
+    __slots__ = ("_awaited", "_began", "_coroutine", "_end", "_told")
+
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self._coroutine = coroutine
         self._began = False
@@ -44,7 +46,9 @@ class _Begun(Coroutine[Any, Any, T], Generic[T]):
         if not self._began or self._told:
             return self._coroutine.throw(*error)
         self._told = True
-        if self._end is None and self._awaited is not None and self._awaited.cancel():
+        if self._end is not None:  # it has ended: too late
+            raise self._end
+        if self._awaited is not None and self._awaited.cancel():
             return self._awaited
         return self._coroutine.throw(*error)
 
@@ -62,6 +66,8 @@ class EagerTask(Generic[T]):
     Attributes:
         task: The task.
     """
+
+    __slots__ = ("_begun", "_context", "_loop", "task")
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> None:
         """Makes the task; nothing of it runs yet."""

@@ -1,0 +1,50 @@
+"""Up to where the collector has acknowledged readings that are still kept."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from iotxmpp.agent.outbox.protocol import Span
+from iotxmpp.agent.outbox.rows import Epoch, Row, epoch_of, place_of
+
+
+class Acked:
+    """The last acknowledged place of each epoch: readings up to it need not be published, and can go."""
+
+    def __init__(self) -> None:
+        self._upto: dict[int, int] = {}
+
+    def count(self, epochs: Mapping[int, Epoch]) -> int:
+        """How many of the readings that these epochs hold are acknowledged."""
+        return sum(
+            min(last, epoch.last) - epoch.first + 1
+            for number, last in self._upto.items()
+            if (epoch := epochs.get(number)) is not None and epoch.first <= min(last, epoch.last)
+        )
+
+    def advance(self, epoch: Epoch, seq: int) -> bool:
+        """An ack of that epoch came, up to a number; whether it lets anything go."""
+        last = place_of(epoch.id, seq) if seq else 0
+        if last < max(epoch.first, self._upto.get(epoch.id, 0) + 1) or not epoch.last:
+            return False
+        self._upto[epoch.id] = min(last, epoch.last)
+        return True
+
+    def go_back(self, place: int) -> None:
+        """The collector lacks what follows that place, whatever it acknowledged before."""
+        if self._upto.get(epoch_of(place), 0) > place:
+            self._upto[epoch_of(place)] = place
+
+    def past(self, place: int) -> int:
+        """The first place from that one on, in its epoch, which is not acknowledged."""
+        return max(place, self._upto.get(epoch_of(place), 0) + 1)
+
+    def without(self, rows: Iterable[Row]) -> list[Row]:
+        """Those of the readings that are not acknowledged."""
+        return [row for row in rows if row.place > self._upto.get(epoch_of(row.place), 0)]
+
+    def spans(self, epochs: Mapping[int, Epoch]) -> Sequence[Span]:
+        """The places that are done with in the epochs that still hold some of them."""
+        return [
+            (place_of(number, 0), last)
+            for number, last in self._upto.items()
+            if (epoch := epochs.get(number)) is not None and epoch.first <= last
+        ]
