@@ -14,7 +14,7 @@ help:
 	@echo "make chaos   20 devices, a million readings, 100 kills of each kind, on both servers; CHAOS=... for options"
 	@echo "make chaos-commands  10,000 commands that must not run twice, cuts and kills, on both servers"
 	@echo "make liveness  seconds until the right state after each fault, and ten minutes of packet loss"
-	@echo "make bench   latencies, side by side with a raw slixmpp round trip; delivery with the outbox on and off"
+	@echo "make bench   latencies, side by side with a raw slixmpp round trip; delivery with the outbox on and off; the serial link"
 	@echo "make fuzz    any bytes into the serial link and the board's C core; SECONDS=60 for each target"
 	@echo "make wheels  what pip install 'iotxmpp[pi]' needs on each machine, from the wheels' tags"
 	@echo "make lock    renew requirements.lock"
@@ -60,8 +60,7 @@ liveness: servers
 bench: servers
 	@$(PY) bench/latency.py
 	@$(PY) bench/delivery.py
-	@$(PY) bench/serial_codec.py --write
-	@$(PY) bench/serial_latency.py --write
+	@$(PY) bench/serial_page.py
 
 fuzz: .venv/ready arduino
 	@.ci/setup-fuzz

@@ -1,7 +1,7 @@
 """What `pip install 'iotxmpp[pi]'` needs on small boards, from the wheels' tags: `python bench/wheels.py`.
 
-For each machine and Python, pip resolves the requirements of pyproject.toml as it would do there, among wheels
-alone; nothing is installed. The last line is the verdict: on arm64 and amd64 there must be no compiler needed.
+For each machine and Python, pip resolves the requirements of pyproject.toml as it would do there, among
+wheels alone; nothing is installed. The last line is the verdict: arm64 and amd64 must need no compiler.
 """
 
 import json
@@ -26,14 +26,14 @@ GLIBC = 36
 """The minor version of Debian 12's C library."""
 
 BY_DEBIAN = """\
-On armv7 take these from Debian, which has built them:
+On armv7 take pycares and cffi from Debian, which has built them:
 
-    sudo apt install python3-venv python3-pycares python3-cffi-backend python3-lgpio
+    sudo apt install python3-venv python3-pycares python3-cffi
     python3 -m venv --system-site-packages iotxmpp-venv
-    iotxmpp-venv/bin/pip install 'iotxmpp[pi]' 'aiodns<3.3'
+    iotxmpp-venv/bin/pip install 'iotxmpp[pi]' 'aiodns<3.5'
 
-aiodns 3.2 is the last one that takes the pycares of Debian 12. slixmpp's one module in Rust is optional: pip builds
-it from its source without any compiler, and its twin in Python serves. python3-lgpio is Raspberry Pi OS's."""
+aiodns 3.4 is the last one that takes the pycares of Debian 12. slixmpp's one module in Rust is optional:
+pip makes its package from the source without any compiler, and the same module in Python serves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def packages(report: Mapping[str, Any]) -> dict[str, Package]:
     Raises:
         ValueError: One of them is no wheel.
     """
-    found = {}
+    found: dict[str, Package] = {}
     for item in report["install"]:
         data = item["metadata"]
         file = item["download_info"]["url"].rpartition("/")[2].partition("#")[0]

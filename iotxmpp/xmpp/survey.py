@@ -15,12 +15,13 @@ from slixmpp.xmlstream import resolver, xmlstream
 
 from iotxmpp.account import Account
 from iotxmpp.addresses import NodeAddress, domain
+from iotxmpp.discovery import DISCO_INFO
 from iotxmpp.errors import ForbiddenError, StanzaError
 from iotxmpp.xmpp.forms import DATA, FORM
 from iotxmpp.xmpp.lean import let_it_ask_dns
 from iotxmpp.xmpp.link import XmppLink
 from iotxmpp.xmpp.provisioner import ADMIN, COMMANDS, XmppProvisioner
-from iotxmpp.xmpp.stanzas import DISCO_INFO, PUBSUB, PUBSUB_OWNER, ROSTER
+from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_OWNER, ROSTER
 
 LIMITS = "urn:xmpp:stream-limits:0"
 MANAGEMENT = "urn:xmpp:sm:3"

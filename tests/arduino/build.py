@@ -60,7 +60,11 @@ class Firmware:
 
 def missing() -> str:
     """What a sketch's build lacks here; empty if nothing."""
-    programs = [name for name in ("avr-gcc", "avr-g++", "avr-size", "avr-objdump", "gcc") if shutil.which(name) is None]
+    programs = [
+        name
+        for name in ("avr-gcc", "avr-g++", "avr-size", "avr-objdump", "gcc")
+        if shutil.which(name) is None
+    ]
     paths = [str(path) for path in (CORE, SIMAVR, Path("/usr/include/libelf.h")) if not path.exists()]
     return ", ".join(programs + paths)
 

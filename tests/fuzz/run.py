@@ -40,7 +40,8 @@ def fuzz(name: str, seconds: int) -> bool:
         "-rss_limit_mb=512",
         "-verbosity=0",
     )
-    command = [ATHERIS, "-m", "tests.fuzz.bridge", name, *words, f"-artifact_prefix={FOLDER}/{name}-", corpus]
+    left = f"-artifact_prefix={FOLDER}/{name}-"
+    command = [str(ATHERIS), "-m", "tests.fuzz.bridge", name, *words, left, str(corpus)]
     return subprocess.run(command, check=False).returncode == 0
 
 

@@ -7,15 +7,17 @@ import tty
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firmware_bridge.driver import SerialDriver
 from firmware_bridge.messages import Parameter
 from firmware_bridge.noise import NoisyWire
 from firmware_bridge.simulated import RX_BUFFER, SimulatedBoard, SimulatedCommand
 from firmware_bridge.values import Kind
-from iotxmpp.agent.drivers import Sample
 from iotxmpp.profiles import Profile, profile_of
+
+if TYPE_CHECKING:
+    from iotxmpp.agent.drivers import Sample
 
 QUICK = 0.3
 """Seconds that a board on a pty needs to start at most."""

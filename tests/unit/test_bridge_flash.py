@@ -83,9 +83,11 @@ async def test_only_a_hello_with_the_new_version_is_success(tmp_path: Path, prog
 
 async def test_a_program_that_leaves_the_old_version_is_an_error(tmp_path: Path, programs: Path) -> None:
     told = stand_in(programs, "avrdude", AVRDUDE)
-    with plugged(board(), tmp_path / "tty0"):
-        with pytest.raises(CommandFailedError, match=r"says version 1\.0\.0, not 1\.2\.0.*Thank you"):
-            await flashed(tmp_path)
+    with (
+        plugged(board(), tmp_path / "tty0"),
+        pytest.raises(CommandFailedError, match=r"says version 1\.0\.0, not 1\.2\.0.*Thank you"),
+    ):
+        await flashed(tmp_path)
     assert told.read_text() == "written"
 
 
@@ -93,16 +95,17 @@ async def test_a_board_that_is_silent_afterwards_is_an_error(tmp_path: Path, pro
     stand_in(programs, "avrdude", AVRDUDE)
     uno = board()
     uno.silent = True
-    with plugged(uno, tmp_path / "tty0"):
-        with pytest.raises(CommandFailedError, match="gave no hello within 4 s"):
-            await flashed(tmp_path)
+    with plugged(uno, tmp_path / "tty0"), pytest.raises(CommandFailedError, match="gave no hello within 4 s"):
+        await flashed(tmp_path)
 
 
 async def test_a_program_that_fails_is_told_with_its_last_lines(tmp_path: Path, programs: Path) -> None:
     stand_in(programs, "avrdude", AVRDUDE, "fail")
-    with plugged(board(), tmp_path / "tty0"):
-        with pytest.raises(CommandFailedError, match=r"failed with code 1;.*programmer is not responding"):
-            await flashed(tmp_path)
+    with (
+        plugged(board(), tmp_path / "tty0"),
+        pytest.raises(CommandFailedError, match=r"failed with code 1;.*programmer is not responding"),
+    ):
+        await flashed(tmp_path)
 
 
 async def test_a_program_that_hangs_is_ended(tmp_path: Path, programs: Path) -> None:
@@ -220,7 +223,7 @@ async def test_a_port_that_an_agent_holds_is_refused_with_what_to_do(tmp_path: P
     stand_in(programs, "avrdude", AVRDUDE)
     with plugged(board(), tmp_path / "tty0"):
         async with driver(tmp_path / "tty0"):
-            with pytest.raises(CommandFailedError, match="held by.*call its command firmware-update"):
+            with pytest.raises(CommandFailedError, match=r"held by.*call its command firmware-update"):
                 await flashed(tmp_path)
 
 

@@ -5,10 +5,11 @@ import contextlib
 import errno
 import os
 import random
-import subprocess
 import sys
 import time
 import tracemalloc
+from asyncio.subprocess import PIPE
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ async def test_a_board_gives_its_readings(tmp_path: Path, level: int) -> None:
             assert isinstance(opened, Pushing)
             await until(lambda: len(taken.values("temperature")) > 4)
             values = [float(str(each)) for each in taken.values("temperature")]
-            assert [b - a for a, b in zip(values, values[1:], strict=False)] == [0.25] * (len(values) - 1)
+            assert [b - a for a, b in pairwise(values)] == [0.25] * (len(values) - 1)
             assert abs((taken.samples[-1].at or 0) - time.time()) < 1
             known = await opened.read()
             assert known["temperature"] == taken.values("temperature")[-1]
@@ -141,15 +142,16 @@ async def test_the_board_that_is_wanted_is_chosen_by_its_hello(tmp_path: Path) -
 async def test_a_port_that_another_program_holds_is_told_with_its_name(tmp_path: Path) -> None:
     with plugged(board(), tmp_path / "tty0"):
         words = [sys.executable, "-c", HOLD, str(tmp_path / "tty0")]
-        with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            try:
-                assert child.stdout.readline() == b"held\n"
-                with pytest.raises(OSError, match=rf"held by python.* \(process {child.pid}\)") as refused:
-                    await driver(tmp_path / "tty0").__aenter__()
-                assert refused.value.errno == errno.EBUSY
-            finally:
-                child.kill()
+        child = await asyncio.create_subprocess_exec(*words, stdout=PIPE)
+        assert child.stdout is not None
+        try:
+            assert await child.stdout.readline() == b"held\n"
+            with pytest.raises(OSError, match=rf"held by python.* \(process {child.pid}\)") as refused:
+                await driver(tmp_path / "tty0").__aenter__()
+            assert refused.value.errno == errno.EBUSY
+        finally:
+            child.kill()
+            await child.wait()
         async with driver(tmp_path / "tty0"):
             with pytest.raises(OSError, match="held by"):
                 await driver(tmp_path / "tty0").__aenter__()
@@ -238,13 +240,13 @@ async def test_a_flood_neither_starves_the_loop_nor_fills_the_memory(tmp_path: P
             words = [sys.executable, "-c", flood(b"temperature=21.5 humidity=40\n", 2.0), str(house.master)]
             lags, counts = [], []
             tracemalloc.start()
-            with subprocess.Popen(words, pass_fds=[house.master]) as child:
-                while child.poll() is None:
-                    start = time.monotonic()
-                    await asyncio.sleep(0.01)
-                    lags.append(time.monotonic() - start - 0.01)
-                    counts.append(len(taken.samples))
-                    taken.samples.clear()
+            child = await asyncio.create_subprocess_exec(*words, pass_fds=[house.master])
+            while child.returncode is None:
+                start = time.monotonic()
+                await asyncio.sleep(0.01)
+                lags.append(time.monotonic() - start - 0.01)
+                counts.append(len(taken.samples))
+                taken.samples.clear()
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             os.set_blocking(house.master, False)
@@ -260,7 +262,7 @@ async def test_a_flood_neither_starves_the_loop_nor_fills_the_memory(tmp_path: P
 @pytest.mark.parametrize("level", [0, 1])
 async def test_garbage_of_every_kind_is_survived(tmp_path: Path, level: int) -> None:
     uno = board(level=level)
-    chance = random.Random(5)
+    chance = random.Random(5)  # noqa: S311  # garbage that can be had again
     with plugged(uno, tmp_path / "tty0") as house:
         async with driver(tmp_path / "tty0") as opened, taking(opened) as taken:
             await until(lambda: taken.samples)
@@ -409,7 +411,7 @@ def test_settings_that_cannot_be_are_refused() -> None:
         ({"flash": {"tool": "avrdude"}}, "has no command firmware-update"),
     ):
         with pytest.raises(ConfigError, match=fault):
-            driver("none", **settings)  # type: ignore[arg-type]  # wrong on purpose
+            driver("none", **settings)
     twice = {name: {"type": "float", "source": {"name": "t"}} for name in ("a", "b")}
     with pytest.raises(ConfigError, match=r"the same source\.name"):
         driver("none", profile(readings=twice, commands={}))
