@@ -1,8 +1,9 @@
 """What the serial link adds: `python bench/serial_latency.py`.
 
-A call through the link, to a board on a pty, is compared with as many raw bytes that are echoed over the same
-kind of pty; both far ends are processes of their own. Then the time from a line on the pty to the handler of a
-controller at a private Prosody. The last lines are the verdict.
+A call through the link is compared with raw bytes over the same pty: the same number of bytes, written to the
+same serial port of the same library, and its answer awaited as a future. One after the other, in turn. The
+far end is a process of its own, as a board is another machine; its answers are ready. Then the time from a
+line on a pty to the handler of a controller at a private Prosody. The last lines are the verdict.
 """
 
 import argparse
@@ -12,9 +13,8 @@ import sys
 import tempfile
 import time
 import tty
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 from accounts import AGENT, make_accounts
@@ -24,22 +24,18 @@ from firmware_bridge.board import BoardSession
 from firmware_bridge.driver import SerialDriver
 from firmware_bridge.events import Outcome
 from firmware_bridge.link import Link
-from firmware_bridge.port import Port, open_port
+from firmware_bridge.port import Port, Receiver, open_port
 from iotxmpp import Agent, Controller, Reading
 from iotxmpp.agent.profiled import equip
 from iotxmpp.profiles import profile_of
 from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
 
+SYNCED_AFTER = 1.0
+"""Seconds in which the board's clock is asked for, so that nothing else is on the line."""
+
 TIMES = 2.0
 MILLISECONDS = 15.0
 BAUD = 115_200
-
-ECHO = """
-import os, sys
-port = int(sys.argv[1])
-while data := os.read(port, 4096):
-    os.write(port, data)
-"""
 
 BOARD = """
 import os, sys, time
@@ -55,6 +51,8 @@ answers = {
     )
     for call in range(count)
 }
+raw, back = bytes.fromhex(sys.argv[3]), bytes.fromhex(sys.argv[4])
+answers[raw] = back
 while data := os.read(port, 4096):
     answer = answers.get(data)
     if answer is None:
@@ -65,37 +63,66 @@ while data := os.read(port, 4096):
         answer = board.outgoing()
     os.write(port, answer)
 """
-"""A board whose answers are ready: what its own program would cost is not the link's."""
+"""A board whose answers are ready, to raw bytes and to calls: its own program is not measured."""
 
 LINES = """
 import os, sys, time
 port, count = int(sys.argv[1]), int(sys.argv[2])
-os.write(port, b"# ready\\n@hello id=stamp-1 name=stamp version=1.0.0\\n")
-time.sleep(1)
+while b"hello" not in os.read(port, 4096):
+    pass
+os.write(port, b"@hello id=stamp-1 name=stamp version=1.0.0\\n")
+time.sleep(0.5)
 for _ in range(count):
     os.write(port, b"stamp=%d\\n" % time.monotonic_ns())
     time.sleep(0.11)
 time.sleep(1)
 """
+"""It answers the hello before it begins: else its first line might be half a one, and is dropped."""
+
+RAW, BACK = b"\x7f" * 13, b"\x7e" * 10
+"""As long as a call and its answer are on the wire."""
 
 
-class Raw:
-    """Gets raw bytes back."""
+class Ends:
+    """What hears the port: the link, or raw bytes that are waited for."""
 
     def __init__(self) -> None:
-        self.wanted = 0
-        self.answer: asyncio.Future[None] | None = None
+        self.link: Receiver | None = None
+        self._port: Port | None = None
+        self._missing = 0
+        self._answer: asyncio.Future[None] | None = None
+
+    async def open(self, path: str, link: Receiver) -> Port:
+        """Opens the port; the link gets what comes but for raw answers."""
+        self.link = link
+        self._port = await open_port(path, BAUD, self)
+        return self._port
+
+    async def echoed(self) -> None:
+        """One round trip of raw bytes."""
+        if self._port is None:
+            raise RuntimeError("not open")
+        self._answer, self._missing = asyncio.get_running_loop().create_future(), len(BACK)
+        self._port.write(RAW)
+        await self._answer
+        self._answer = None
 
     def received(self, data: bytes) -> None:
-        """Counts them."""
-        self.wanted -= len(data)
-        if self.wanted <= 0 and self.answer is not None and not self.answer.done():
-            self.answer.set_result(None)
+        """Takes what came for whoever waits."""
+        if self._answer is None:
+            if self.link is not None:
+                self.link.received(data)
+            return
+        self._missing -= len(data)
+        if self._missing <= 0 and not self._answer.done():
+            self._answer.set_result(None)
 
     def lost(self, error: OSError) -> None:
         """Fails what waits."""
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_exception(error)
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+        elif self.link is not None:
+            self.link.lost(error)
 
 
 @asynccontextmanager
@@ -116,13 +143,6 @@ async def far_end(script: str, *words: str) -> AsyncIterator[str]:
         os.close(slave)
 
 
-async def echoed(port: Port, raw: Raw, data: bytes) -> None:
-    """One round trip of raw bytes."""
-    raw.wanted, raw.answer = len(data), asyncio.get_running_loop().create_future()
-    port.write(data)
-    await raw.answer
-
-
 async def called(link: Link) -> None:
     """One call of the board."""
     answer = await link.call("ping", {}, 5.0)
@@ -130,35 +150,35 @@ async def called(link: Link) -> None:
         raise RuntimeError(f"the board answers {answer.outcome}: {answer.text}")
 
 
-async def timed(once: Callable[[], Awaitable[None]], count: int) -> list[float]:
-    """Microseconds of each of so many, one after the other."""
-    times = []
-    for _ in range(count):
-        began = time.perf_counter_ns()
-        await once()
-        times.append((time.perf_counter_ns() - began) / 1000)
-    return times
+async def timed(once: Awaitable[None]) -> float:
+    """Microseconds that it takes."""
+    began = time.perf_counter_ns()
+    await once
+    return (time.perf_counter_ns() - began) / 1000
 
 
 async def round_trips(count: int, rounds: int) -> float:
-    """Prints both; returns how many times the raw one the link takes, by the medians of the best rounds."""
-    raw, frame = Raw(), b"x" * 14
-    plain: list[float] = []
-    link_: list[float] = []
-    async with far_end(ECHO) as echo, far_end(BOARD, str(count * rounds + 1)) as board:
-        port = await open_port(echo, BAUD, raw)
+    """Prints both and their ratio for each round; returns the ratio in the middle."""
+    ratios, ends = [], Ends()
+    words = (str(count * rounds + 1), RAW.hex(), BACK.hex())
+    async with far_end(BOARD, *words) as board:
         link = Link(board, BoardSession(protocol="frames", first_call=0), lambda _events: None)
-        await link.open(partial(open_port, board, BAUD), 0.0)
+        await link.open(lambda receiver: ends.open(board, receiver), 0.0)
         await link.greeting(lambda _board: True, 5.0)
         while link.session.description is None:  # noqa: ASYNC110  # a bench's own patience
             await asyncio.sleep(0.01)
-        for _ in range(rounds):
-            plain.append(percentile(await timed(lambda: echoed(port, raw, frame), count), 50))
-            link_.append(percentile(await timed(lambda: called(link), count), 50))
+        await asyncio.sleep(SYNCED_AFTER)
+        for number in range(rounds):
+            pairs = [(await timed(ends.echoed()), await timed(called(link))) for _ in range(count)]
+            raw, own = (percentile([pair[side] for pair in pairs], 50) for side in (0, 1))
+            ratios.append(own / raw)
+            print(
+                f"round {number + 1}: raw bytes p50 {raw:.0f} us, a call p50 {own:.0f} us,"
+                f" ratio {ratios[-1]:.2f}"
+            )
         await link.close()
-        await port.close()
-    print(f"raw bytes echoed: p50 {min(plain):.0f} us; a call through the link: p50 {min(link_):.0f} us")
-    return min(link_) / min(plain)
+    print(f"ratio of the rounds: {min(ratios):.2f} to {max(ratios):.2f}")
+    return percentile(ratios, 50)
 
 
 async def to_the_handler(count: int) -> float:

@@ -14,7 +14,8 @@ from page import PAGE, put_block
 HERE = Path(__file__).parent
 BENCHES = {
     "serial_codec.py": "Frames and text lines, decoded on this machine.",
-    "serial_latency.py": "A call over a pty beside as many raw bytes echoed over one, and a line's way to a handler.",
+    "serial_latency.py": "A call beside raw bytes over the same pty, in turn, and a line's way to a handler.",
+    "serial_flood.py": "Lines as fast as a pty takes them: what becomes of the loop and of the memory.",
 }
 """Each bench, and what it measures."""
 
@@ -42,7 +43,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure the serial link; write docs/performance.md.")
     parser.add_argument("--output", type=Path, default=PAGE, help="the page to write")
     output = parser.parse_args(words).output
-    return 0 if all([write(HERE / name, about, output) for name, about in BENCHES.items()]) else 1
+    reached = [write(HERE / name, about, output) for name, about in BENCHES.items()]
+    return 0 if all(reached) else 1
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
-from firmware_bridge.calls import Calls
+from firmware_bridge.calls import Calls, Encoded
 from firmware_bridge.description import Description
 from firmware_bridge.events import Counts, Damaged, Greeted, SessionEvent
 from firmware_bridge.frames import Damage
@@ -43,20 +43,22 @@ class Basis(ABC):
         """Asks the board to carry out a command; see `Session.call`."""
         if not self._open:
             raise LinkDownError(f"command {name}: the board is not connected; it was not started")
-        self._check(name, arguments)
-        token = self._calls.add(name, arguments, now + timeout)
+        encoded = self._check(name, arguments)
+        token = self._calls.add(name, arguments, now + timeout, encoded)
         self._advance(now)
         return token
 
     def outgoing(self) -> bytes:
         """What is to be sent now; it is given once."""
+        if not self._out:
+            return b""
         data = bytes(self._out)
         self._out.clear()
         return data
 
     @abstractmethod
-    def _check(self, name: str, arguments: Mapping[str, Value]) -> None:
-        """Raises what `call` raises, for a call that cannot be sent."""
+    def _check(self, name: str, arguments: Mapping[str, Value]) -> Encoded | None:
+        """Raises what `call` raises, for a call that cannot be sent; returns it encoded, if it is now."""
 
     @abstractmethod
     def _advance(self, now: float) -> None:

@@ -100,7 +100,8 @@ class BoardSession:
         if not self._open:
             return []
         if self._chosen is not None:
-            return [*self._chosen.receive(data, now), *self._rise(now)]
+            events = self._chosen.receive(data, now)
+            return events if self._chosen is self._frames else [*events, *self._rise(now)]
         self._keep(_FRAMES, self._frames.receive(data, now))
         self._keep(_TEXT, self._text.receive(data, now))
         return self._choose(now)

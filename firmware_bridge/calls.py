@@ -12,14 +12,23 @@ MOST_WAITING = 32
 """Calls that may wait for their turn."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+Encoded = tuple[object, int, bytes]
+"""For whom a call was encoded, the command's index there, and its arguments."""
+
+
+@dataclass(kw_only=True, slots=True)
 class Pending:
-    """A call that has not ended: its token, what it asks, and when it ends at the latest."""
+    """A call that has not ended: its token, what it asks, and when it ends at the latest.
+
+    Attributes:
+        encoded: What its check made of it, for whoever sends it.
+    """
 
     token: int
     name: str
     arguments: Mapping[str, Value]
     limit: float
+    encoded: Encoded | None = None
 
 
 class Calls:
@@ -30,7 +39,9 @@ class Calls:
         self._last = 0
         self.sent: Pending | None = None
 
-    def add(self, name: str, arguments: Mapping[str, Value], limit: float) -> int:
+    def add(
+        self, name: str, arguments: Mapping[str, Value], limit: float, encoded: Encoded | None = None
+    ) -> int:
         """Lets a call wait, and returns its token.
 
         Raises:
@@ -41,7 +52,9 @@ class Calls:
                 f"command {name}: {MOST_WAITING} calls wait for the board already; call again later"
             )
         self._last += 1
-        self._waiting.append(Pending(token=self._last, name=name, arguments=dict(arguments), limit=limit))
+        self._waiting.append(
+            Pending(token=self._last, name=name, arguments=dict(arguments), limit=limit, encoded=encoded)
+        )
         return self._last
 
     def next(self) -> Pending | None:
@@ -89,6 +102,8 @@ class Calls:
 
     def next_limit(self) -> float | None:
         """When the first of them ends at the latest."""
+        if not self._waiting:
+            return None if self.sent is None else self.sent.limit
         limits = [each.limit for each in self._waiting]
         if self.sent is not None:
             limits.append(self.sent.limit)

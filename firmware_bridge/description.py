@@ -76,6 +76,8 @@ class Description:
             ArgumentsError: The arguments do not fit it.
         """
         command = self.command(name)
+        if not arguments and not command.parameters:
+            return command.index, b""
         known = {each.name: each for each in command.parameters}
         for given in arguments:
             if given not in known:

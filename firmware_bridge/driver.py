@@ -28,6 +28,7 @@ from iotxmpp.errors import (
     CommandError,
     CommandFailedError,
     CommandUnknownError,
+    ConfigError,
     LinkDownError,
     UnknownCommandError,
 )
@@ -35,6 +36,9 @@ from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 
 SIMULATED = "the simulated board"
+
+LONGEST_WAIT = 5.0
+"""Seconds between two attempts to find the board at most."""
 
 _KNOWN: Known = {}
 """What boards described, for all drivers of this process: a board that is back need not be asked anew."""
@@ -60,7 +64,7 @@ class SerialDriver:
         check_update(profile, self._settings.flash)
         self._link: Link | None = None
         self._ear = Ear(self._binding, self._settings.silence, profile)
-        self._updating = False
+        self._updating = self._closed = False
         if self._settings.simulated and self._settings.protocol != "pms5003":
             self._board()
 
@@ -78,6 +82,7 @@ class SerialDriver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Releases the port."""
+        self._closed = True
         await self._close()
 
     async def read(self) -> Mapping[str, Value | OSError]:
@@ -100,6 +105,11 @@ class SerialDriver:
         while True:
             packet = await self._ear.mailbox.take()
             yield Sample(values=packet.values, at=packet.at)
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds between two attempts to find the board: whoever plugs it in waits for it."""
+        return LONGEST_WAIT
 
     def troubles(self) -> Mapping[str, str]:
         """What is wrong without being an error, by a key of each: damage on the line, strange channels."""
@@ -192,13 +202,22 @@ class SerialDriver:
             await self._close()
             try:
                 return await update_firmware(self._settings, port, arguments)
+            except ConfigError as error:
+                raise CommandError(f"{FIRMWARE_UPDATE}: not started: {error}") from error
             finally:
-                try:
-                    await self._open()
-                except OSError as error:
-                    self._ear.mailbox.fail(error)
+                await self._take_back()
         finally:
             self._updating = False
+
+    async def _take_back(self) -> None:
+        """Opens the port again; if that fails, the agent opens the driver anew."""
+        try:
+            if not self._closed:
+                await self._open()
+        except OSError as error:
+            self._ear.mailbox.fail(error)
+        if self._closed:  # meanwhile
+            await self._close()
 
 
 def outcome_of(name: str, answer: Answered) -> JsonValue:

@@ -21,10 +21,13 @@ OVERHEAD = 5
 """Bytes that a frame is longer than its body: two zeros, COBS' first byte, the check."""
 
 _LEAST_BLOCK = 4
+_ZEROS_OF_ONE = 2
 _RUN = 254
+_CODES = [bytes((size + 1,)) for size in range(_RUN)]
 _SLICE = 4096
 _TYPES = frozenset(range(0x01, 0x20)) - {0x09, 0x0A, 0x0D}
 """What the second byte of a block may be, which is its message's type; no text has such a byte."""
+_TYPE_BYTES = frozenset(bytes((each,)) for each in _TYPES)
 _ZEROS = re.compile(rb"\0{2,}")
 _ENDS = re.compile(rb"\n{2,}")
 _END = re.compile(rb"[\n\0]")
@@ -56,8 +59,10 @@ Piece = Frame | bytes | Damage
 
 def cobs(data: bytes) -> bytes:
     """The data without a zero byte: consistent overhead byte stuffing."""
-    out = bytearray()
     runs = data.split(b"\0")
+    if len(data) < _RUN:  # as every frame of ours is
+        return b"".join([_CODES[len(run)] + run for run in runs])
+    out = bytearray()
     last = len(runs) - 1
     for number, each in enumerate(runs):
         run = each
@@ -175,6 +180,15 @@ class Splitter:
         Args:
             data: What came. Reads of up to 16,384 bytes are meant; longer ones are taken, too.
         """
+        if (
+            data.count(b"\0") == _ZEROS_OF_ONE
+            and not (self._rest or self._skipping)
+            and data[0] == data[-1] == 0
+            and len(data) <= MAX_BLOCK + _ZEROS_OF_ONE
+            and data[2:3] in _TYPE_BYTES
+        ):  # one whole frame, as most answers come
+            self._framed = True
+            return [_piece(data[1:-1])]
         pieces: list[Piece] = []
         if len(data) <= _SLICE:
             self._take(data, pieces)
@@ -197,11 +211,15 @@ class Splitter:
         rest = segments.pop()
         framed = self._framed
         for segment in segments:
-            if len(segment) > 1:
-                if framed and segment[1] in _TYPES:
-                    pieces.append(_piece(segment))
-                else:
+            if not framed:
+                self._cut_text(segment, pieces)
+            elif len(segment) > 1:
+                if segment[1] not in _TYPES:
                     self._cut_text(segment, pieces)
+                elif len(segment) > MAX_BLOCK:
+                    self._cut_text(self._after(segment, MAX_BLOCK, "a frame", pieces) or b"", pieces)
+                else:
+                    pieces.append(_piece(segment))
             elif segment:
                 pieces.append(Damage(1, "a byte between two zeros"))
             framed = True
@@ -224,11 +242,24 @@ class Splitter:
                 self._framed = False
             limit, what = LONGEST + 1, "a line"
         if len(rest) > limit:
-            pieces.append(Damage(len(rest), f"{what} of more than {limit} bytes; its end is skipped"))
-            rest = b""
+            text = self._after(rest, limit, what, pieces)
             self._framed = False
-            self._skipping = True
+            self._skipping = text is None
+            rest = self._lines(text or b"", pieces)
+            if len(rest) > LONGEST + 1:
+                self._keep(rest, pieces)
+                return
         self._rest = rest
+
+    @staticmethod
+    def _after(block: bytes, limit: int, what: str, pieces: list[Piece]) -> bytes | None:
+        """What follows the line end at which one reads on after too long a block; None where there is none.
+
+        The end is looked for where a reader that has seen no more than the limit would begin to.
+        """
+        pieces.append(Damage(len(block), f"{what} of more than {limit} bytes; its end is skipped"))
+        end = block.find(b"\n", limit + 1)
+        return None if end < 0 else block[end + 1 :]
 
     @staticmethod
     def _lines(text: bytes, pieces: list[Piece]) -> bytes:

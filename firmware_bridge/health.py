@@ -30,8 +30,8 @@ class Health:
 
     def look(self, counts: Counts, now: float) -> bool:
         """Judges anew; whether the trouble is another now."""
-        good = counts.frames + counts.lines - self._good
-        bad = counts.damaged + counts.gaps - self._bad
+        good = max(counts.frames + counts.lines - self._good, 0)
+        bad = max(counts.damaged + counts.gaps - self._bad, 0)
         share = bad / max(good + bad, 1)
         over = now - self._since >= WINDOW
         before = self.trouble

@@ -115,10 +115,11 @@ class Ear:
 
     def troubles(self) -> dict[str, str]:
         """What is wrong without being an error, by a key of each."""
+        self._judge(time.monotonic())
         texts = {"serial line": self._health.trouble, "serial board": self._refused}
         if self._strangers:
             texts["serial channels"] = self._advice()
-        texts |= dict(self._binding.command_faults)
+        texts |= {f"command {name}": text for name, text in self._binding.command_faults.items()}
         return {key: text for key, text in texts.items() if text}
 
     def _counts(self, session: Session) -> dict[str, Value]:
@@ -163,9 +164,9 @@ class Ear:
                 self._last[name] = (value, now)
             elif name not in self._strangers and len(self._strangers) < _MOST_STRANGERS:
                 self._strangers.add(name)
-                _LOGGER.warning("%s", self._advice())
-        # A stranger goes along: it is the agent that tells of it as a problem.
-        packets.append(Packet(values=values, at=at))
+        ours = {name: value for name, value in values.items() if name in self._binding.names}
+        if ours:
+            packets.append(Packet(values=ours, at=at))
 
     def _advice(self) -> str:
         names = ", ".join(sorted(self._strangers)[:_LISTED])
@@ -182,21 +183,20 @@ class Ear:
         """Judges the line, and gives its counts as values now and then."""
         if self._link is None:
             return
-        if self._health.look(self._link.session.counts, now):
-            _LOGGER.warning(
-                "%s", self._health.trouble or f"{self._link.where}: over: the line is clean again"
-            )
+        self._judge(now)
         if self._binding.counts and now - self._counted >= _COUNTED_EVERY:
             self._counted = now
             packets.append(Packet(values=self._counts(self._link.session), at=time.time()))
+
+    def _judge(self, now: float) -> None:
+        if self._link is not None:
+            self._health.look(self._link.session.counts, now)
 
     def _other(self, event: SessionEvent) -> None:
         match event:
             case Described():
                 self._binding.describe(event.description)
-                self._strangers |= set(self._binding.strangers[:_MOST_STRANGERS])
-                for text in (*self._binding.faults.values(), *self._binding.command_faults.values()):
-                    _LOGGER.warning("%s", text)
+                self._strangers = set(self._binding.strangers[:_MOST_STRANGERS])
             case Greeted():
                 self._greeted(event)
             case Restarted():
@@ -211,6 +211,7 @@ class Ear:
 
     def _greeted(self, board: Greeted) -> None:
         self._refused = ""
+        self._strangers.clear()  # other firmware may give others
         _LOGGER.info("%s", described(board))
         if self._board is not None and board.id and board.id != self._board:
             self._fail(

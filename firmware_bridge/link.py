@@ -114,10 +114,14 @@ class Link:
         """
         now = self._loop.time()
         token = self.session.call(name, arguments, now, timeout)
+        is_sent = self._send()  # at once: the board works while the rest is done here
         answer: asyncio.Future[Answered] = self._loop.create_future()
         self._answers[token] = answer
-        self._tell(self.session.tick(now))
-        self._go_on()
+        if is_sent:
+            self._plan()
+        else:  # it waits for its turn, or has ended already
+            self._tell(self.session.tick(now))
+            self._go_on()
         try:
             return await answer
         finally:
@@ -169,11 +173,14 @@ class Link:
 
     def _go_on(self) -> None:
         """Sends what is to be sent, and comes back when something is due."""
+        if not self._closed and self.error is None:
+            self._send()
+            self._plan()
+
+    def _plan(self) -> None:
+        """Comes back when something is due."""
         if self._closed or self.error is not None:
             return
-        data = self.session.outgoing()
-        if data and self._wire is not None:
-            self._wire.write(data)
         due = self.session.next_timeout()
         if due is None:
             return
@@ -183,6 +190,13 @@ class Link:
                 return
             self._timer.cancel()
         self._timer = self._loop.call_at(due, self._due)
+
+    def _send(self) -> bool:
+        """Whether there was something to send."""
+        data = self.session.outgoing()
+        if data and self._wire is not None:
+            self._wire.write(data)
+        return bool(data)
 
     def _tell(self, events: Sequence[SessionEvent]) -> None:
         for event in events:

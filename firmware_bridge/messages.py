@@ -43,6 +43,7 @@ _SYNCED = struct.Struct("<BBI")
 _DESCRIBE = struct.Struct("<BBB")
 _CALL = struct.Struct("<BHIB")
 _SYNC = struct.Struct("<BBIH")
+_STATUSES = tuple(Status)
 
 __all__ = [
     "PROTOCOL",
@@ -64,6 +65,7 @@ __all__ = [
     "ToBoard",
     "Type",
     "Who",
+    "call_body",
     "parse_message",
     "write_message",
 ]
@@ -84,6 +86,11 @@ def write_message(message: Message) -> bytes:
             f"{type(message).__name__}: {len(body)} bytes, at most {MAX_BODY}; shorten its texts"
         )
     return body
+
+
+def call_body(call: int, boot: int, index: int, data: bytes) -> bytes:
+    """The body of a `Call`, whose numbers fit their fields."""
+    return _CALL.pack(0x12, call, boot, index) + data
 
 
 def _write(message: Message) -> bytes:  # noqa: C901, PLR0911  # one case for each message
@@ -127,7 +134,7 @@ def _write(message: Message) -> bytes:  # noqa: C901, PLR0911  # one case for ea
         case Describe():
             return _DESCRIBE.pack(0x11, message.command, message.index)
         case Call():
-            return _CALL.pack(0x12, message.call, message.boot, message.index) + message.data
+            return call_body(message.call, message.boot, message.index, message.data)
         case Sync():
             return _SYNC.pack(0x13, message.token, message.unix, message.ms)
 
@@ -221,11 +228,12 @@ def _log(body: bytes) -> tuple[Message, int]:
 
 def _result(body: bytes) -> tuple[Message, int]:
     _, call, status = _RESULT.unpack_from(body)
-    if status > max(Status):
-        raise InvalidError(f"result of call {call}: no status {status}; known are 0 to {max(Status):d}")
+    if status >= len(_STATUSES):
+        known = len(_STATUSES) - 1
+        raise InvalidError(f"result of call {call}: no status {status}; known are 0 to {known}")
     text, place = read_text(body, _RESULT.size)
     value, place = _returned(body, place, call)
-    return Result(call=call, status=Status(status), text=text, value=value), place
+    return Result(call=call, status=_STATUSES[status], text=text, value=value), place
 
 
 def _returned(body: bytes, place: int, call: int) -> tuple[Value | None, int]:

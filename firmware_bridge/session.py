@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from firmware_bridge.asking import Asking, Question
 from firmware_bridge.basis import Basis
 from firmware_bridge.boardclock import BoardClock
-from firmware_bridge.calls import Pending
+from firmware_bridge.calls import Encoded, Pending
 from firmware_bridge.description import Description
 from firmware_bridge.events import (
     BoardChanged,
@@ -24,7 +24,6 @@ from firmware_bridge.frames import OVERHEAD, Damage, Frame, Splitter, encode_fra
 from firmware_bridge.learning import Known, Learner
 from firmware_bridge.lines import printed_text
 from firmware_bridge.messages import (
-    Call,
     Channel,
     Command,
     Hello,
@@ -34,6 +33,7 @@ from firmware_bridge.messages import (
     Synced,
     Type,
     Who,
+    call_body,
     parse_message,
     write_message,
 )
@@ -41,8 +41,8 @@ from firmware_bridge.reports import Reports
 from iotxmpp.errors import ArgumentsError, CommandError, InvalidError, UnknownCommandError
 from iotxmpp.readings import Value
 
-_REPORT = int(Type.REPORT)
-_EVENT = int(Type.EVENT)
+_COUNTED = frozenset((int(Type.REPORT), int(Type.EVENT)))
+_DESCRIBING = frozenset((int(Type.CHANNEL), int(Type.COMMAND)))
 _TYPES = frozenset(int(each) for each in Type)
 _OUTCOMES = {
     Status.DONE: Outcome.DONE,
@@ -101,7 +101,8 @@ class FrameSession(Basis):
                 problem = self._line(piece)
             if problem is not None:
                 damage.append(problem)
-        self._tell_damage(damage)
+        if damage:
+            self._tell_damage(damage)
         self._advance(now)
         return self._take()
 
@@ -109,10 +110,12 @@ class FrameSession(Basis):
         """When `tick` is due."""
         if not self._open:
             return None
-        times = [self._asking.due, self._calls.next_limit()]
+        due, limit = self._asking.due, self._calls.next_limit()
+        if limit is not None and (due is None or limit < due):
+            due = limit
         if self._asking.question is None and self.description is not None:
-            times.append(self._clock.due)
-        return min((each for each in times if each is not None), default=None)
+            due = self._clock.due if due is None else min(due, self._clock.due)
+        return due
 
     def tick(self, now: float) -> list[SessionEvent]:
         """Does what is due: sends again, asks for the time, ends what took too long."""
@@ -144,11 +147,12 @@ class FrameSession(Basis):
         self._hello = None
         self._describe(None)
 
-    def _check(self, name: str, arguments: Mapping[str, Value]) -> None:
+    def _check(self, name: str, arguments: Mapping[str, Value]) -> Encoded | None:
         if self._refused:
             raise CommandError(f"command {name}: not started: {self._refused}")
-        if self.description is not None:
-            self._encode(name, arguments)
+        if self.description is None:
+            return None
+        return (self._hello, *self._encode(name, arguments))
 
     def _send(self, body: bytes) -> None:
         self._out += encode_frame(body)
@@ -167,7 +171,7 @@ class FrameSession(Basis):
         self.counts.frames += 1
         kind = body[0]
         try:
-            if kind in {_REPORT, _EVENT}:
+            if kind in _COUNTED:
                 self._events += self._reports.take(body, now)
             elif kind in _TYPES:
                 self._other(body, now)
@@ -180,7 +184,7 @@ class FrameSession(Basis):
         return None
 
     def _other(self, body: bytes, now: float) -> None:
-        if body[0] in {Type.CHANNEL, Type.COMMAND}:
+        if body[0] in _DESCRIBING:
             self._describes(body)
             return
         message = parse_message(body)
@@ -281,7 +285,7 @@ class FrameSession(Basis):
 
     def _advance(self, now: float) -> None:
         """Asks the next question, if none is open: who, what, the next call, the time."""
-        if not self._open or self._refused or self._asking.question is not None:
+        if self._asking.question is not None or not self._open or self._refused:
             return
         describe = self._learner.question()
         if self._reports.unsure:
@@ -299,21 +303,23 @@ class FrameSession(Basis):
     def _send_call(self, now: float) -> bool:
         """Sends the first waiting call that fits; whether there was one."""
         while (call := self._calls.next()) is not None:
+            encoded = call.encoded
             try:
-                index, data = self._encode(call.name, call.arguments)
+                if encoded is None or encoded[0] is not self._hello:
+                    encoded = (self._hello, *self._encode(call.name, call.arguments))
             except UnknownCommandError as error:
                 self._events += self._calls.end(Outcome.UNKNOWN_COMMAND, str(error))
             except ArgumentsError as error:
                 self._events += self._calls.end(Outcome.BAD_ARGUMENTS, str(error))
             else:
                 self._number = (self._number + 1) & 0xFFFF
-                self._asking.ask(self._call_question(call, index, data), now)
+                self._asking.ask(self._call_question(call, encoded), now)
                 return True
         return False
 
-    def _call_question(self, call: Pending, index: int, data: bytes) -> Question:
+    def _call_question(self, call: Pending, encoded: Encoded) -> Question:
         boot = self._hello.boot if self._hello is not None else 0
-        body = write_message(Call(call=self._number, boot=boot, index=index, data=data))
+        body = call_body(self._number, boot, *encoded[1:])
         return _question(f"call {call.name}", ("call", self._number), body)
 
     def _encode(self, name: str, arguments: Mapping[str, Value]) -> tuple[int, bytes]:

@@ -59,7 +59,7 @@ def _shortest(value: float) -> float:
 def clean_text(data: bytes) -> str:
     """A text from a board; what is no UTF-8 or no character for people becomes U+FFFD."""
     text = data.decode("utf-8", "replace")
-    return _CONTROL.sub("\ufffd", text)
+    return text if text.isprintable() else _CONTROL.sub("\ufffd", text)
 
 
 def read_float(data: bytes, place: int) -> tuple[Value, int]:

@@ -11,6 +11,7 @@ from iotxmpp.agent.outlet import Outlet
 from iotxmpp.agent.presence import Problems
 from iotxmpp.agent.righting import Righting
 from iotxmpp.agent.sensors import Rhythm, Sensor
+from iotxmpp.agent.troubles import Told
 from iotxmpp.errors import InvalidError, OutboxFullError
 from iotxmpp.readings import Value
 
@@ -132,6 +133,7 @@ class Feed:
         self._outlet = outlet
         self._flooded: dict[str, float] = {}
         self._stranger = ""
+        self._told = Told(sensor.label)
 
     def take(self, sample: Sample) -> None:
         """Publishes what is due of a sample."""
@@ -177,6 +179,12 @@ class Feed:
             outlet.problems.report(self._key, str(error))
         else:
             outlet.problems.report(self._key, f"{self._sensor.label}: {told(error)}", cause=error)
+
+    def troubled(self, troubles: Mapping[str, str]) -> None:
+        """Reports what is wrong with a driver that is open, and clears what no longer is."""
+        outlet = self._outlet()
+        if outlet is not None:
+            self._told.tell(troubles, outlet.problems)
 
     @property
     def _key(self) -> str:

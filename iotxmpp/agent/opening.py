@@ -10,7 +10,8 @@ from typing import Self, TypeVar
 
 from pydantic import JsonValue
 
-from iotxmpp.agent.drivers import Driver, Pushing, Sample
+from iotxmpp.agent.drivers import Driver, Hasty, Pushing, Sample, Troubled
+from iotxmpp.agent.troubles import Tell, watch
 from iotxmpp.backoff import Backoff
 from iotxmpp.readings import Value
 from iotxmpp.serving.offloop import text_of
@@ -35,6 +36,14 @@ def hardware_backoff() -> Backoff:
     return Backoff(first=1.0, longest=60.0)
 
 
+def backoff_for(driver: Driver) -> Backoff:
+    """The delays for a driver, which may say itself how long they are at most."""
+    backoff = hardware_backoff()
+    if isinstance(driver, Hasty):
+        backoff.longest = min(backoff.longest, driver.longest_wait)
+    return backoff
+
+
 class OpenedDriver:
     """A driver that is opened when it is first needed, and opened anew after its hardware failed.
 
@@ -42,12 +51,13 @@ class OpenedDriver:
     gives samples by itself is opened at once and kept open.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is for another part of its life
         self,
         make: Callable[[], Driver],
         *,
         take: Take | None = None,
         failed: Callable[[Exception], None] | None = None,
+        troubled: Tell | None = None,
         backoff: Backoff | None = None,
         open_within: float = OPEN_WITHIN,
     ) -> None:
@@ -57,12 +67,14 @@ class OpenedDriver:
             make: Makes a driver that is not open yet.
             take: Takes what the driver gives by itself; None keeps it closed until it is needed.
             failed: Is told, with `take`, why the driver cannot be opened or gives nothing any more.
+            troubled: Is told what is wrong with an open driver that knows it.
             backoff: The delays between attempts.
             open_within: Seconds that the driver has to open.
         """
         self._make = make
         self._take = take
         self._failed = failed
+        self._troubled = troubled
         self._backoff = backoff if backoff is not None else hardware_backoff()
         self._open_within = open_within
         self._stack = AsyncExitStack()
@@ -73,6 +85,7 @@ class OpenedDriver:
         self._again_at = 0.0
         self._keeper: asyncio.Task[None] | None = None
         self._stream: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Opens nothing yet: hardware that is not there is a problem of its sensor, not of the agent."""
@@ -132,10 +145,16 @@ class OpenedDriver:
                 self._note(fault)
                 raise fault from error
             self._driver = driver
-            if self._take is not None and isinstance(driver, Pushing):
-                work = self._consume(driver, driver.samples(), self._take)
-                self._stream = asyncio.create_task(work, name="driver's samples")
+            self._attend(driver)
             return driver
+
+    def _attend(self, driver: Driver) -> None:
+        """Takes what an open driver tells by itself."""
+        if self._take is not None and isinstance(driver, Pushing):
+            work = self._consume(driver, driver.samples(), self._take)
+            self._stream = asyncio.create_task(work, name="driver's samples")
+        if self._troubled is not None and isinstance(driver, Troubled):
+            self._watch = asyncio.create_task(watch(driver, self._troubled), name="driver's troubles")
 
     async def _open(self) -> Driver:
         try:
@@ -166,6 +185,9 @@ class OpenedDriver:
         stream, self._stream = self._stream, None
         if stream is not None and stream is not asyncio.current_task():
             await _cancelled(stream)
+        watcher, self._watch = self._watch, None
+        if watcher is not None:
+            await _cancelled(watcher)
         self._driver = None
         self._closed.set()
         try:

@@ -9,7 +9,7 @@ from iotxmpp.agent.agent import Agent
 from iotxmpp.agent.calibration import Calibration, calibrator
 from iotxmpp.agent.drivers import Driver, Pushing
 from iotxmpp.agent.feeding import Feed, Gate
-from iotxmpp.agent.opening import OpenedDriver
+from iotxmpp.agent.opening import OpenedDriver, backoff_for
 from iotxmpp.agent.righting import Righting
 from iotxmpp.agent.sensors import AT_LEAST, Rhythm, Sensor
 from iotxmpp.arguments import CommandSpec
@@ -68,10 +68,13 @@ def equip(  # noqa: PLR0913  # what an agent's file can say
         rhythms=rhythms,
     )
     feed = Feed(sensor, gate, right=right, outlet=agent.outlet)
-    opened = (
-        OpenedDriver(make_driver, take=feed.take, failed=feed.failed)
-        if isinstance(make_driver(), Pushing)
-        else OpenedDriver(make_driver)
+    example = make_driver()
+    opened = OpenedDriver(
+        make_driver,
+        take=feed.take if isinstance(example, Pushing) else None,
+        failed=feed.failed,
+        troubled=feed.troubled,
+        backoff=backoff_for(example),
     )
     agent.profile = f"{profile.id} {profile.version}"
     agent.add_resource(opened)

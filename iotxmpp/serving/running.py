@@ -10,6 +10,7 @@ from iotxmpp.commands.refusals import LONGEST_NOTE
 from iotxmpp.errors import (
     ArgumentsError,
     CommandError,
+    CommandUnknownError,
     IotxmppError,
     NotAllowedError,
     UnknownCommandError,
@@ -34,7 +35,7 @@ async def run(command: Command, arguments: Mapping[str, Any], label: str) -> Out
         return _refused(error)
     except CommandError as error:
         _LOGGER.warning("command %s failed: %s", label, error)
-        return _failed(str(error))
+        return _failed(str(error), known=not isinstance(error, CommandUnknownError))
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
@@ -50,9 +51,9 @@ async def run(command: Command, arguments: Mapping[str, Any], label: str) -> Out
     return outcome
 
 
-def _failed(text: str) -> Outcome:
+def _failed(text: str, *, known: bool = True) -> Outcome:
     """Its text fits a journal and a stanza; a file's name in an `OSError` may hold surrogates."""
-    return Outcome(kind="failed", text=clean_text(text, LONGEST_NOTE))
+    return Outcome(kind="failed" if known else "unknown", text=clean_text(text, LONGEST_NOTE))
 
 
 def _refused(error: IotxmppError) -> Outcome:

@@ -17,6 +17,7 @@ say("avrdude: writing flash (924 bytes):\\n\\nWriting | ")
 mode = open({mode!r}).read()
 for tick in range(50):
     say("#")
+    time.sleep(0.002)
     if tick == 20 and mode == "fail":
         say("\\navrdude: stk500_recv(): programmer is not responding\\n")
         sys.exit(1)

@@ -76,9 +76,9 @@ async def test_only_a_hello_with_the_new_version_is_success(tmp_path: Path, prog
     with plugged(uno, tmp_path / "tty0") as house, reborn(told, uno, house):
         version, shown = await flashed(tmp_path)
     assert version == "1.2.0"
-    assert shown[0] == "writing 0%"
+    assert shown[0].startswith("writing ")
     assert shown[-1] == "writing 100%"
-    assert len(shown) >= 50
+    assert len(shown) >= 3
 
 
 async def test_a_program_that_leaves_the_old_version_is_an_error(tmp_path: Path, programs: Path) -> None:
@@ -213,6 +213,8 @@ async def test_an_agents_driver_gives_its_port_away_and_takes_it_back(tmp_path: 
             assert taken.error is None
             with pytest.raises(ArgumentsError, match="no plain name"):
                 await opened.command("firmware-update", {"file": "../new.hex", "expect": "1"})
+            with pytest.raises(CommandError, match=r"not started: .*no such file"):
+                await opened.command("firmware-update", {"file": "none.hex", "expect": "1"})
             stand_in(programs, "avrdude", AVRDUDE, "fail")
             with pytest.raises(CommandFailedError, match="not responding"):
                 await opened.command("firmware-update", {"file": "new.hex", "expect": "1.3.0"})

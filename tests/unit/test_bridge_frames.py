@@ -133,3 +133,27 @@ def test_a_new_connection_begins_at_once() -> None:
     splitter.feed(b"x" * 600)
     splitter.reset()
     assert splitter.feed(b"a=1\n") == [b"a=1"]
+
+
+PARTS = [
+    *(b"\0", b"\n", b"\x0e", b"\x01", b"A", b"\r\n", b"\xbf" * 252, b"level=1\n", b"\0\x05"),
+    *(b"x" * (MAX_BLOCK), b"y" * 300, encode_frame(b"\x04abc")),
+]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(PARTS), max_size=8).map(b"".join))
+def test_how_the_reads_are_cut_changes_nothing(data: bytes) -> None:
+    assert _told([data]) == _told([data[place : place + 1] for place in range(len(data))])
+
+
+def _told(reads: list[bytes]) -> list[object]:
+    """What comes of the reads: damage in a row counts once, empty lines not at all."""
+    splitter = Splitter()
+    pieces = [piece for read in reads for piece in splitter.feed(read) if piece != b""]
+    told: list[object] = ["damage" if isinstance(piece, Damage) else piece for piece in pieces]
+    return [
+        piece
+        for place, piece in enumerate(told)
+        if piece != "damage" or told[place - 1 : place] != ["damage"]
+    ]

@@ -255,7 +255,7 @@ async def test_a_flood_neither_starves_the_loop_nor_fills_the_memory(tmp_path: P
             assert lines > 10_000
             assert opened._ear.mailbox.dropped > lines
             assert sum(counts) < lines / 10
-            assert sorted(lags)[len(lags) * 9 // 10] < 0.1
+            assert sorted(lags)[len(lags) * 99 // 100] < 0.1
             assert peak < 10_000_000
 
 
@@ -307,7 +307,7 @@ async def test_what_does_not_fit_the_profile_is_told_by_channel(tmp_path: Path) 
             assert "the board gives str, the profile says float" in str(known["humidity"])
             assert "no channel 'rain', it has temperature, humidity, wind, door" in str(known["rain"])
             assert isinstance(known["gust"], float)
-            assert set(taken.samples[0].values) == {"gust", "door"}
+            assert set(taken.samples[0].values) == {"gust"}
             assert "door, which the profile does not have" in opened.troubles()["serial channels"]
             with pytest.raises(CommandError, match="the board does not have it"):
                 await opened.command("set", {"number": 1})

@@ -33,6 +33,7 @@ from iotxmpp.cli import plugins
 from iotxmpp.cli.app import app
 from iotxmpp.profiles import Profile, parse_profile
 from tests.unit.pty_house import Plugged, board, plugged, set_command, until
+from tests.unit.stand_ins import ESPTOOL, stand_in
 
 RUNNER = CliRunner()
 
@@ -297,6 +298,27 @@ def test_a_plug_in_that_cannot_be_loaded_breaks_nothing(monkeypatch: pytest.Monk
     assert "no typer.Typer" in str(RUNNER.invoke(tree, ["odd"]).exception)
     assert RUNNER.invoke(tree, ["own"]).output == "ours\n"
     assert "probe" in RUNNER.invoke(tree, ["serial", "--help"]).output
+
+
+def test_firmware_is_written_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    told = stand_in(folder, "esptool", ESPTOOL)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    (tmp_path / "new.bin").write_text("firmware")
+    port, file = str(tmp_path / "tty0"), str(tmp_path / "new.bin")
+    words = ["serial", "flash", port, file, "--tool", "esptool", "--expect"]
+    with on_a_thread(board(version="1.2.0"), tmp_path / "tty0"):
+        good = RUNNER.invoke(app, [*words, "1.2.0", "--", "0x8000"])
+        assert good.exit_code == 0, good.output
+        assert "writing 100 %" in good.output
+        assert "done: the board says version 1.2.0" in good.output
+        assert told.read_text() == "written"
+        bad = RUNNER.invoke(app, [*words, "1.3.0"])
+        assert bad.exit_code == 1
+        assert "says version 1.2.0, not 1.3.0" in str(bad.exception)
+    missing = RUNNER.invoke(app, ["serial", "flash", file, "--tool", "esptool", "--expect", "1"])
+    assert "give PORT FILE" in str(missing.exception)
 
 
 def test_serial_is_among_the_commands() -> None:

@@ -1,14 +1,19 @@
 """What docs/hardware.md says of the gpio, onewire and python drivers is what they have."""
 
 import re
+import tomllib
+from typing import get_args
 
 from pydantic import BaseModel
 
 from iotxmpp.agent import feeding, opening
 from iotxmpp.agent.drivers.gpio.bindings import INPUTS, OUTPUTS, POLLED, GpioSettings, GpioSource
+from iotxmpp.agent.drivers.host import HostSettings
+from iotxmpp.agent.drivers.i2c.driver import I2cSettings
+from iotxmpp.agent.drivers.modbus.bindings import ModbusSettings, ModbusSource
 from iotxmpp.agent.drivers.onewire import OneWireSettings
 from iotxmpp.agent.drivers.python import PythonSettings
-from tests.unit.documents import TEXTS, section
+from tests.unit.documents import ROOT, TEXTS, section
 
 TEXT = TEXTS["docs/hardware.md"]
 
@@ -24,7 +29,7 @@ def first_cells(part: str) -> set[str]:
 
 
 def fields(*models: type[BaseModel]) -> set[str]:
-    return {name for model in models for name in model.model_fields}
+    return {field.alias or name for model in models for name, field in model.model_fields.items()}
 
 
 def test_every_device_key_and_setting_of_the_gpio_driver_is_told() -> None:
@@ -35,6 +40,16 @@ def test_every_device_key_and_setting_of_the_gpio_driver_is_told() -> None:
 def test_every_setting_of_the_others_is_told() -> None:
     assert first_cells(section(TEXT, "## 1-Wire")) == fields(OneWireSettings)
     assert first_cells(section(TEXT, "## Your own function")) == fields(PythonSettings)
+    assert first_cells(section(TEXT, "## This machine")) == fields(HostSettings)
+    chips = {*get_args(I2cSettings.model_fields["chip"].annotation)}
+    assert first_cells(section(TEXT, "## I2C")) == fields(I2cSettings) | chips
+    assert first_cells(section(TEXT, "## Modbus")) == fields(ModbusSettings, ModbusSource)
+
+
+def test_every_driver_is_told() -> None:
+    linked = re.findall(r"^\| \[?`(\w+)`", section(TEXT, "## Which driver"), re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert sorted(linked[1:]) == sorted(project["entry-points"]["iotxmpp.drivers"])
 
 
 def test_the_figures_are_those_of_the_code() -> None:

@@ -115,6 +115,29 @@ class Pushing(Protocol):
         ...
 
 
+@runtime_checkable
+class Troubled(Protocol):
+    """A driver that knows what is wrong with its hardware while values still come."""
+
+    def troubles(self) -> Mapping[str, str]:
+        """What is wrong now: a sentence with advice for each thing, by a key that stays the same.
+
+        Asked for every second while the driver is open; each is a problem of the device until it is missing
+        here, or the driver is closed. It answers at once, from what it knows.
+        """
+        ...
+
+
+@runtime_checkable
+class Hasty(Protocol):
+    """A driver whose hardware may be tried often: that it is not there is found out at little cost."""
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds between two attempts to open it at most, instead of 60."""
+        ...
+
+
 class DriverFactory(Protocol):
     """A driver's class."""
 
