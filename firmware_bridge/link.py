@@ -83,7 +83,10 @@ class Link:
             return
         if self._begun:
             self._tell(self.session.receive(data, self._loop.time()))
-            self._go_on()
+            if self._answers:  # whoever has an answer now goes on before us
+                self._loop.call_soon(self._go_on)
+            else:
+                self._go_on()
             return
         self._early += data
         del self._early[:-_EARLY]
