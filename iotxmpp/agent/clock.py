@@ -23,6 +23,7 @@ LAST_CREDIBLE = 4_102_444_800.0
 ASK_EVERY = 5.0
 """Seconds for which the kernel's answer about its clock holds."""
 
+_UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux alone has it
 _UNSYNCHRONISED = 0x0040  # STA_UNSYNC of <linux/timex.h>
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SYNCHRONISED_MARK = Path("/run/systemd/timesync/synchronized")
@@ -64,7 +65,7 @@ def _adjtimex() -> Callable[..., int] | None:
 
 def uptime() -> float:
     """Seconds since the system's start, time asleep included; it never jumps."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_UPTIME)
 
 
 @functools.cache
