@@ -91,8 +91,11 @@ class AuditEntry:
 class Audit(Protocol):
     """Where it is written down who did what."""
 
-    def append(self, entry: AuditEntry) -> None:
+    def append(self, entry: AuditEntry) -> int:
         """Writes it down, before it returns; does not wait for a disk.
+
+        Returns:
+            How many bytes that took on disk.
 
         Raises:
             StoreError: It cannot be written; what it tells of must not be done.
@@ -112,9 +115,10 @@ class MemoryAudit:
     def __init__(self, *, most: int = 1000) -> None:
         self.entries: deque[AuditEntry] = deque(maxlen=most)
 
-    def append(self, entry: AuditEntry) -> None:
-        """Writes it down."""
+    def append(self, entry: AuditEntry) -> int:
+        """Writes it down; it takes no disk."""
         self.entries.append(entry)
+        return 0
 
     def close(self) -> None:
         """Does nothing: the entries can still be read."""
@@ -166,8 +170,11 @@ class AuditLog:
             os.close(self._file)
             raise _unusable(path, error) from error
 
-    def append(self, entry: AuditEntry) -> None:
+    def append(self, entry: AuditEntry) -> int:
         """Writes it down, before it returns.
+
+        Returns:
+            How many bytes the line takes.
 
         Raises:
             StoreError: It cannot be written, because the disk is full for instance, or the log was closed.
@@ -176,13 +183,14 @@ class AuditLog:
             if self._closed:
                 raise StoreError(f"audit log {self._path}: it is closed")
             try:
-                self._write(entry)
+                size = self._write(entry)
             except OSError as error:
                 raise _unusable(self._path, error) from error
             if self._timer is None:
                 self._timer = threading.Timer(SETTLES_AFTER, self._settle_later)
                 self._timer.daemon = True
                 self._timer.start()
+            return size
 
     def close(self) -> None:
         """Syncs and closes it; calling it twice is harmless."""
@@ -244,7 +252,7 @@ class AuditLog:
     def _note(self, text: str) -> None:
         self._write(AuditEntry(time=self._now(), result="note", text=text))
 
-    def _write(self, entry: AuditEntry) -> None:
+    def _write(self, entry: AuditEntry) -> int:
         line, digest = line_with(self._tail.n + 1, self._tail.hash, _fields(entry))
         if self._size and self._size + len(line) > self._most_bytes:
             self._rotate()
@@ -258,6 +266,7 @@ class AuditLog:
         self._size += len(line)
         self._tail = Tail(n=self._tail.n + 1, hash=digest)
         self._tell()
+        return len(line)
 
     def _tell(self, *, next: str = "") -> None:  # noqa: A002  # the file's word
         """Says in the head file where the log ends."""
