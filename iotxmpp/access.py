@@ -146,6 +146,20 @@ class Access:
             for grant in self.grants
         )
 
+    def account_or_domain(self, jid: str, *, device: str = "") -> str:
+        """By what somebody has a role: the account that a grant names, or else the domain; empty for no role.
+
+        Args:
+            jid: Who asks, bare or full.
+            device: The device's id; empty for any.
+        """
+        try:
+            account = bare_jid(jid)
+        except InvalidError:  # a server's own address
+            return ""
+        named = {grant.who for grant in self.grants if not device or _fits(device, grant.devices)}
+        return next((who for who in (account, account.partition("@")[2]) if who in named), "")
+
     def _allows(self, grant: Grant, command: str, needs: str) -> bool:
         if not command:
             return True

@@ -50,6 +50,8 @@ class CommandSpec:
         role: Which role a caller needs at least.
         idempotent: Whether doing it twice is the same as doing it once; a journal sees to the others.
         steps: The pages of a person's form, each the names of its arguments; empty for one page.
+        only_reads: Whether it changes nothing: the audit log gets a line an hour of each who calls it, not
+            two a call, and it also runs while that cannot be written.
     """
 
     def __init__(  # noqa: PLR0913  # what a command is
@@ -63,6 +65,7 @@ class CommandSpec:
         role: str = "operator",
         idempotent: bool = False,
         steps: Sequence[Sequence[str]] = (),
+        only_reads: bool = False,
     ) -> None:
         if not name.strip():
             raise InvalidError("a command's name is empty")
@@ -73,6 +76,7 @@ class CommandSpec:
         self.title = check_text(title, f"command {name}: title")
         self.description = description
         self.idempotent = idempotent
+        self.only_reads = only_reads
         self.steps = _checked_steps(name, steps, fields)
         # Numbered names with aliases: an argument may be called `copy` or `model_x`, which pydantic reserves.
         self._names = {f"argument_{number}": argument for number, argument in enumerate(fields)}
@@ -103,6 +107,7 @@ class CommandSpec:
         role: str = "operator",
         idempotent: bool = False,
         steps: Sequence[Sequence[str]] = (),
+        only_reads: bool = False,
     ) -> Self:
         """The command that a function serves: arguments by its annotations, the first line of its docstring.
 
@@ -116,6 +121,7 @@ class CommandSpec:
             role: Which role a caller needs at least.
             idempotent: Whether doing it twice is the same as doing it once.
             steps: The pages of a person's form: the names of each page's arguments, every argument once.
+            only_reads: Whether it changes nothing, and the audit log needs no line of each call.
 
         Raises:
             InvalidError: An argument has no annotation or one that JSON cannot fill, cannot be given by
@@ -140,6 +146,7 @@ class CommandSpec:
             role=role,
             idempotent=idempotent,
             steps=steps,
+            only_reads=only_reads,
         )
 
     @classmethod

@@ -2,7 +2,8 @@
 
 On the agent they are `accepted`, `committed`, `published`, `acked` and `trimmed`; on the controller `stored`
 and `ack-sent`, and, in its queue of commands, `queue.committed`, `queue.sent` and `queue.answered`. Where a
-call is carried out they are `journal.begun`, `command.ran` and `journal.finished`. The environment variable
+call is carried out they are `journal.begun`, `command.ran` and `journal.finished`. Where an agent makes or
+replaces its outbox they are those of `MAKING_LABELS` and `REPLACING_LABELS`. The environment variable
 `IOTXMPP_CRASH_AT` holds `label` or `label:n`: the process kills itself with SIGKILL, as a power cut would,
 when it comes to that place for the n-th time (1 without n).
 """
@@ -11,7 +12,7 @@ import itertools
 import os
 import signal
 
-__all__ = ["COMMAND_LABELS", "LABELS", "VARIABLE", "at"]
+__all__ = ["COMMAND_LABELS", "LABELS", "MAKING_LABELS", "REPLACING_LABELS", "VARIABLE", "at"]
 
 VARIABLE = "IOTXMPP_CRASH_AT"
 LABELS = frozenset({"accepted", "committed", "published", "acked", "trimmed", "stored", "ack-sent"})
@@ -28,6 +29,14 @@ COMMAND_LABELS = frozenset(
     }
 )
 """The places on a command's way."""
+
+MAKING_LABELS = ("outbox.making", "outbox.made", "outbox.placed", "outbox.told", "file.written")
+"""The places where an agent makes its outbox: the new file begun, whole, and in its place; what is missing
+told; a small file beside it written, but not in its place. One of version 1 has `outbox.migrated` besides."""
+
+REPLACING_LABELS = ("outbox.salvaged", "outbox.ready", "outbox.aside", "outbox.replaced")
+"""The places where an agent replaces a damaged outbox: what is whole copied; the new file whole; a part of
+the old one moved aside; the new one in its place."""
 
 _passes = itertools.count(1)
 

@@ -21,8 +21,12 @@ LAST_CREDIBLE = 4_102_444_800.0
 """The start of 2100: a clock that shows this or later is not set either."""
 
 ASK_EVERY = 5.0
-"""Seconds for which the kernel's answer about its clock holds."""
+"""Seconds for which the kernel's answer about its clock holds, while nobody sets that clock."""
 
+SET_BY = 0.05
+"""Seconds by which a clock that somebody set leaves the time since the start; slewing takes minutes."""
+
+_UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux alone has it
 _UNSYNCHRONISED = 0x0040  # STA_UNSYNC of <linux/timex.h>
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SYNCHRONISED_MARK = Path("/run/systemd/timesync/synchronized")
@@ -64,7 +68,7 @@ def _adjtimex() -> Callable[..., int] | None:
 
 def uptime() -> float:
     """Seconds since the system's start, time asleep included; it never jumps."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_UPTIME)
 
 
 @functools.cache
@@ -113,13 +117,15 @@ class Clock:
     synchronised: Callable[[], bool] = synchronised
     boot: str = field(default_factory=boot_id)
     _asked: float = field(default=float("-inf"), init=False)
+    _set_at: float = field(default=0.0, init=False)
     _is_synchronised: bool = field(default=False, init=False)
 
     def now(self) -> Moment:
-        """The moment."""
+        """The moment; a clock that was set since the last one has the quality that it has now."""
         wall, up = self.wall(), self.uptime()
         if not FIRST_CREDIBLE <= wall < LAST_CREDIBLE:
             return Moment(time=None, uptime=up, quality="r")
-        if up - self._asked >= ASK_EVERY:
-            self._asked, self._is_synchronised = up, self.synchronised()
+        set_at = wall - up
+        if up - self._asked >= ASK_EVERY or abs(set_at - self._set_at) > SET_BY:
+            self._asked, self._set_at, self._is_synchronised = up, set_at, self.synchronised()
         return Moment(time=wall, uptime=up, quality="s" if self._is_synchronised else "u")

@@ -13,15 +13,17 @@ from iotxmpp.agent.plan import Plan
 from iotxmpp.agent.presence import Problems
 from iotxmpp.commands import COMMAND_TAG
 from iotxmpp.errors import IotxmppError, StoreError
-from iotxmpp.link import Cancel, Link, Message
+from iotxmpp.link import Cancel, Link, LinkState, Message
 from iotxmpp.readings import Value
 from iotxmpp.serving.audit import Audit, AuditEntry, AuditLog, MemoryAudit, audit_path
+from iotxmpp.serving.call import CHAT_ID
 from iotxmpp.serving.deadline import Clocks, Now
 from iotxmpp.serving.execution import Executor
 from iotxmpp.serving.journal import Journal, MemoryJournal
 from iotxmpp.serving.offloop import call
 from iotxmpp.serving.records import Records
 from iotxmpp.serving.server import CommandServer
+from iotxmpp.serving.stalls import Stalls
 from iotxmpp.status import DeviceStatus
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Commanding:
         self._status = status
         outbox = plan.outbox.file(plan.account.jid, plan.device)
         self._audit: Audit = MemoryAudit(most=100) if outbox is None else FileAudit(audit_path(outbox))
+        self._stalls = Stalls(clock.uptime)
         self._executor = Executor(
             _journal(plan, outbox, clock),
             device=plan.device,
@@ -74,9 +77,11 @@ class Commanding:
             problems=problems,
             clocks=Clocks(wall=lambda: _now(clock), steady=clock.uptime),
             known=self._knows,
+            away=self._stalls.away,
         )
         self._server = CommandServer(plan.commands, plan.access, self._executor, device=plan.device)
         self._chats: set[asyncio.Task[None]] = set()
+        self._cut_off: list[tuple[str, str]] = []
         self._closed = False
 
     @property
@@ -86,7 +91,11 @@ class Commanding:
 
     async def open(self) -> None:
         """Opens the journal and the audit; what fails is a problem, and each call tries again."""
+        self._stalls.start()
         await self._executor.open()
+        for caller, id_, name in await self._executor.cut_off():
+            if id_.startswith(CHAT_ID) and self._plan.access.observes(caller, self._plan.device):
+                self._cut_off.append((caller, name))
         if self._plan.commands and isinstance(self._audit, FileAudit):
             try:
                 await call(self._audit.open)
@@ -95,10 +104,13 @@ class Commanding:
 
     def register(self) -> list[Cancel]:
         """Opens the doors."""
+        if self._link.state.up:
+            self._tell_soon()
         return [
             self._link.serve(COMMAND_TAG, self._server.answer),
             self._link.list_commands(self._server.entries),
             self._link.on_message(self._take_message),
+            self._link.on_state(self._link_changed),
         ]
 
     async def close(self) -> None:
@@ -106,12 +118,33 @@ class Commanding:
         if self._closed:
             return
         self._closed = True
+        self._stalls.stop()
         await self._executor.close()
         chats = list(self._chats)
         for chat in chats:
             chat.cancel()
         await asyncio.gather(*chats, return_exceptions=True)
         await call(self._audit.close)
+
+    def _link_changed(self, state: LinkState) -> None:
+        if state.up:
+            self._tell_soon()
+
+    def _tell_soon(self) -> None:
+        if self._cut_off:
+            telling = asyncio.create_task(self._tell_cut_off(), name="what a restart cut off")
+            self._chats.add(telling)
+            telling.add_done_callback(self._chats.discard)
+
+    async def _tell_cut_off(self) -> None:
+        """Tells people of what they wrote before a restart, and of which nobody knows the end; once."""
+        told, self._cut_off = self._cut_off, []
+        for caller, name in told:
+            text = (
+                f"{name}: I restarted while I did this, so what became of it is not known. Look before you"
+                " ask again."
+            )
+            await self._reply(Message(kind="chat", sender=caller), text)
 
     async def _take_message(self, message: Message) -> None:
         if message.kind == "headline" or not message.text.strip() or self._closed:
@@ -145,9 +178,12 @@ class Commanding:
         except IotxmppError as error:
             _LOGGER.warning("%s got no answer: %s", message.sender, error)
 
-    def _knows(self, jid: str) -> bool:
-        plan = self._plan
-        return plan.access.observes(jid, plan.device) or jid.partition("/")[0] == plan.collector
+    def _knows(self, jid: str) -> str:
+        """By what an account has a role here; the collector has one by itself."""
+        plan, account = self._plan, jid.partition("/")[0]
+        return (
+            account if account == plan.collector else plan.access.account_or_domain(jid, device=plan.device)
+        )
 
     @functools.cached_property
     def _chat(self) -> "ChatDoor":
@@ -162,6 +198,7 @@ class Commanding:
             device=self._plan.device,
             status=lambda: status_text(self._status(), self._plan.device, self._latest),
             records=self.records,
+            away=self._stalls.away,
             own=self._plan.account.jid,
         )
 
@@ -186,11 +223,10 @@ class FileAudit:
         if self._log is None:
             self._log = AuditLog(self._path, now=time.time)
 
-    def append(self, entry: AuditEntry) -> None:
+    def append(self, entry: AuditEntry) -> int:
         """As `Audit.append`."""
         self.open()
-        if self._log is not None:
-            self._log.append(entry)
+        return self._log.append(entry) if self._log is not None else 0
 
     def close(self) -> None:
         """As `Audit.close`."""

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from iotxmpp import crashpoints
+
 
 def replace_file(path: Path, text: str, *, mode: int) -> None:
     """Writes a file anew; when it returns, the text is on the disk, and until then what was there before.
@@ -22,12 +24,44 @@ def replace_file(path: Path, text: str, *, mode: int) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
-    _sync_directory(path.parent)
+    crashpoints.at("file.written")
+    move(fresh, path)
 
 
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def move(source: Path, target: Path) -> None:
+    """Puts a whole file in the place of another; when it returns, that is on the disk.
+
+    Args:
+        source: The file; its content is on the disk.
+        target: Its new name, in the same directory.
+
+    Raises:
+        OSError: It cannot be moved.
+    """
+    source.replace(target)
+    sync_directory(target.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Returns when a file's content is on the disk.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    _sync(path, os.O_RDONLY)
+
+
+def sync_directory(path: Path) -> None:
+    """Returns when the names in a directory are on the disk.
+
+    Raises:
+        OSError: The disk does not take them.
+    """
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -49,6 +50,8 @@ from iotxmpp.xmltext import clean_text
 RIVALRY = 7200.0
 """Seconds after which two controllers that replaced each other's settings count as one again."""
 
+_FILE = "twin file"
+
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -73,6 +76,7 @@ class DeviceTwin:
         ready: asyncio.Event,
         backoff: Backoff,
         patience: float = PATIENCE,
+        saving: Backoff | None = None,
     ) -> None:
         """Makes one.
 
@@ -88,6 +92,7 @@ class DeviceTwin:
             ready: Set while items may go out: the link is up, and the self-description is published.
             backoff: When to report again what was not accepted.
             patience: Seconds that a setting's function has.
+            saving: When to save again what the disk did not take; within a minute, unless given.
         """
         self._link = link
         self._device = device
@@ -101,6 +106,8 @@ class DeviceTwin:
         self._records = records
         self._ready = ready
         self._backoff = backoff
+        self._saving = saving or Backoff(longest=60.0)
+        self._unsaved = asyncio.Event()
         self._kept = Kept()
         self._applied = Kept()
         self._applying: set[str] = set()
@@ -140,6 +147,7 @@ class DeviceTwin:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._apply_for_ever())
                 group.create_task(self._report_for_ever())
+                group.create_task(self._save_for_ever())
         finally:
             self._applier.close()
             if self._rivals is not None:
@@ -220,9 +228,8 @@ class DeviceTwin:
         except StoreError as error:  # nothing is set that cannot be written down
             raise stanza_error("resource-constraint", clean_text(str(error))) from error
         try:
-            await call(self._file.save, kept=new)
+            await self._save(new)
         except StoreError as error:
-            self._problems.report("twin", str(error))
             raise stanza_error("resource-constraint", clean_text(str(error))) from error
         self._problems.clear("twin")
         for each in waiting:
@@ -278,10 +285,33 @@ class DeviceTwin:
             )
             self._applying = set()
             self._applied = replace(target, reports=self._kept.reports)
-            try:
-                await call(self._file.save, kept=self._kept)
-            except StoreError as error:
-                self._problems.report("twin", str(error))
+            with suppress(StoreError):  # it is said, and saved later
+                await self._save(self._kept)
+
+    async def _save(self, kept: Kept) -> None:
+        """Has something on disk.
+
+        Raises:
+            StoreError: It is not; what is kept by then will be saved as soon as the disk takes it.
+        """
+        try:
+            await call(self._file.save, kept=kept)
+        except StoreError as error:
+            self._problems.report(_FILE, str(error))
+            self._unsaved.set()
+            raise
+        self._unsaved.clear()
+        self._saving.reset()
+        self._problems.clear(_FILE)
+
+    async def _save_for_ever(self) -> None:
+        while True:
+            await self._unsaved.wait()
+            await asyncio.sleep(self._saving.next_delay())
+            async with self._writing:
+                if self._unsaved.is_set():  # nothing was saved in the meantime
+                    with suppress(StoreError):
+                        await self._save(self._kept)
 
     def _note_applied(self, taken: Taken, names: Collection[str]) -> None:
         refused = "; ".join(f"{name}: {why}" for name, why in self._applier.refused.items() if name in names)

@@ -51,11 +51,14 @@ def verify(
                 "ok": verdict.ok,
                 "lines": verdict.lines,
                 "fault": verdict.first_fault,
+                "first": verdict.first,
+                "since": verdict.since,
                 "last": verdict.last,
                 "hash": verdict.hash,
             }
         )
     elif verdict.ok:
+        typer.echo(_begins(verdict.first, verdict.since))
         typer.echo(f"{path}: {verdict.lines} lines, unchanged; the last is {verdict.last}:{verdict.hash}")
     else:
         typer.echo(f"{path}: {printable(verdict.first_fault)}")
@@ -80,15 +83,30 @@ def show(
     from iotxmpp.serving.auditcheck import entries
 
     low = None if since is None else moment(since, time.time(), "--since")
+    path = _path(file, config, account)
+    oldest = next(entries(path), None)
+    if oldest is not None:
+        typer.echo(_begins(oldest["n"], oldest.get("time", 0)), err=True)
     wanted = (
         each
-        for each in entries(_path(file, config, account))
+        for each in entries(path)
         if (who is None or _is_of(each, who))
         and (command is None or each.get("command") == command)
         and (low is None or each.get("time", 0) >= low)
     )
     newest = deque(wanted, maxlen=limit)
     print_list(newest, _COLUMNS, row=_row, nothing="nothing of that kind", as_json=as_json)
+
+
+def _begins(first: int, since: float) -> str:
+    """From when on there are lines, for people."""
+    if not first:
+        return "the log has no line yet"
+    if first == 1:
+        return f"all lines are there, from {show_time(since)} on"
+    return (
+        f"lines are there from number {first}, {show_time(since)}, on; the files of older ones were dropped"
+    )
 
 
 def _path(file: Path | None, config: Path | None, account: Path | None) -> Path:

@@ -29,6 +29,7 @@ from iotxmpp.xmltext import printable
 if TYPE_CHECKING:
     from iotxmpp.about import About
     from iotxmpp.account import Account
+    from iotxmpp.cli.by_desk import DeskCalls
     from iotxmpp.cli.progress import Bar
     from iotxmpp.link import Link, Message, Presence
 
@@ -67,15 +68,20 @@ def call(
         str | None, typer.Option(help="Have the running controller wait so long for the device, such as 6h.")
     ] = None,
     controller: Annotated[
-        str | None, typer.Option(help="With --ttl: the controller's JID; the account's own unless given.")
+        str | None,
+        typer.Option(
+            help="Call through this running controller, by its JID; the account's own with --ttl alone."
+        ),
     ] = None,
     account: AccountOption = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0.1)] = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Call a command on a device and print its result; with --where, on many devices."""
-    if controller is not None and ttl is None:
-        raise ArgumentsError("--controller is for --ttl: without it, devices are called directly")
+    if store is not None and (ttl or controller):
+        raise ArgumentsError(
+            "--store is for direct calls: with --ttl or --controller, the controller chooses"
+        )
     if where is not None:
         from iotxmpp.cli.call_where import Many, call_where
         from iotxmpp.where import parse_where
@@ -92,7 +98,7 @@ def call(
             as_json=as_json,
         )
         ours = chosen_account(account, "controller")
-        raise typer.Exit(call_where(ours, many, store=store, waits=Waits.of(ttl, controller, ours)))
+        raise typer.Exit(call_where(ours, many, store=store, waits=Waits.of(ttl, controller, ours, timeout)))
     if command is None:
         raise typer.BadParameter("Missing argument 'command'.")
     _check_single(
@@ -104,11 +110,15 @@ def call(
             "--store": store,
         }
     )
+    from iotxmpp.controller.desk_client import Unread
+
     ours = chosen_account(account, "controller")
     jid = bare_jid(device) if "@" in device else f"{device_id(device)}@{domain(ours.jid)}"
-    waits = Waits.of(ttl, controller, ours)
+    waits = Waits.of(ttl, controller, ours, timeout)
     result = asyncio.run(_call(ours, jid, command, split_pairs(arguments or []), timeout, waits))
-    if as_json or result is not None:
+    if isinstance(result, Unread):
+        typer.echo(printable(str(result)), err=True)
+    elif as_json or result is not None:
         typer.echo(_shown(result, as_json=as_json))
 
 
@@ -129,15 +139,28 @@ async def _call(
     with Bar(command) as bar:
         session = _sessions(link, jid, bar)
         async with link:
-            about = await _about(link, ours.service, jid)
-            if command not in about.commands:
-                known = ", ".join(sorted(about.commands)) or "none"
-                raise UnknownCommandError(f"{about.device} has no command {command!r}; it has: {known}")
-            values = typed_arguments(given, about.commands[command].arguments)
             if waits is not None:
-                desk = await waits.desk(link)
-                return await desk(about.device, command, values)
+                return await _call_by_desk(await waits.desk(link), jid, command, given)
+            values = _values(await _about(link, ours.service, jid), command, given)
             return await _call_session(link, jid, session, command, values, timeout)
+
+
+async def _call_by_desk(desk: "DeskCalls", jid: str, command: str, given: Mapping[str, str]) -> object:
+    """Calls it through the controller, by what that knows: the account itself may not read the device."""
+    device = await desk.device(device_id(local_part(jid)), command)
+    if device.about is None:
+        raise DeviceAwayError(f"{device.id} has never been online; the command was not sent")
+    if not (desk.waits or device.online):
+        raise DeviceAwayError(f"{device.id} is {device.state}; the command was not sent")
+    return await desk.call(device.id, command, _values(device.about, command, given))
+
+
+def _values(about: "About", command: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments as the device's description says."""
+    if command not in about.commands:
+        known = ", ".join(sorted(about.commands)) or "none"
+        raise UnknownCommandError(f"{about.device} has no command {command!r}; it has: {known}")
+    return typed_arguments(given, about.commands[command].arguments)
 
 
 def _sessions(link: "Link", jid: str, bar: "Bar") -> "asyncio.Future[str]":

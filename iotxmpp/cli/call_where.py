@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from iotxmpp.arguments import CommandSpec
-from iotxmpp.cli.by_desk import Desk, Waits
+from iotxmpp.cli.by_desk import DeskCalls, DeskDevice, Waits
 from iotxmpp.cli.exits import Exit, exit_code
 from iotxmpp.cli.output import print_json, shown_json
 from iotxmpp.cli.progress import Bar
@@ -19,6 +19,7 @@ from iotxmpp.errors import (
     CommandError,
     DeviceAwayError,
     InvalidError,
+    NotAllowedError,
     StoreError,
     UnknownCommandError,
     UnknownDeviceError,
@@ -75,12 +76,12 @@ class Planned:
         fault: Why the device would refuse it; None where nothing says so.
     """
 
-    def __init__(self, device: "Device", many: Many, desk: Desk | None) -> None:
+    def __init__(self, device: "Device | DeskDevice", many: Many, *, waits: bool = False) -> None:
         self.id: str = device.id
         self.fault: CommandError | None = None
         self.values: dict[str, Any] = {}
         self._device = device
-        self._desk = desk
+        self._waits = waits
         try:
             self.values = _checked(device, many)
         except CommandError as error:
@@ -94,19 +95,19 @@ class Planned:
     @property
     def away(self) -> bool:
         """Whether nothing would be sent, because the device is not there."""
-        return self._device.about is None or (self._desk is None and not self._device.online)
+        return self._device.about is None or not (self._waits or self._device.online)
 
     async def call_with(self, command: str, arguments: Mapping[str, Any], *, timeout: float) -> Any:  # noqa: ANN401  # whatever the command gives
         """Calls it, unless the device is away."""
         if self.away:
             known = "has never described itself" if self._device.about is None else f"is {self.state}"
             raise DeviceAwayError(f"device {self.id} {known}: command {command} was not sent")
-        if self._desk is not None:
-            return await self._desk(self.id, command, arguments)
         return await self._device.call_with(command, arguments, timeout=timeout)
 
 
-def _checked(device: "Device", many: Many) -> dict[str, Any]:
+def _checked(device: "Device | DeskDevice", many: Many) -> dict[str, Any]:
+    if isinstance(device, DeskDevice) and device.denied:
+        raise NotAllowedError(device.denied)
     if device.about is None:
         return {}
     about = device.about.commands.get(many.command)
@@ -150,6 +151,8 @@ async def _call_where(ours: "Account", many: Many, store: str | None, waits: Wai
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stopping())
         link = await stack.enter_async_context(XmppLink(ours))
+        if waits is not None:
+            return await call_by_desk(await waits.desk(link), many, stop)
         controller = await stack.enter_async_context(Controller(ours, link=link, collects=False))
         if many.where.channels:
             stored = await asyncio.to_thread(_stored, tuple(controller.devices), ours.jid, store)
@@ -157,8 +160,26 @@ async def _call_where(ours: "Account", many: Many, store: str | None, waits: Wai
                 controller.device(name).recall(readings)
         if not await unless(stop, settled(controller, many)):
             return INTERRUPTED
-        desk = None if waits is None else await waits.desk(link)
-        return await call_devices(controller, many, stop, desk)
+        return await call_devices(controller, many, stop)
+
+
+async def call_by_desk(desk: DeskCalls, many: Many, stop: asyncio.Event) -> int:
+    """Calls the command on the devices that are meant, as the running controller knows them.
+
+    Args:
+        desk: Calls through the controller.
+        many: What is to be called.
+        stop: Once it is set, no more are started.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UnknownDeviceError: No device is meant, of those that this account may see there.
+        CommandError: Some device would refuse it, and nothing was sent; or the controller refused.
+    """
+    chosen, known = await desk.devices(many.where.text, many.command)
+    return await _call_planned([Planned(each, many, waits=desk.waits) for each in chosen], known, many, stop)
 
 
 async def settled(controller: "Controller", many: Many) -> None:
@@ -177,16 +198,13 @@ async def settled(controller: "Controller", many: Many) -> None:
         return
 
 
-async def call_devices(
-    controller: "Controller", many: Many, stop: asyncio.Event, desk: Desk | None = None
-) -> int:
+async def call_devices(controller: "Controller", many: Many, stop: asyncio.Event) -> int:
     """Calls the command on those of a controller's devices that are meant.
 
     Args:
         controller: It runs.
         many: What is to be called.
         stop: Once it is set, no more are started.
-        desk: Calls through the running controller instead.
 
     Returns:
         The exit code.
@@ -195,14 +213,19 @@ async def call_devices(
         UnknownDeviceError: No device is meant.
         CommandError: Some device would refuse it; nothing was sent.
     """
-    from iotxmpp.controller.bulk import call_many
     from iotxmpp.controller.selection import select
 
     chosen = select(controller.devices.values(), many.where)
-    if not chosen:
-        count = len(controller.devices)
-        raise UnknownDeviceError(f"no device matches {many.where.text!r}; {count} are known to this account")
-    planned = [Planned(device, many, desk) for device in chosen]
+    return await _call_planned(
+        [Planned(device, many) for device in chosen], len(controller.devices), many, stop
+    )
+
+
+async def _call_planned(planned: Sequence[Planned], known: int, many: Many, stop: asyncio.Event) -> int:
+    from iotxmpp.controller.bulk import call_many
+
+    if not planned:
+        raise UnknownDeviceError(f"no device matches {many.where.text!r}; {known} are known to this account")
     if many.dry_run:
         return _show_plan(planned, as_json=many.as_json)
     _refuse_faults(planned)
@@ -241,10 +264,14 @@ def ended_with(summary: "Summary") -> Exit:
 
 def print_result(result: "BulkResult", *, as_json: bool) -> None:
     """Prints a line of what became of one device's call."""
+    from iotxmpp.controller.desk_client import Unread
+
     data: dict[str, Any] = {"device": result.device, "outcome": result.outcome}
     text = result.text
     shown = ""
-    if result.outcome == "done":
+    if isinstance(result.result, Unread):
+        text = str(result.result)
+    elif result.outcome == "done":
         try:
             shown = shown_json(result.result)
             data["result"] = result.result

@@ -1,7 +1,7 @@
 """`iotxmpp commands`: the commands that wait for devices at the running controller."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,15 +14,17 @@ from iotxmpp.xmltext import printable
 
 if TYPE_CHECKING:
     from iotxmpp.account import Account
+    from iotxmpp.controller.desk_read import Ask
 
 app = typer.Typer(
     help="See the commands that wait for devices, and cancel them; the controller must run.",
     no_args_is_help=True,
 )
 
-IdArgument = Annotated[str, typer.Argument(help="The command's id, as `list` shows it.")]
+IdArgument = Annotated[str, typer.Argument(help="The command's id, or how it begins, as `list` shows it.")]
 
 _COLUMNS = ("id", "device", "command", "state", "by", "created", "expires", "text")
+_SHORTEST_ID = 8
 
 
 @app.command("list")
@@ -40,13 +42,27 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List the newest commands, the oldest of them first."""
-    asked: dict[str, Any] = {"limit": limit}
+    asked: dict[str, Any] = {}
     if device is not None:
         asked["device"] = named_device(device)
     if state is not None:
         asked["state"] = state
-    found = _ask(chosen_account(account, "controller"), controller, "commands", asked)
-    print_list(found, _COLUMNS, row=_row, nothing="no commands", as_json=as_json)
+
+    async def read(ask: "Ask") -> Any:  # noqa: ANN401  # JSON
+        from iotxmpp.controller.desk_read import read_commands
+
+        return await read_commands(ask, asked, limit)
+
+    found = _asked(chosen_account(account, "controller"), controller, read)
+    short = short_ids([each["id"] for each in found])
+    print_list(
+        found,
+        _COLUMNS,
+        row=lambda each: _row(each, short),
+        nothing="no commands",
+        as_json=as_json,
+        whole=("id",),
+    )
 
 
 @app.command("show")
@@ -57,7 +73,13 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one command, with its arguments and its result."""
-    found = _ask(chosen_account(account, "controller"), controller, "command", {"id": id_})
+
+    async def read(ask: "Ask") -> Any:  # noqa: ANN401  # JSON
+        from iotxmpp.controller.desk_read import read_command
+
+        return await read_command(ask, id_)
+
+    found = _asked(chosen_account(account, "controller"), controller, read)
     if as_json:
         print_json(found)
         return
@@ -74,31 +96,55 @@ def cancel(
     as_json: JsonOption = False,
 ) -> None:
     """Cancel a command that was not started; the exit code is 1 where it was too late."""
-    answer = _ask(chosen_account(account, "controller"), controller, "cancel", {"id": id_})
+
+    async def read(ask: "Ask") -> Any:  # noqa: ANN401  # JSON
+        return await ask("cancel", {"id": id_})
+
+    from iotxmpp.controller.queued import CANCELLING
+
+    answer = _asked(chosen_account(account, "controller"), controller, read)
     command = answer["command"]
     if as_json:
         print_json(answer)
     elif answer["cancelled"]:
-        typer.echo(f"{id_}: cancelled", err=True)
+        typer.echo(f"{command['id']}: cancelled", err=True)
+    elif command["state"] == "sent" and command["reason"] == CANCELLING:
+        typer.echo(
+            f"{command['id']}: not cancelled yet, it was sent; it is taken back once the device is there",
+            err=True,
+        )
     else:
-        typer.echo(f"{id_}: not cancelled, it is {command['state']}", err=True)
+        typer.echo(f"{command['id']}: not cancelled, it is {command['state']}", err=True)
     if not answer["cancelled"]:
         raise typer.Exit(Exit.FAILED)
 
 
-def _ask(ours: "Account", controller: str | None, command: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401  # JSON
-    return asyncio.run(_asked(ours, controller, command, arguments))
+def short_ids(ids: Sequence[str]) -> dict[str, str]:
+    """How each of some ids begins, as far as that tells it from the others: 8 characters at least."""
+    ordered = sorted(set(ids))
+    short = {}
+    for before, id_, after in zip(["", *ordered], ordered, [*ordered[1:], ""], strict=False):
+        same = max(_same(id_, other) for other in (before, after))
+        short[id_] = id_[: max(_SHORTEST_ID, same + 1)]
+    return short
 
 
-async def _asked(
-    ours: "Account", controller: str | None, command: str, arguments: Mapping[str, Any]
-) -> object:
-    async with opened_desk(ours, controller, within=FOUND_WITHIN) as ask:
-        return await ask(command, arguments)
+def _same(one: str, other: str) -> int:
+    """How many characters two ids have in common at their start."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _row(command: Mapping[str, Any]) -> dict[str, Any]:
-    return {**command, **_times(command), "command": command["name"]}
+def _asked(ours: "Account", controller: str | None, read: "Callable[[Ask], Awaitable[Any]]") -> Any:  # noqa: ANN401  # JSON
+    async def ask_and_read() -> object:
+        async with opened_desk(ours, controller, within=FOUND_WITHIN) as ask:
+            return await read(ask)
+
+    return asyncio.run(ask_and_read())
+
+
+def _row(command: Mapping[str, Any], short: Mapping[str, str]) -> dict[str, Any]:
+    return {**command, **_times(command), "id": short[command["id"]], "command": command["name"]}
 
 
 def _times(command: Mapping[str, Any]) -> dict[str, str]:

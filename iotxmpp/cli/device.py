@@ -97,7 +97,7 @@ def list_(account: AccountOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(devices)
     else:
-        print_table(devices, ("device", "jid"))
+        print_table(devices, ("device", "jid"), whole=("device",))
 
 
 @app.command("remove")

@@ -62,7 +62,11 @@ def list_(
         print_table([each._asdict() for each in losses], ("epoch", "first", "last", "reason"))
     if letters:
         typer.echo("dead letters:")
-        print_table([_described(each) for each in letters], ("name", "channel", "shown", "reason", "retry"))
+        print_table(
+            [_described(each) for each in letters],
+            ("name", "channel", "shown", "reason", "retry"),
+            whole=("name",),
+        )
 
 
 @app.command("show")

@@ -14,6 +14,9 @@ from iotxmpp.readings import Value
 from iotxmpp.units import shown_unit
 from iotxmpp.xmltext import printable
 
+_WIDEST = 100_000
+"""Columns of what is no terminal: a pipe or a file folds nothing."""
+
 
 def print_json(data: object) -> None:
     """One JSON document on one line, at once, so that a pipe sees it."""
@@ -62,17 +65,34 @@ def _escaped(character: str) -> str:
     return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> None:
-    """A table whose columns are keys of the rows."""
+def print_table(
+    rows: Sequence[Mapping[str, Any]], columns: Iterable[str], *, whole: Collection[str] = ()
+) -> None:
+    """A table whose columns are keys of the rows.
+
+    On a terminal, cells fold where it is too narrow; elsewhere the table is as wide as it must be. Nothing is
+    cut.
+
+    Args:
+        rows: The rows.
+        columns: The columns.
+        whole: Columns that do not even fold, unless a single one of their cells is wider than the terminal.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     names = list(columns)
-    table = Table(*names)
-    for row in rows:
-        table.add_row(*(escape(printable(str(row.get(name, "")))) for name in names))
-    Console().print(table)
+    console = Console() if sys.stdout is not None and sys.stdout.isatty() else Console(width=_WIDEST)
+    table = Table()
+    cells = [[printable(str(row.get(name, ""))) for name in names] for row in rows]
+    for place, name in enumerate(names):
+        widest = max((len(row[place]) for row in cells), default=0)
+        fixed = name in whole and widest <= console.width // 2
+        table.add_column(name, overflow="fold", no_wrap=fixed, min_width=widest if fixed else None)
+    for row in cells:
+        table.add_row(*map(escape, row))
+    console.print(table)
 
 
 def print_list(
@@ -82,6 +102,7 @@ def print_list(
     row: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     nothing: str,
     as_json: bool,
+    whole: Collection[str] = (),
 ) -> None:
     """Entries as a table, or as one JSON document a line.
 
@@ -91,12 +112,13 @@ def print_list(
         row: Makes an entry's row.
         nothing: What people are told where there is nothing.
         as_json: Print JSON.
+        whole: Columns that do not fold, as for `print_table`.
     """
     if as_json:
         for each in entries:
             print_json(each)
     elif entries:
-        print_table([row(each) for each in entries], columns)
+        print_table([row(each) for each in entries], columns, whole=whole)
     else:
         typer.echo(nothing, err=True)
 

@@ -37,7 +37,7 @@ def fleet_table(
     """
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", expand=False)
     for heading in ("device", "kind", "presence", "last readings", "age", *(("command",) if last else ())):
-        table.add_column(heading, no_wrap=heading in ("device", "presence", "age"))
+        table.add_column(heading, no_wrap=heading in ("presence", "age"), overflow="fold")
     for name in sorted(devices):
         device = devices[name]
         kind = device.about.profile.partition(" ")[0] if device.about else ""

@@ -36,7 +36,8 @@ def get(
 ) -> None:
     """Show what a device's settings should be, and what they are."""
     ours = chosen_account(account, "controller")
-    _show(asyncio.run(_get(ours, controller, named_device(device))), as_json=as_json)
+    shown = asyncio.run(_get(ours, controller, named_device(device), whole=as_json))
+    _show(shown, as_json=as_json)
 
 
 @app.command("set")
@@ -96,10 +97,11 @@ def check_applied(shown: Mapping[str, Any], seconds: float, names: Collection[st
     raise DeviceAwayError(f"{text}: the device is {shown['state']}, and gets it when it is back")
 
 
-async def _get(ours: "Account", controller: str | None, name: str) -> dict[str, Any]:
+async def _get(ours: "Account", controller: str | None, name: str, *, whole: bool) -> dict[str, Any]:
+    from iotxmpp.controller.desk_read import read_twin
+
     async with opened_desk(ours, controller, within=ANSWERS_WITHIN) as ask:
-        shown: dict[str, Any] = await ask("twin", {"device": name})
-        return shown
+        return await read_twin(ask, await ask("twin", {"device": name}), whole=whole)
 
 
 async def _set(  # what one change is
@@ -110,14 +112,19 @@ async def _set(  # what one change is
     remove: list[str],
     seconds: float | None,
 ) -> dict[str, Any]:
+    from iotxmpp.controller.desk_read import read_twin
+
     async with opened_desk(ours, controller, within=ANSWERS_WITHIN) as ask:
-        known = (await ask("twin", {"device": name}))["settings"]
-        settings = {**typed_settings(given, known), **dict.fromkeys(remove)}
-        shown: dict[str, Any] = await ask("desire", {"device": name, "settings": settings})
+
+        async def look() -> dict[str, Any]:
+            return await read_twin(ask, await ask("twin", {"device": name}))
+
+        settings = {**typed_settings(given, (await look())["settings"]), **dict.fromkeys(remove)}
+        shown = await read_twin(ask, await ask("desire", {"device": name, "settings": settings}))
         until = time.monotonic() + (seconds or 0.0)
         while not is_over(shown, settings) and time.monotonic() < until:
             await asyncio.sleep(_LOOKS)
-            shown = await ask("twin", {"device": name})
+            shown = await look()
         return shown
 
 
@@ -153,14 +160,24 @@ def _show(shown: Mapping[str, Any], *, as_json: bool) -> None:
 
 def rows_of(shown: Mapping[str, Any]) -> list[dict[str, str]]:
     """A row for each setting that is known, desired, or reported."""
-    desired, reported, refused = shown["desired"], shown["reported"], shown["refused"]
-    names = sorted({*shown["settings"], *desired, *reported, *refused})
+    refused = shown["refused"]
+    names = sorted({*shown["settings"], *shown["desired"], *shown["reported"], *refused})
     return [
         {
             "setting": name,
-            "desired": shown_json(desired[name]) if name in desired else "",
-            "reported": shown_json(reported[name]) if name in reported else "",
+            "desired": _value(shown, "desired", name),
+            "reported": _value(shown, "reported", name),
             "note": f"refused: {refused[name]}" if name in refused else "",
         }
         for name in names
     ]
+
+
+def _value(shown: Mapping[str, Any], state: str, name: str) -> str:
+    """A value as the table shows it; of a long one how it begins, and how long it is."""
+    if name not in shown[state]:
+        return ""
+    size = shown.get("shortened", {}).get(state, {}).get(name, 0)
+    if size:
+        return f"{shown[state][name]} ({size} characters; --json shows all)"
+    return shown_json(shown[state][name])

@@ -47,6 +47,8 @@ class Outcome:
     @classmethod
     def of_result(cls, result: object) -> Self:
         """The outcome of a call whose function returned this; a `failed` one where JSON cannot hold it."""
+        if result is None:
+            return cls(kind="done", result_json="null")
         try:
             return cls(kind="done", result_json=json_of(result, "result"))
         except ArgumentsError as error:

@@ -26,7 +26,7 @@ EXPIRED: Final = f"{{{COMMANDS_NAMESPACE}}}session-expired"
 LONGEST_NOTE: Final = 2000
 """Characters of what a note or a refusal says to people."""
 
-_BAD_ACTION = f"{{{COMMANDS_NAMESPACE}}}bad-action"
+BAD_ACTION: Final = f"{{{COMMANDS_NAMESPACE}}}bad-action"
 
 _MEANINGS: tuple[tuple[type[StanzaError], type[CommandError], str], ...] = (
     (ForbiddenError, NotAllowedError, "the device does not obey this account"),
@@ -65,7 +65,7 @@ def conflict_error(call: CommandCall) -> StanzaError:
 def too_late_error(call: CommandCall) -> StanzaError:
     """The refusal to cancel a call that runs or has ended (XEP-0050 section 4.4, `bad-action`)."""
     return stanza_error(
-        "bad-request", f"command {call.name}: too late to cancel: the call was started", _BAD_ACTION
+        "bad-request", f"command {call.name}: too late to cancel: the call was started", BAD_ACTION
     )
 
 

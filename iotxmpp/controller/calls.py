@@ -2,8 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Any
 
 from iotxmpp.commands import call_element, command_error, read_reply
@@ -46,19 +46,27 @@ def outcome_of(error: BaseException) -> str:
     return next((word for kind, word in _OUTCOMES if isinstance(error, kind)), "error")
 
 
-@contextmanager
-def measured(on_outcome: OnOutcome) -> Iterator[None]:
+class Measured:
     """Tells what became of the call inside, and how long it took."""
-    started = time.monotonic()
-    outcome = "cancelled"
-    try:
-        yield
+
+    __slots__ = ("_on_outcome", "_started")
+
+    def __init__(self, on_outcome: OnOutcome) -> None:
+        """Takes whom to tell; the time runs from here."""
+        self._on_outcome = on_outcome
+        self._started = time.monotonic()
+
+    def __enter__(self) -> None:
+        """The call begins."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """It has ended."""
         outcome = "ok"
-    except Exception as error:
-        outcome = outcome_of(error)
-        raise
-    finally:
-        on_outcome(outcome, time.monotonic() - started)
+        if error is not None:
+            outcome = outcome_of(error) if isinstance(error, Exception) else "cancelled"
+        self._on_outcome(outcome, time.monotonic() - self._started)
 
 
 async def call_command(

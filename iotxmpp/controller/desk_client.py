@@ -4,19 +4,35 @@ import asyncio
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from iotxmpp.addresses import bare_jid
-from iotxmpp.controller.calls import call_command
+from iotxmpp.commands import call_element, command_error, read_reply
+from iotxmpp.controller.desk_read import read_json
 from iotxmpp.controller.queued import QueuedCommand
 from iotxmpp.durations import duration
-from iotxmpp.errors import CommandError, DeviceAwayError, LinkDownError, NoAnswerError
+from iotxmpp.errors import (
+    CommandError,
+    CommandUnknownError,
+    DeviceAwayError,
+    LinkDownError,
+    NoAnswerError,
+    NotAllowedError,
+    StanzaError,
+    UnknownCommandError,
+    UnreachableError,
+)
 from iotxmpp.fleet import CONTROLLER_TAG, SEEK_TAG
 from iotxmpp.link import REQUEST_TIMEOUT, Link, Message, MessageKind
 
 GRACE = 90.0
 """Seconds beyond a command's time to live after which the desk knows what became of it."""
+
+PUT_AGAIN = (0.2, 0.5, 1.0)
+"""Seconds after which a controller that is busy is asked again to queue a command."""
 
 _FIND_AGAIN = 5.0
 _ASK_AGAIN = 1.0
@@ -67,6 +83,14 @@ async def find_controller(link: Link, jid: str, timeout: float = 5.0) -> str:
         cancel()
 
 
+class ControllerBusyError(CommandError):
+    """The controller refused for now: it is busy, or cannot write; it did nothing, and may be asked again."""
+
+
+_NOT_NOW = frozenset({"resource-constraint", "internal-server-error", "remote-server-timeout"})
+_NO_ANSWER = (LinkDownError, NoAnswerError, DeviceAwayError)
+
+
 async def ask_desk(
     link: Link, desk: str, command: str, arguments: Mapping[str, Any], *, timeout: float = REQUEST_TIMEOUT
 ) -> Any:  # noqa: ANN401  # whatever the desk answers
@@ -75,16 +99,58 @@ async def ask_desk(
     Args:
         link: The link.
         desk: The full JID that `find_controller` gave.
-        command: `call`, `command`, `commands` or `cancel`.
+        command: One of the desk's own commands, such as `call` or `commands`.
         arguments: Its arguments.
         timeout: Seconds to wait for the answer.
 
     Raises:
+        ControllerBusyError: The desk refused for now.
         CommandError: The desk refused; its subclass says how.
         NoAnswerError: No answer in time.
         LinkDownError: The link is down or went down.
     """
-    return await call_command(link, desk, command, arguments, timeout=timeout)
+    call = call_element(
+        command, arguments, id=secrets.token_hex(8), expires=time.time() + timeout, within=timeout
+    )
+    try:
+        answer = await link.call(desk, call, timeout=timeout)
+    except StanzaError as error:
+        raise _meaning(error) from error
+    return read_reply(answer)
+
+
+def _meaning(error: StanzaError) -> CommandError:
+    """What a refusal of a desk's means: it is the controller's, and no device's."""
+    if error.condition in _NOT_NOW:
+        return ControllerBusyError(f"the controller refused: {error}")
+    if isinstance(error, UnreachableError):
+        return DeviceAwayError(f"the controller is away, or has no desk ({error.text or error.condition})")
+    meaning = command_error(error)
+    if not error.text or type(meaning) is CommandError:  # the words are those of a device's refusal
+        return type(meaning)(f"the controller refused: {error}")
+    return meaning
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unread:
+    """In place of a result: the command is done, and what it gave could not be brought.
+
+    Attributes:
+        id: The command's id.
+        size: Characters of the result's JSON.
+        why: Why it could not be brought.
+    """
+
+    id: str
+    size: int
+    why: str
+
+    def __str__(self) -> str:
+        """The same for people, with where the result can be read."""
+        return (
+            f"done, but its result of {self.size} characters could not be brought ({self.why});"
+            f" read it with `iotxmpp commands show {self.id}`"
+        )
 
 
 async def call_by_desk(  # noqa: PLR0913  # a call has so many parts
@@ -101,31 +167,88 @@ async def call_by_desk(  # noqa: PLR0913  # a call has so many parts
         ttl: How long it may wait for the device, such as `6h`, or a number of seconds.
 
     Returns:
-        The command's result.
+        The command's result; an `Unread` where it is done, and its result could not be brought.
 
     Raises:
         CommandError: It was not queued, or ended otherwise than done; its subclass says how.
-        NoAnswerError: The controller did not answer any more; the command stays queued.
+        CommandUnknownError: It was queued, and the controller does not tell this account what became of it.
+        NoAnswerError: The controller did not answer, or tell what became of it; it may stay queued.
         LinkDownError: The link is down, and nothing was queued.
     """
     seconds = duration(ttl, "ttl")
     id_ = secrets.token_hex(16)
     given = {"device": device, "command": command, "arguments": dict(arguments), "id": id_}
-    until, pause = time.monotonic() + seconds + GRACE, _FIRST_LOOK
-    data = await ask_desk(link, desk, "call", {**given, "ttl": f"{seconds:f}s"})
-    while not (state := QueuedCommand.from_data(data)).ended:
-        if time.monotonic() > until:
-            raise NoAnswerError(
-                f"command {command} of {device} has not ended in time; it is {state.state},"
-                f" see `iotxmpp commands show {id_}`"
-            )
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _RAREST_LOOK)
+    waiting = _Waiting(link, desk, f"command {command} of {device}", id_)
+    data = await waiting.put({**given, "ttl": f"{seconds:f}s"})
+    return await waiting.result(data, time.monotonic() + seconds + GRACE)
+
+
+class _Waiting:
+    """A command that is put into a desk's queue, and waited for."""
+
+    def __init__(self, link: Link, desk: str, what: str, id_: str) -> None:
+        self._link = link
+        self._desk = desk
+        self._what = what
+        self._id = id_
+
+    async def put(self, call: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Has it queued; the same id is one command, so a controller that is busy can be asked again."""
+        for pause in PUT_AGAIN:
+            with suppress(ControllerBusyError):
+                return await self._queued(call)
+            await asyncio.sleep(pause)
+        return await self._queued(call)
+
+    async def _queued(self, call: Mapping[str, Any]) -> Mapping[str, Any]:
+        data: Mapping[str, Any] = await ask_desk(self._link, self._desk, "call", call)
+        return data
+
+    async def result(self, data: Mapping[str, Any], until: float) -> Any:  # noqa: ANN401  # whatever it gave
+        """What the command gave, once it has ended."""
+        pause, trouble = _FIRST_LOOK, ""
+        while not (state := QueuedCommand.from_data(data)).ended:
+            if time.monotonic() > until:
+                raise NoAnswerError(
+                    f"{self._what} has not ended in time; it is {state.state}{trouble}, {self._see}"
+                )
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _RAREST_LOOK)
+            try:
+                data, trouble = await self._ask("command", {"id": self._id}), ""
+            except (NotAllowedError, UnknownCommandError) as error:
+                raise CommandUnknownError(
+                    f"{self._what} was queued, and the controller does not tell what became of it ({error});"
+                    f" {self._see}"
+                ) from error
+            except (CommandError, LinkDownError, NoAnswerError) as error:  # it waits on, whatever this is
+                trouble = f" as far as is known ({error})"
+        size = data.get("shortened", {}).get("result", 0) if state.state == "done" else 0
+        return await self._long_result(size, time.monotonic() + GRACE) if size else state.outcome()
+
+    async def _long_result(self, size: int, until: float) -> Any:  # noqa: ANN401  # as above
+        pause = _FIRST_LOOK
+        while True:
+            try:
+                return await read_json(self._ask, "part", {"id": self._id, "of": "result"})
+            except (CommandError, LinkDownError, NoAnswerError) as error:
+                if time.monotonic() + pause > until or isinstance(
+                    error, NotAllowedError | UnknownCommandError
+                ):
+                    return Unread(id=self._id, size=size, why=str(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _RAREST_LOOK)
+
+    @property
+    def _see(self) -> str:
+        return f"see `iotxmpp commands show {self._id}`"
+
+    async def _ask(self, command: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401  # as above
         try:
-            data = await ask_desk(link, desk, "command", {"id": id_})
-        except (LinkDownError, NoAnswerError, DeviceAwayError):
-            desk = await _again(link, desk)
-    return state.outcome()
+            return await ask_desk(self._link, self._desk, command, arguments)
+        except _NO_ANSWER:
+            self._desk = await _again(self._link, self._desk)
+            raise
 
 
 async def _again(link: Link, desk: str) -> str:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from iotxmpp.commands import CALL_NAMESPACE, COMMAND_TAG, COMMANDS_NAMESPACE
 from iotxmpp.controller.desk import NAME, Desk
-from iotxmpp.errors import IotxmppError, StoreError
+from iotxmpp.errors import IotxmppError, StanzaError, StoreError, stanza_error
 from iotxmpp.fleet import SEEK_TAG, controller_element
 from iotxmpp.link import Link, Message, Request
 from iotxmpp.serving.audit import Audit, AuditLog, MemoryAudit
@@ -19,6 +19,7 @@ from iotxmpp.serving.server import CommandServer
 log = logging.getLogger(__name__)
 
 _FORMS = "jabber:x:data"
+_STRANGER = "this controller gave you no role; whoever runs it can do so under [access]"
 
 
 async def opened_audit(stack: AsyncExitStack, path: Path | None) -> Audit | None:
@@ -57,13 +58,17 @@ async def open_desk(stack: AsyncExitStack, link: Link, desk: Desk, audit: Audit)
     Raises:
         InvalidError: Somebody serves commands on this link already.
     """
-    executor = Executor(None, device=NAME, audit=audit, send=link.send, known=desk.admits)
+    executor = Executor(None, device=NAME, audit=audit, send=link.send, known=desk.access.account_or_domain)
     await executor.open()
     stack.push_async_callback(executor.close)
     server = CommandServer(desk.commands, desk.door(), executor, device=NAME)
 
     async def answer(request: Request) -> Element:
-        return await asyncio.create_task(server.answer(request), context=desk.asked_by(request.sender))
+        try:
+            return await asyncio.create_task(server.answer(request), context=desk.asked_by(request.sender))
+        except StanzaError as error:
+            known = desk.admits(request.sender)
+            raise stanza_error(error.condition, _told(error.text, known=known), error.detail) from error
 
     async def tell(message: Message) -> None:
         """Says to whoever may come to the desk that it is here; nobody else learns that."""
@@ -79,3 +84,8 @@ async def open_desk(stack: AsyncExitStack, link: Link, desk: Desk, audit: Audit)
     stack.callback(link.list_commands(server.entries))
     link.advertise(COMMANDS_NAMESPACE, CALL_NAMESPACE, _FORMS)
     link.admit(desk.admits)
+
+
+def _told(text: str, *, known: bool) -> str:
+    """What a refusal says: whoever serves commands calls itself a device."""
+    return text.replace("this device", "this controller") if known else _STRANGER

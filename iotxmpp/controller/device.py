@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from iotxmpp.about import About
 from iotxmpp.addresses import DeviceId
-from iotxmpp.controller.calls import call_command, measured
+from iotxmpp.controller.calls import Measured, call_command
 from iotxmpp.controller.description import MAX_CHANNELS
 from iotxmpp.controller.pulse import Pulse
 from iotxmpp.controller.sessions import Sessions
@@ -229,7 +229,7 @@ class Device:
         if ttl is not None:
             return await (await self.queue(command, arguments, ttl=ttl)).result()
         known = self.about is not None and command in self.about.commands
-        with measured(partial(self._on_command, command if known else "unknown")):
+        with Measured(partial(self._on_command, command if known else "unknown")):
             if not self._link.state.up:
                 raise LinkDownError(f"command {command} of {self.id} was not sent: {self._link.state.reason}")
             seen = self._sessions.current

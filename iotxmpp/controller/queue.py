@@ -6,7 +6,6 @@ been sent is asked again under the same id, which a device never carries out twi
 """
 
 import asyncio
-import heapq
 import json
 import logging
 import secrets
@@ -21,6 +20,7 @@ from iotxmpp.arguments import json_of
 from iotxmpp.commands import call_element
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.queue_answers import NEVER_SENT
+from iotxmpp.controller.queue_clock import Expiries, Expiry
 from iotxmpp.controller.queue_lane import Lane, Peer
 from iotxmpp.controller.queue_ticket import Entry, Ticket
 from iotxmpp.controller.queued import CommandState, QueuedCommand
@@ -45,8 +45,6 @@ TIDY_EVERY = 3600.0
 
 TIDY_PAUSE = 0.05
 """Seconds between two steps of removing them."""
-
-_NAP = 3600.0
 
 
 class Counts(Protocol):
@@ -86,7 +84,7 @@ class Queue:
         self._counts = counts
         self._entries: dict[str, Entry] = {}
         self._lanes: dict[str, Lane] = {}
-        self._expiries: list[tuple[float, str]] = []
+        self._expiries = Expiries()
         self._sooner = asyncio.Event()
         self._closed = False
         self._putting = asyncio.Lock()  # so that an id which comes twice at once is one command
@@ -98,8 +96,10 @@ class Queue:
         Raises:
             StoreError: The store could not be read.
         """
+        latest = await self._between(self._rows.latest)
         for id_, device, expires, state in await self._between(self._rows.open):
-            self._take(Entry(id=id_, device=device, expires=expires), waits=state == "queued")
+            expiry = Expiry(expires, not_before=latest)
+            self._take(Entry(id=id_, device=device, expiry=expiry), waits=state == "queued")
         self._count()
         self._tasks = [
             asyncio.create_task(self._expire(), name="iotxmpp expiry of commands"),
@@ -179,6 +179,28 @@ class Queue:
         found: list[QueuedCommand] = await self._between(lambda: self._rows.find(device, state, limit))
         return found
 
+    async def places(
+        self, device: str | None, state: CommandState | None, *, before: str, limit: int
+    ) -> list[tuple[str, str]]:
+        """Id and device of the newest commands, the newest first; see `CommandRows.places`.
+
+        Raises:
+            StoreError: They could not be read.
+        """
+        found: list[tuple[str, str]] = await self._between(
+            lambda: self._rows.places(device, state, before=before, limit=limit)
+        )
+        return found
+
+    async def beginning(self, start: str, limit: int) -> list[tuple[str, str]]:
+        """Id and device of some commands whose ids begin so.
+
+        Raises:
+            StoreError: They could not be read.
+        """
+        found: list[tuple[str, str]] = await self._between(lambda: self._rows.beginning(start, limit))
+        return found
+
     async def get(self, id: str) -> QueuedCommand:  # noqa: A002  # its name everywhere
         """One command.
 
@@ -188,13 +210,17 @@ class Queue:
         """
         found: QueuedCommand | None = await self._between(lambda: self._rows.get(id))
         if found is None:
-            raise NotFoundError("item-not-found", f"no command {id}; `iotxmpp commands` lists those that are")
+            raise NotFoundError(
+                "item-not-found", f"no command {id}; `iotxmpp commands list` lists those that are"
+            )
         return found
 
     async def cancel(self, id: str) -> bool:  # noqa: A002  # as above
         """Cancels a command that was not started; whether that was so.
 
-        One that was sent is asked back from the device; where it is away, that cannot be done.
+        One that was sent is asked back from the device. Where the device is away, the wish stays in the
+        store, and goes to the device before anything else does: what it did not start until then, it never
+        starts. Until that is known the command is `cancelling`, and this is false.
 
         Raises:
             NotFoundError: There is none of that id.
@@ -205,11 +231,17 @@ class Queue:
             replace(command, state="cancelled", text="cancelled before it was sent"), only=("queued",)
         ):
             return True
-        command = await self.get(id)
+        entry = self._entries.get(id)
         lane = self._lanes.get(command.device)
-        if command.ended or lane is None or not await lane.cancel(id):
-            return (await self.get(id)).state == "cancelled"
-        await self._end(replace(command, state="cancelled", text="the device had not started it"))
+        if entry is not None and lane is not None:
+            before, entry.cancelling = entry.cancelling, True  # no other session is asked from now on
+            try:
+                noted = await self._between(lambda: self._rows.cancelling(id, wanted=True))
+            except StoreError:
+                entry.cancelling = before
+                raise
+            if noted:
+                await lane.cancel(entry)
         return (await self.get(id)).state == "cancelled"
 
     def look(self, device: str) -> None:
@@ -230,7 +262,8 @@ class Queue:
                 if known is not None:
                     return self._known(known, command)
             await self._between(lambda: self._rows.add(command))
-            entry = Entry(id=command.id, device=command.device, expires=command.expires, command=command)
+            expiry = Expiry(command.expires, not_before=command.created)
+            entry = Entry(id=command.id, device=command.device, expiry=expiry, command=command)
             crashpoints.at("queue.committed")
             if self._closed:
                 entry.abandon()
@@ -247,14 +280,14 @@ class Queue:
             )
         entry = self._entries.get(known.id)
         if entry is None:
-            entry = Entry(id=known.id, device=known.device, expires=known.expires)
+            entry = Entry(id=known.id, device=known.device, expiry=Expiry(known.expires))
             entry.settle(known)
         return entry
 
     def _take(self, entry: Entry, *, waits: bool) -> None:
         self._entries[entry.id] = entry
         if waits:
-            heapq.heappush(self._expiries, (entry.expires, entry.id))
+            self._expiries.put(entry.id, entry.expiry)
             self._sooner.set()
         lane = self._lanes.get(entry.device)
         if lane is None:
@@ -264,6 +297,7 @@ class Queue:
                 load=lambda id_: self._between(lambda: self._rows.get(id_)),
                 sending=lambda id_: self._between(lambda: self._rows.sending(id_, time.time())),
                 end=self._end,
+                keep=lambda id_: self._between(lambda: self._rows.cancelling(id_, wanted=False)),
             )
             lane = self._lanes[entry.device] = Lane(entry.device, peer, self._lane_is_empty)
         lane.put(entry)
@@ -294,17 +328,16 @@ class Queue:
         """Ends what was not sent in time, also behind another command that waits."""
         while True:
             try:
-                while self._expiries and self._expiries[0][0] <= time.time():
-                    await self._expired(self._expiries[0][1])
-                    heapq.heappop(self._expiries)
+                while (due := self._expiries.due()) is not None:
+                    await self._expired(due)
+                    self._expiries.take(due)
             except StoreError as error:
                 log.warning("a command expired, and the store does not take that: %s", error)
                 await asyncio.sleep(1.0)
                 continue
             self._sooner.clear()
-            nap = self._expiries[0][0] - time.time() if self._expiries else _NAP
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(max(nap, 0.0), _NAP)):
+                async with asyncio.timeout(self._expiries.nap()):
                     await self._sooner.wait()
 
     async def _expired(self, id_: str) -> None:

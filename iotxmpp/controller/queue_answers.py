@@ -28,6 +28,8 @@ BOUNCES = 3
 
 NEVER_SENT = "the device did not appear in time; it was never sent"
 
+NOT_STARTED = "the device had not started it"
+
 _LONGEST_TEXT = 2_000
 _TRY_LATER = "resource-constraint"
 _BROKEN = "internal-server-error"
@@ -73,6 +75,10 @@ class Attempt:
         self._uncertain = uncertain
         self._to = ""
         self._bounces = 0
+
+    def taken_back(self, command: QueuedCommand) -> QueuedCommand | None:
+        """How a command ends that somebody wants to be cancelled; None where the device must be asked."""
+        return None if self._uncertain else definite(command, "cancelled", NOT_STARTED)
 
     def asked(self, to: str) -> None:
         """The command goes to this session."""

@@ -13,9 +13,11 @@ from xml.etree.ElementTree import Element
 from iotxmpp import crashpoints
 from iotxmpp.backoff import Backoff
 from iotxmpp.commands import call_element, cancel_element, read_reply
+from iotxmpp.commands.calls import BAD_SESSION
+from iotxmpp.commands.refusals import BAD_ACTION
 from iotxmpp.controller.asking import ask_each
 from iotxmpp.controller.device import Device
-from iotxmpp.controller.queue_answers import Attempt, definite, of_reply
+from iotxmpp.controller.queue_answers import NOT_STARTED, Attempt, definite, of_reply
 from iotxmpp.controller.queue_ticket import Entry
 from iotxmpp.controller.queued import QueuedCommand
 from iotxmpp.errors import (
@@ -43,8 +45,8 @@ FIRST_PAUSE = 0.5
 LOOK_EVERY = 5.0
 """Seconds after which a device is looked at without news of it."""
 
-CANCEL_PATIENCE = 10.0
-"""Seconds that the answer to a cancelling may take."""
+CANCEL_PATIENCE = 2.0
+"""Seconds for which who cancels waits for the device; it is asked again later, as soon as it is there."""
 
 
 class End(Protocol):
@@ -64,6 +66,7 @@ class Peer:
         load: Gives a command by its id.
         sending: Notes that one is about to be sent; whether it still may be.
         end: Ends one.
+        keep: Notes that one is too late to be cancelled.
     """
 
     link: Link
@@ -71,6 +74,7 @@ class Peer:
     load: Callable[[str], Awaitable[QueuedCommand | None]]
     sending: Callable[[str], Awaitable[bool]]
     end: End
+    keep: Callable[[str], Awaitable[bool]]
 
 
 class Lane:
@@ -110,22 +114,15 @@ class Lane:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def cancel(self, id: str) -> bool:  # noqa: A002  # its name everywhere
-        """Asks the device not to start a command that was sent; whether it will not."""
-        command = await self._peer.load(id)
-        to = None if command is None else self._session(command)
-        if command is None or to is None:
-            return False
-        try:
-            answer = await self._peer.link.call(
-                to, cancel_element(command.name, id=id), timeout=CANCEL_PATIENCE
-            )
-            read_reply(answer)
-        except CommandCancelledError:
-            return True
-        except (CommandError, StanzaError, LinkDownError, NoAnswerError) as error:
-            log.info("command %s of %s is not cancelled: %s", id, self._device, error)
-        return False
+    async def cancel(self, entry: Entry) -> None:
+        """Asks the device at once not to start a command that was sent; the lane asks again later."""
+        command = await self._peer.load(entry.id)
+        device, to = self._peer.find(), None if command is None else self._session(command)
+        if command is not None and not command.ended and device is not None and to is not None:
+            ending = await self._ask_back(entry, command, device, to, CANCEL_PATIENCE)
+            if ending is not None:
+                await self._peer.end(ending)
+        self.look()
 
     async def _run(self) -> None:
         while self._waiting:
@@ -147,25 +144,26 @@ class Lane:
         if command is None or command.ended:
             return
         attempt = Attempt(uncertain=command.sent > 0)
+        entry.cancelling = entry.cancelling or command.cancelling
         while not entry.ended:
             self._news.clear()
             device, to = self._peer.find(), self._session(command)
-            ending = attempt.late(command, time.time(), GRACE)
+            ending = attempt.late(command, command.expires - entry.expiry.left(), GRACE)
+            if ending is None and entry.cancelling:
+                ending = attempt.taken_back(command)
+            wished = entry.cancelling
             if ending is None and device is not None and to is not None:
-                ending = attempt.pointless(command, device)
-                if ending is None:
-                    if not await self._peer.sending(entry.id):
-                        return
-                    entry.sent = True
-                    command = _sent(command)
-                    crashpoints.at("queue.sent")
-                    ending = await self._ask(attempt, command, device, to)
+                if wished:
+                    ending = await self._ask_back(entry, command, device, to, PATIENCE)
+                else:
+                    ending, command = await self._send(attempt, entry, command, device, to)
             if ending is not None:
                 self._backoff.reset()
                 crashpoints.at("queue.answered")
                 await self._end(ending)
                 return
-            await self._wait(command, asked=to)
+            if entry.cancelling == wished:  # else there is something to do at once
+                await self._wait(command, asked=to, left=entry.expiry.left())
 
     def _session(self, command: QueuedCommand) -> str | None:
         """The session to send to, where the device is there and awake."""
@@ -177,12 +175,23 @@ class Lane:
             return None  # these say whether it may be asked again
         return seen.presence.sender
 
+    async def _send(
+        self, attempt: Attempt, entry: Entry, command: QueuedCommand, device: Device, to: str
+    ) -> tuple[QueuedCommand | None, QueuedCommand]:
+        """Sends a command if it may be sent; its end, None where that is not known, and how it is now."""
+        ending = attempt.pointless(command, device)
+        if ending is None and await self._peer.sending(entry.id):
+            entry.sent = True
+            command = _sent(command)
+            crashpoints.at("queue.sent")
+            ending = await self._ask(attempt, entry, command, device, to)
+        return ending, command
+
     async def _ask(
-        self, attempt: Attempt, command: QueuedCommand, device: Device, to: str
+        self, attempt: Attempt, entry: Entry, command: QueuedCommand, device: Device, to: str
     ) -> QueuedCommand | None:
         """Sends a command, and says how it ended; None where that is not known."""
-        now = time.time()
-        left = max(0.0, command.expires - now)
+        left = max(0.0, entry.expiry.left())
         element = call_element(
             command.name,
             command.arguments,
@@ -202,7 +211,8 @@ class Lane:
         if repeatable:
             asking = ask_each(
                 self._peer.link,
-                lambda: device.sessions.to_ask or [to],
+                # What is to be cancelled goes to no other session before the wish does.
+                lambda: [to] if entry.cancelling else device.sessions.to_ask or [to],
                 element,
                 answered=answered,
                 timeout=PATIENCE,
@@ -218,6 +228,35 @@ class Lane:
         except InvalidError as error:  # larger than the link takes
             return definite(command, "rejected", str(error), reason="wrong-arguments")
         return of_reply(command, answer)
+
+    async def _ask_back(
+        self, entry: Entry, command: QueuedCommand, device: Device, to: str, timeout: float
+    ) -> QueuedCommand | None:
+        """Asks the device not to start a command; how it ended by that, None where it did not.
+
+        Where it was started already, it is not `cancelling` any more.
+        """
+        try:
+            answer = await ask_each(
+                self._peer.link,
+                lambda: device.sessions.to_ask or [to],
+                cancel_element(command.name, id=command.id),
+                answered=device.answered,
+                timeout=timeout,
+            )
+            read_reply(answer)
+        except CommandCancelledError:
+            return definite(command, "cancelled", NOT_STARTED)
+        except StanzaError as error:
+            if error.detail == BAD_SESSION:  # it will not run now, and nobody knows whether it did
+                return definite(command, "unknown", f"cancelled; it may have run before: {error.text}")
+            if error.detail == BAD_ACTION:
+                await self._peer.keep(entry.id)
+                entry.cancelling = False
+            log.info("command %s of %s is not cancelled: %s", entry.id, self._device, error)
+        except (CommandError, LinkDownError, NoAnswerError) as error:
+            log.info("command %s of %s is not cancelled yet: %s", entry.id, self._device, error)
+        return None
 
     async def _ask_once(
         self, to: str, element: Element, timeout: float, answered: Callable[[str], None]
@@ -259,14 +298,13 @@ class Lane:
             else:
                 return
 
-    async def _wait(self, command: QueuedCommand, *, asked: str | None) -> None:
+    async def _wait(self, command: QueuedCommand, *, asked: str | None, left: float = 0.0) -> None:
         """Waits for news, or a while; one that was asked is asked again later, or at its next session."""
         if asked is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._backoff.next_delay()):
                     await self._moved(command, asked)
             return
-        left = command.expires - time.time()
         if left <= 0:
             left += GRACE
         with suppress(TimeoutError):

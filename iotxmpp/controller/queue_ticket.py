@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from iotxmpp.controller.queue_clock import Expiry
 from iotxmpp.controller.queued import CommandState, QueuedCommand
 from iotxmpp.errors import NoAnswerError
 
@@ -14,8 +15,12 @@ class Entry:
     Args:
         id: The command's id.
         device: Its device's id.
-        expires: It is not started after this, in seconds since 1970.
+        expiry: Until when it may start.
         command: The command itself, where somebody holds a ticket.
+
+    Attributes:
+        sent: Whether it was sent, as far as this run of the controller knows.
+        cancelling: Whether it was sent, and is to be cancelled.
     """
 
     def __init__(
@@ -23,14 +28,15 @@ class Entry:
         *,
         id: str,  # noqa: A002  # its name everywhere
         device: str,
-        expires: float,
+        expiry: Expiry,
         command: QueuedCommand | None = None,
     ) -> None:
         self.id = id
         self.device = device
-        self.expires = expires
+        self.expiry = expiry
         self.command = command
         self.sent = False
+        self.cancelling = False
         self.over = asyncio.Event()
 
     @property
@@ -87,12 +93,14 @@ class Ticket:
         if command is None or not command.ended:
             raise NoAnswerError(
                 f"the controller stopped before command {self.id} of {self._entry.device} ended;"
-                " it goes on when the controller runs again, see `iotxmpp commands`"
+                " it goes on when the controller runs again, see `iotxmpp commands list`"
             )
         return command.outcome()
 
     async def cancel(self) -> bool:
-        """Cancels the command if it was not started; whether that was so.
+        """Cancels the command if it was not started; whether that is so.
+
+        False also while the device is away: the wish is kept then, as `Queue.cancel` tells.
 
         Raises:
             StoreError: The store could not be read or written.

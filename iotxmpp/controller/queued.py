@@ -20,6 +20,9 @@ CommandState = Literal["queued", "sent", "done", "failed", "rejected", "expired"
 
 COMMAND_STATES: tuple[CommandState, ...] = get_args(CommandState)
 
+CANCELLING = "cancelling"
+"""The reason of a command that was sent, and that somebody wants to be cancelled."""
+
 OPEN: tuple[CommandState, ...] = ("queued", "sent")
 """The states of a command that has not ended."""
 
@@ -55,7 +58,8 @@ class QueuedCommand:
             `rejected`: the device refused it. `expired` and `cancelled`: it was never started. `unknown`: it
             may have run.
         reason: A rejection's kind, for programs: `wrong-arguments`, `unknown-command`, `not-allowed`,
-            `conflict` or `refused`; else empty.
+            `conflict` or `refused`; `cancelling` of one that is `sent`, and is taken back as soon as the
+            device is there; else empty.
         text: What became of it, for people.
         result: What it gave, once it is done.
         sent: How often it was sent.
@@ -82,6 +86,11 @@ class QueuedCommand:
     def ended(self) -> bool:
         """Whether what became of it will not change any more."""
         return self.state not in OPEN
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether it was sent, and is taken back as soon as the device is there."""
+        return self.state == "sent" and self.reason == CANCELLING
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:

@@ -188,6 +188,7 @@ class Session:
             own=self._account.jid,
             queue=self.queue,
             device=self.registry.device,
+            devices=self.registry.devices.values,
             access=self._keeping.access,
         )
         await open_desk(stack, self._link, desk, self._keeping.audit)

@@ -12,11 +12,21 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol
 
 from iotxmpp.errors import StoreError
-from iotxmpp.serving.auditchain import NOTHING, Tail, end_of_last_line, line_of, rotated_files, tail_of
+from iotxmpp.serving.auditchain import (
+    NOTHING,
+    Tail,
+    as_json,
+    end_of_last_line,
+    line_with,
+    quoted,
+    rotated_files,
+    tail_of,
+)
 from iotxmpp.serving.audithead import Head, HeadFile, begin_head, boot_id, fits, read_head, settled
 from iotxmpp.serving.command import Door
 from iotxmpp.xmltext import clean_text
@@ -81,8 +91,11 @@ class AuditEntry:
 class Audit(Protocol):
     """Where it is written down who did what."""
 
-    def append(self, entry: AuditEntry) -> None:
+    def append(self, entry: AuditEntry) -> int:
         """Writes it down, before it returns; does not wait for a disk.
+
+        Returns:
+            How many bytes that took on disk.
 
         Raises:
             StoreError: It cannot be written; what it tells of must not be done.
@@ -102,9 +115,10 @@ class MemoryAudit:
     def __init__(self, *, most: int = 1000) -> None:
         self.entries: deque[AuditEntry] = deque(maxlen=most)
 
-    def append(self, entry: AuditEntry) -> None:
-        """Writes it down."""
+    def append(self, entry: AuditEntry) -> int:
+        """Writes it down; it takes no disk."""
         self.entries.append(entry)
+        return 0
 
     def close(self) -> None:
         """Does nothing: the entries can still be read."""
@@ -156,8 +170,11 @@ class AuditLog:
             os.close(self._file)
             raise _unusable(path, error) from error
 
-    def append(self, entry: AuditEntry) -> None:
+    def append(self, entry: AuditEntry) -> int:
         """Writes it down, before it returns.
+
+        Returns:
+            How many bytes the line takes.
 
         Raises:
             StoreError: It cannot be written, because the disk is full for instance, or the log was closed.
@@ -166,13 +183,14 @@ class AuditLog:
             if self._closed:
                 raise StoreError(f"audit log {self._path}: it is closed")
             try:
-                self._write(entry)
+                size = self._write(entry)
             except OSError as error:
                 raise _unusable(self._path, error) from error
             if self._timer is None:
                 self._timer = threading.Timer(SETTLES_AFTER, self._settle_later)
                 self._timer.daemon = True
                 self._timer.start()
+            return size
 
     def close(self) -> None:
         """Syncs and closes it; calling it twice is harmless."""
@@ -186,7 +204,7 @@ class AuditLog:
             timer.join()
         try:
             self._settle()
-            self._tell(boot="")
+            self._heads.write(replace(self._heads.head, boot=""))
             self._heads.sync()
         except OSError as error:
             _LOGGER.warning("audit log %s: %s", self._path, error)
@@ -234,8 +252,8 @@ class AuditLog:
     def _note(self, text: str) -> None:
         self._write(AuditEntry(time=self._now(), result="note", text=text))
 
-    def _write(self, entry: AuditEntry) -> None:
-        line, digest = line_of(self._tail.n + 1, self._tail.hash, _shortened(entry))
+    def _write(self, entry: AuditEntry) -> int:
+        line, digest = line_with(self._tail.n + 1, self._tail.hash, _fields(entry))
         if self._size and self._size + len(line) > self._most_bytes:
             self._rotate()
         self._tell(next=digest)  # before the line: a line that the head file does not know is forged
@@ -248,23 +266,11 @@ class AuditLog:
         self._size += len(line)
         self._tail = Tail(n=self._tail.n + 1, hash=digest)
         self._tell()
+        return len(line)
 
-    def _tell(self, *, next: str = "", boot: str | None = None) -> None:  # noqa: A002  # the file's word
+    def _tell(self, *, next: str = "") -> None:  # noqa: A002  # the file's word
         """Says in the head file where the log ends."""
-        head, tail = self._heads.head, self._tail
-        self._heads.write(
-            Head(  # not by `replace`, which takes three times as long: each line takes two
-                n=tail.n,
-                hash=tail.hash,
-                next=next,
-                first=head.first,
-                before=head.before,
-                synced=head.synced,
-                synced_hash=head.synced_hash,
-                boot=head.boot if boot is None else boot,
-                tampered=head.tampered,
-            )
-        )
+        self._heads.write_end(self._tail.n, self._tail.hash, next)
 
     def _write_whole(self, line: bytes) -> None:
         try:
@@ -335,20 +341,29 @@ def audit_path(outbox: Path) -> Path:
     return outbox.with_name(f"{outbox.stem}.audit.log")
 
 
-def _shortened(entry: AuditEntry) -> dict[str, object]:
+def _fields(entry: AuditEntry) -> str:
     # Written out: what runs twice for each call is not to look its fields up.
-    return {
-        "time": entry.time,
-        "who": clean_text(entry.who, _LONGEST_NAME),
-        "by": clean_text(entry.by, _LONGEST_NAME),
-        "device": clean_text(entry.device, _LONGEST_NAME),
-        "command": clean_text(entry.command, _LONGEST_NAME),
-        "id": clean_text(entry.id, _LONGEST_NAME),
-        "door": entry.door,
-        "arguments": clean_text(entry.arguments, _LONGEST_TEXT),
-        "result": entry.result,
-        "text": clean_text(entry.text, _LONGEST_TEXT),
-    }
+    return (
+        f',"time":{as_json(entry.time)},"who":{_name(entry.who)},"by":{_name(entry.by)}'
+        f',"device":{_name(entry.device)},"command":{_name(entry.command)}'
+        f',"id":{_text(entry.id, _LONGEST_NAME)},"door":{_name(entry.door)}'
+        f',"arguments":{_text(entry.arguments, _LONGEST_TEXT)}'
+        f',"result":{_name(entry.result)},"text":{_text(entry.text, _LONGEST_TEXT)}'
+    )
+
+
+def _name(text: str) -> str:
+    """A name as JSON; the same few stand in all lines."""
+    return _known_name(text) if len(text) <= _LONGEST_NAME else _text(text, _LONGEST_NAME)
+
+
+@lru_cache(maxsize=64)
+def _known_name(text: str) -> str:
+    return _text(text, _LONGEST_NAME)
+
+
+def _text(text: str, longest: int) -> str:
+    return quoted(clean_text(text, longest)) if text else '""'
 
 
 def _open(path: Path) -> tuple[int, int]:

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +44,19 @@ class Tail:
 
 def line_of(n: int, before: str, fields: Mapping[str, object]) -> tuple[bytes, str]:
     """A line with its end, and its hash: SHA-256 of the line as it would be without `hash`."""
-    parts = [_key(name) + _json(value) for name, value in fields.items()]
-    body = ",".join((f'{{"n":{n},"prev":"{before}"', *parts)).encode("ascii") + b"}"
+    return line_with(
+        n, before, "".join(f",{quoted(name)}:{as_json(value)}" for name, value in fields.items())
+    )
+
+
+def line_with(n: int, before: str, fields: str) -> tuple[bytes, str]:
+    """The same, with the fields as JSON in ASCII: a comma, a name, a colon and a value for each."""
+    body = f'{{"n":{n},"prev":"{before}"{fields}}}'.encode("ascii")
     digest = hashlib.sha256(body).hexdigest()
     return b'%s%s%s"}\n' % (body[:-1], _HASH_AT, digest.encode("ascii")), digest
 
 
-@lru_cache(maxsize=64)  # the same ten all the time
-def _key(name: str) -> str:
-    return f"{quoted(name)}:"
-
-
-def _json(value: object) -> str:
+def as_json(value: object) -> str:
     """As the encoder writes it, without its detours: a device writes two lines for each call."""
     if type(value) is str:
         return quoted(value)

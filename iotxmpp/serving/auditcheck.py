@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ class Verdict:
         ok: Nothing was changed.
         lines: The lines that were read.
         first_fault: Of the first fault, where and what it is; empty if there is none.
+        first: The number of the oldest line that is kept; those before it went with their files. 0 for none.
+        since: Its time, in seconds since 1970.
         last: The number of the last line that was read before a fault.
         hash: That line's hash. Whoever keeps both elsewhere can prove later that the log still goes that far.
     """
@@ -31,6 +33,8 @@ class Verdict:
     ok: bool
     lines: int
     first_fault: str = ""
+    first: int = 0
+    since: float = 0.0
     last: int = 0
     hash: str = ""
 
@@ -87,6 +91,8 @@ def _check(path: Path, expect: tuple[int, str] | None) -> Verdict:
         ok=not text,
         lines=check.lines,
         first_fault=text,
+        first=check.first,
+        since=check.since,
         last=check.last.n,
         hash=check.last.hash if check.last.n else "",
     )
@@ -97,6 +103,8 @@ class _Check:
 
     def __init__(self, head: Head | None, expect: tuple[int, str] | None) -> None:
         self.lines = 0
+        self.first = 0
+        self.since = 0.0
         self.last = Tail()
         self._head = head
         self._expect = expect
@@ -110,6 +118,7 @@ class _Check:
         now, fields = read
         if not self.lines:
             self._check_first(now, where)
+            self.first, self.since = now.n, _time(fields)
         elif now.n != self.last.n + 1:
             raise _FaultError(f"{where}: line {now.n} stands after line {self.last.n}")
         elif now.before != self.last.hash:
@@ -161,6 +170,11 @@ class _Check:
                 raise _FaultError(f"{where}: line {n} is another one than it was")
         if line.n > after.n and not after.lost_power() and (line.n, line.hash) != (after.n + 1, after.next):
             raise _FaultError(f"{where}: line {line.n} was added; the log ended with line {after.n}")
+
+
+def _time(fields: Mapping[str, object]) -> float:
+    time_ = fields.get("time")
+    return float(time_) if isinstance(time_, int | float) else 0.0
 
 
 def _head(path: Path) -> Head | None:

@@ -61,10 +61,16 @@ class HeadFile:
         Raises:
             OSError: It cannot be written; the one before is still there.
         """
-        self.head = head
+        self._say(head)
         _write_new(path, head).replace(head_path(path))
         _sync_directory(path)
         self._handle = os.open(head_path(path), os.O_WRONLY | os.O_CLOEXEC)
+
+    @property
+    def head(self) -> Head:
+        """What it says."""
+        n, digest, following = self._end
+        return replace(self._head, n=n, hash=digest, next=following)
 
     def write(self, head: Head) -> None:
         """Says something else, to all who read it from now on; it is not on disk yet.
@@ -72,8 +78,25 @@ class HeadFile:
         Raises:
             OSError: It cannot be written.
         """
-        self.head = head
-        os.pwrite(self._handle, _bytes_of(head), 0)
+        self._say(head)
+        self._put()
+
+    def write_end(self, n: int, digest: str, following: str) -> None:
+        """The same, where only the log's end is another: `n`, `hash`, `next`. Each line takes two of these.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self._end = (n, digest, following)
+        self._put()
+
+    def _say(self, head: Head) -> None:
+        self._head = head
+        self._end = (head.n, head.hash, head.next)
+        self._rest = _rest_of(head)
+
+    def _put(self) -> None:
+        os.pwrite(self._handle, _bytes_of(*self._end, self._rest), 0)
 
     def duplicate(self) -> int:
         """Another descriptor of the file, to sync it."""
@@ -161,14 +184,18 @@ def boot_id() -> str:
         return _UNKNOWN
 
 
-def _bytes_of(head: Head) -> bytes:
+def _bytes_of(n: int, digest: str, following: str, rest: str) -> bytes:
     # JSON by hand, as each line takes two of these; no hash or number needs an escape.
-    text = (
-        f'{{"n":{head.n},"hash":"{head.hash}","next":"{head.next}","first":{head.first},'
-        f'"before":"{head.before}","synced":{head.synced},"synced_hash":"{head.synced_hash}",'
-        f'"boot":{quoted(head.boot)},"tampered":{head.tampered}}}'
-    )
+    text = f'{{"n":{n},"hash":"{digest}","next":"{following}",{rest}}}'
     return text.encode("ascii").ljust(HEAD_BYTES - 1) + b"\n"
+
+
+def _rest_of(head: Head) -> str:
+    """What follows the log's end in the file."""
+    return (
+        f'"first":{head.first},"before":"{head.before}","synced":{head.synced},'
+        f'"synced_hash":"{head.synced_hash}","boot":{quoted(head.boot)},"tampered":{head.tampered}'
+    )
 
 
 def _write_new(path: Path, head: Head) -> Path:
@@ -176,7 +203,7 @@ def _write_new(path: Path, head: Head) -> Path:
     fresh = path.with_name(f"{path.name}.head.{os.getpid()}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "wb") as file:
-        file.write(_bytes_of(head))
+        file.write(_bytes_of(head.n, head.hash, head.next, _rest_of(head)))
         file.flush()
         os.fsync(file.fileno())
     return fresh

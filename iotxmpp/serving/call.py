@@ -1,17 +1,21 @@
 """One call while it is carried out."""
 
-import json
+import hashlib
 from asyncio import Future, Task
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
+from iotxmpp.arguments import json_value
 from iotxmpp.commands import Outcome, fingerprint, wrong_arguments_error
 from iotxmpp.errors import ArgumentsError
 from iotxmpp.serving.command import Caller, Command
 from iotxmpp.serving.deadline import Deadline
 from iotxmpp.serving.progress import Reporter
+
+CHAT_ID: Final = "chat-"
+"""What the ids of calls begin with that people wrote."""
 
 Given = str | Mapping[str, Any] | None
 """Arguments as they came: JSON text, plain values, or none."""
@@ -29,7 +33,7 @@ class Call:
         deadline: Until when it may start.
         expires: The same as it was said, in seconds since 1970; None for no such limit.
         arguments: What the function gets, once they are checked.
-        mark: Fingerprint of what is called, for the journal; empty where that cannot be read.
+        mark: Fingerprint of what is called, for the journal.
         waits: Whether it waits for its turn.
         started: Whether it acts, or may do so any moment.
         withdrawn: How it ends without having started; None while it may start.
@@ -83,16 +87,28 @@ class Call:
 
 
 def mark_of(name: str, given: Given) -> str:
-    """The fingerprint of a command's name and its arguments; empty where those are no JSON object."""
+    """The fingerprint of a command's name and its arguments.
+
+    Of what is no JSON object, or none that is taken, it is that of the very text: so it fits no other call.
+    """
     if given is None:
         return _mark_of_none(name)
     values: object = given
     try:
         if isinstance(given, str):
-            values = json.loads(given)
+            values = json_value(given, name)  # strictly: a key twice is another call than one of the two
         return fingerprint(name, dict(values))  # type: ignore[call-overload]  # any JSON may come
     except (ValueError, TypeError, RecursionError, ArgumentsError):
-        return ""
+        return _mark_of_text(name, given)
+
+
+def _mark_of_text(name: str, given: Given) -> str:
+    try:
+        text = given if isinstance(given, str) else repr(given)
+    except RecursionError:
+        text = ""
+    told = f"{name}\0{text}".encode(errors="surrogatepass")
+    return f"unread:{hashlib.sha256(told).hexdigest()}"
 
 
 @lru_cache(maxsize=64)

@@ -7,13 +7,24 @@ in one statement; and the write-ahead log has its size from the start, so that s
 import contextlib
 import os
 import sqlite3
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from iotxmpp.commands import Outcome
 from iotxmpp.errors import StoreError
-from iotxmpp.serving.journal import CONFLICT, KEEP, KEEP_EXPIRED, MOST_CALLS, UNKNOWN, Now
+from iotxmpp.serving.journal import (
+    CONFLICT,
+    FULL,
+    KEEP,
+    KEEP_EXPIRED,
+    MOST_CALLS,
+    MOST_OF_ONE,
+    UNKNOWN,
+    Now,
+)
 
 VERSION = 1
 """The version of the table."""
@@ -29,6 +40,9 @@ SMALL = 128
 
 TIDY_EVERY = 100
 """Calls after which the table is tidied."""
+
+ROOM_EVERY = 10.0
+"""Seconds from one look for room in a full table to the next."""
 
 LOG_BYTES = 512 * 1024
 """Bytes that the write-ahead log is given at the start; what is written in it is then over old bytes."""
@@ -183,6 +197,12 @@ class CallTable:
         self._most_bytes = most_bytes
         self._since_tidied = 0
         self._since_checkpoint = 0
+        self._looked_for_room = float("-inf")
+        self._held: Counter[str] = Counter()
+        self.cut_off: list[tuple[str, str, str]] = connection.execute(
+            "SELECT caller, id, name FROM calls WHERE kind = ?", (_BEGUN,)
+        ).fetchall()
+        """Caller, id and command of each call that the last process began and never finished."""
         with self._transaction():
             connection.execute(
                 "UPDATE calls SET kind = ?, text = ? WHERE kind = ?", (UNKNOWN.kind, UNKNOWN.text, _BEGUN)
@@ -209,6 +229,8 @@ class CallTable:
         self, caller: str, call_id: str, name: str, fingerprint: str, expires: float | None
     ) -> Outcome | None:
         """As `Journal.begin`."""
+        if self._full(caller):
+            return self.find(caller, call_id, fingerprint) or FULL
         tidies = self._since_tidied + 1 >= TIDY_EVERY
         with self._transaction() if tidies else contextlib.nullcontext():
             if self._insert(caller, call_id, name, fingerprint, expires):
@@ -226,12 +248,20 @@ class CallTable:
 
     def forget(self, caller: str, call_id: str) -> None:
         """As `Journal.forget`."""
-        self._connection.execute(
+        gone = self._connection.execute(
             "DELETE FROM calls WHERE caller = ? AND id = ? AND kind = ?", (caller, call_id, _BEGUN)
         )
+        self._held[caller] -= gone.rowcount
 
     def cancel(self, caller: str, call_id: str, name: str) -> Outcome:
         """As `Journal.cancel`."""
+        row = self._connection.execute(
+            "SELECT name FROM calls WHERE caller = ? AND id = ?", (caller, call_id)
+        ).fetchone()
+        if row is not None and row[0] != name:
+            return CONFLICT
+        if row is None and self._full(caller):
+            return FULL
         with self._transaction():
             if self._insert(caller, call_id, name, "", None):
                 self._end(caller, call_id, _CANCELLED)
@@ -255,6 +285,7 @@ class CallTable:
             " ON CONFLICT (caller, id) DO NOTHING",
             (caller, call_id, name, fingerprint, expires, _BEGUN),
         )
+        self._held[caller] += cursor.rowcount
         self._since_tidied += cursor.rowcount
         self._since_checkpoint += cursor.rowcount
         if self._since_tidied >= TIDY_EVERY:
@@ -289,13 +320,31 @@ class CallTable:
                 (now, KEEP, KEEP_EXPIRED, _BEGUN),
             )
             self._connection.execute("DELETE FROM calls WHERE keep < ?", (now,))
-        held = self._connection.execute("SELECT count(*) FROM calls").fetchone()[0]
-        self._connection.execute(
-            "DELETE FROM calls WHERE number IN"
-            " (SELECT number FROM calls WHERE kind != ? ORDER BY number LIMIT ?)",
-            (_BEGUN, max(0, held - self._most)),
-        )
+        self._count()
         self._forget_results()
+
+    def _count(self) -> None:
+        self._held = Counter(
+            dict(self._connection.execute("SELECT caller, count(*) FROM calls GROUP BY caller").fetchall())
+        )
+
+    def _full(self, caller: str) -> bool:
+        """Whether there is no room for one more call of this caller, also after what may go went."""
+        if not self._exceeds(caller):
+            return False
+        now, looks = self._now(), time.monotonic()
+        if now is not None and looks - self._looked_for_room >= ROOM_EVERY:
+            self._looked_for_room = looks
+            with self._transaction():
+                # Whoever asks for one of these again is told that it expired.
+                self._connection.execute(
+                    "DELETE FROM calls WHERE kind != ? AND expires < ?", (_BEGUN, now - KEEP_EXPIRED)
+                )
+                self._tidy()
+        return self._exceeds(caller)
+
+    def _exceeds(self, caller: str) -> bool:
+        return self._held[caller] >= self._most * MOST_OF_ONE or self._held.total() >= self._most
 
     def _forget_results(self) -> None:
         total = self._connection.execute(_TOTAL_SIZE).fetchone()[0]

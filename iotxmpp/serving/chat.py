@@ -3,7 +3,8 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 from iotxmpp.access import Access, Decision
 from iotxmpp.addresses import bare_jid
@@ -11,10 +12,13 @@ from iotxmpp.commands import Outcome
 from iotxmpp.errors import ArgumentsError, InvalidError
 from iotxmpp.link import Message
 from iotxmpp.serving.alarms import AUTOMATIC, LONGEST_TEXT
+from iotxmpp.serving.call import CHAT_ID
 from iotxmpp.serving.chatlimits import Senders
 from iotxmpp.serving.chattext import span, told
 from iotxmpp.serving.command import Caller, Command
+from iotxmpp.serving.offloop import text_of
 from iotxmpp.serving.records import Records
+from iotxmpp.serving.stalls import sorry
 from iotxmpp.textargs import describe, split_words, typed_arguments
 from iotxmpp.xmltext import clean_text
 
@@ -30,6 +34,8 @@ LONGEST_MESSAGE = 4000
 BUSY = "I am busy with other messages; try again."
 
 _STATUS, _HELP = "status", "help"
+_MOST_SHOWN: Final = 1000
+_REFUSED: Final = frozenset({"rejected", "expired", "cancelled"})
 
 
 class Executes(Protocol):
@@ -48,10 +54,21 @@ class Executes(Protocol):
         """Carries a call out; what became of it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reply:
+    """What to say; a refusal is written down where the answer leaves, so each says whether it is one."""
+
+    text: str
+    refused: bool
+    command: str = ""
+    caller: Caller | None = None
+
+
 class ChatDoor:
     """Understands what people write to a device.
 
-    A stranger gets no answer at all, and neither does what no person wrote.
+    A stranger gets no answer at all, and neither does what no person wrote. Each message that is not
+    obeyed is written down.
     """
 
     def __init__(  # noqa: PLR0913  # a door knows all that lies behind it
@@ -64,6 +81,7 @@ class ChatDoor:
         status: Callable[[], str],
         records: Records,
         own: str = "",
+        away: Callable[[], float] = lambda: 0.0,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -77,6 +95,7 @@ class ChatDoor:
             status: Tells how the device is, for people.
             records: Where refusals are written down; the executor writes down the rest.
             own: The device's own JID, whose messages are nobody's.
+            away: Gives the seconds that what is read now may have waited, as `Stalls.away`.
             now: The clock, in seconds since 1970.
             clock: Gives seconds that nobody sets.
         """
@@ -87,6 +106,7 @@ class ChatDoor:
         self._status = status
         self._records = records
         self._own = own.partition("/")[0].lower()
+        self._away = away
         self._now = now
         self._senders = Senders(clock)
 
@@ -107,7 +127,7 @@ class ChatDoor:
         sender = bare_jid(message.sender)
         if self._senders.repeats(message):
             return None
-        return BUSY if self._senders.may(sender) else self._senders.complaint(sender)
+        return self._busy(message) if self._senders.may(sender) else self._too_much(message)
 
     async def take(self, message: Message) -> str | None:
         """What to answer; None for no answer.
@@ -118,8 +138,23 @@ class ChatDoor:
             return None
         sender = bare_jid(message.sender)
         if not self._senders.may(sender):
-            return self._senders.complaint(sender)
-        return clean_text(await self._answer(sender, message), LONGEST_TEXT)
+            return self._too_much(message)
+        try:
+            reply = await self._answer(sender, message)
+        except Exception as error:
+            self._refused(message, _Reply(text=f"a fault of the device: {text_of(error)}", refused=True))
+            raise
+        if reply.refused:
+            self._refused(message, reply)
+        return clean_text(reply.text, LONGEST_TEXT)
+
+    def _busy(self, message: Message) -> str:
+        self._refused(message, _Reply(text=BUSY, refused=True))
+        return BUSY
+
+    def _too_much(self, message: Message) -> str | None:
+        self._refused(message, _Reply(text="too many messages", refused=True))
+        return self._senders.complaint(bare_jid(message.sender))
 
     def _knows(self, sender: str, message: Message) -> bool:
         decision = self._access.decide(sender, device=self._device)
@@ -128,17 +163,17 @@ class ChatDoor:
             self._records.refuse(message.sender, door="chat", id=message.id, text=text)
         return decision.allowed
 
-    async def _answer(self, sender: str, message: Message) -> str:
+    async def _answer(self, sender: str, message: Message) -> _Reply:
         late = self._lateness(message)
         if late:
-            self._refused(message, "", late)
-            return late
+            return _Reply(text=late, refused=True)
         if len(message.text) > LONGEST_MESSAGE:
-            return f"That is too long: at most {LONGEST_MESSAGE} characters."
+            text = f"That is too long: at most {LONGEST_MESSAGE} characters."
+            return _Reply(text=text, refused=True)
         first, _, rest = message.text.strip().partition(" ")
         match first.strip().lower():
             case "status":
-                return self._status()
+                return _Reply(text=self._status(), refused=False)
             case "help":
                 return self._help(sender, rest.strip())
             case _:
@@ -152,40 +187,49 @@ class ChatDoor:
             else ""
         )
 
-    def _help(self, sender: str, name: str) -> str:
+    def _help(self, sender: str, name: str) -> _Reply:
         if name:
             found = self._find(name)
             if found is None:
                 return self._unknown(sender, name)
             decision = self._decide(sender, found)
-            return describe(found, self._commands[found].spec.about()) if decision.allowed else decision.why
+            if not decision.allowed:
+                return _Reply(text=decision.why, refused=True, command=found)
+            return _Reply(text=describe(found, self._commands[found].spec.about()), refused=False)
         specs = [self._commands[name].spec for name in self._callable_by(sender)]
         lines = [f"{spec.name}: {spec.description or spec.title}".rstrip(": ") for spec in specs]
         fixed = ["status: how this device is", "help NAME: how to write a command"]
-        return "\n".join([*fixed, *lines])
+        return _Reply(text="\n".join([*fixed, *lines]), refused=False)
 
-    async def _call(self, sender: str, message: Message) -> str:
+    async def _call(self, sender: str, message: Message) -> _Reply:
         try:
             written, given = split_words(message.text)
         except ArgumentsError as error:
             written = message.text.split(maxsplit=1)[0]
-            return str(error) if self._find(written) else self._unknown(sender, written)
+            found = self._find(written)
+            if found is None:
+                return self._unknown(sender, written)
+            return _Reply(text=str(error), refused=True, command=found)
         name = self._find(written)
         if name is None:
             return self._unknown(sender, written)
         decision = self._decide(sender, name)
         if not decision.allowed:
-            self._refused(message, name, decision.why)
-            return decision.why
+            return _Reply(text=decision.why, refused=True, command=name)
+        waited = self._away()
+        if waited >= WITHIN:
+            return _Reply(text=sorry(waited), refused=True, command=name)
         command = self._commands[name]
+        caller = Caller(jid=message.sender, by=sender, role=decision.role, door="chat")
         outcome = await self._executor.execute(
-            Caller(jid=message.sender, by=sender, role=decision.role, door="chat"),
+            caller,
             command,
-            id=f"chat-{secrets.token_hex(8)}",
+            id=f"{CHAT_ID}{secrets.token_hex(8)}",
             arguments=typed_arguments(given, command.spec.about().arguments),
-            within=WITHIN,
+            within=WITHIN - waited,
         )
-        return told(name, outcome)
+        refused = outcome.kind in _REFUSED
+        return _Reply(text=told(name, outcome), refused=refused, command=name, caller=caller)
 
     def _find(self, written: str) -> str | None:
         """The command that is meant; phones begin a message with a capital."""
@@ -201,15 +245,25 @@ class ChatDoor:
     def _callable_by(self, sender: str) -> list[str]:
         return [name for name in sorted(self._commands) if self._decide(sender, name).allowed]
 
-    def _unknown(self, sender: str, written: str) -> str:
+    def _unknown(self, sender: str, written: str) -> _Reply:
         from difflib import get_close_matches  # noqa: PLC0415  # for errors alone; an agent has little memory
 
         names = [_STATUS, _HELP, *self._callable_by(sender)]
         by_lower = {name.lower(): name for name in names}
         close = get_close_matches(written.lower()[:100], by_lower, n=1)
         meant = f" Did you mean {by_lower[close[0]]}?" if close else ""
-        return f"I do not know {clean_text(written, 50)!r}.{meant} I understand: {', '.join(names)}."
+        text = f"I do not know {clean_text(written, 50)!r}.{meant} I understand: {', '.join(names)}."
+        return _Reply(text=text, refused=True, command=written)
 
-    def _refused(self, message: Message, command: str, why: str) -> None:
-        writer = Caller(jid=message.sender, by=bare_jid(message.sender), role="", door="chat")
-        self._records.note(writer, command=command, id=message.id, result="refused", text=why)
+    def _refused(self, message: Message, reply: _Reply) -> None:
+        """Writes down a message that is not obeyed, unless the executor did."""
+        caller = reply.caller or Caller(jid=message.sender, by=bare_jid(message.sender), role="", door="chat")
+        if not caller.noted.done:
+            self._records.note(
+                caller,
+                command=reply.command,
+                id=message.id,
+                result="refused",
+                text=reply.text,
+                given={"message": message.text[:_MOST_SHOWN]},
+            )

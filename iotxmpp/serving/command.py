@@ -1,8 +1,8 @@
 """A command as it is served, and who calls it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from iotxmpp.addresses import bare_jid
 from iotxmpp.commands import CommandSpec
@@ -22,6 +22,19 @@ class Command:
     function: Callable[..., object]
 
 
+@dataclass(slots=True)
+class Noted:
+    """What became of a request in the audit log; its door sees to it that something did.
+
+    Attributes:
+        done: It has a line, or was counted.
+        given: The arguments of one that only reads, for the line at its end.
+    """
+
+    done: bool = False
+    given: str | Mapping[str, Any] | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
     """Who calls, as far as the server vouches for it.
@@ -31,12 +44,14 @@ class Caller:
         by: The bare JID of the person on whose behalf it calls; the caller's own where it says none.
         role: The role that it calls with.
         door: How the call came.
+        noted: Whether its request was written down.
     """
 
     jid: str
     by: str
     role: str
     door: Door
+    noted: Noted = field(default_factory=Noted, compare=False, repr=False)
 
     @property
     def bare(self) -> str:

@@ -17,10 +17,11 @@ from iotxmpp.serving.command import Caller, Command
 from iotxmpp.serving.deadline import Clocks, Deadline
 from iotxmpp.serving.ended import Ended
 from iotxmpp.serving.journal import CONFLICT, UNKNOWN, Journal
+from iotxmpp.serving.kept import Kept
 from iotxmpp.serving.lane import Lane
 from iotxmpp.serving.outcomes import BUSY, CANCELLED, EXPIRED, STOPPING
 from iotxmpp.serving.progress import Reporter
-from iotxmpp.serving.records import Problems, Records
+from iotxmpp.serving.records import Problems, Records, nobody
 from iotxmpp.serving.running import run
 
 AT_ONCE: Final = 8
@@ -46,6 +47,8 @@ class Executor:
 
     Attributes:
         records: Where it is written down who did what.
+        away: Gives the seconds that what is read now may have waited while this device was stopped.
+        cut_off: As `Journal.cut_off`.
     """
 
     def __init__(  # noqa: PLR0913  # each is another part of whoever serves
@@ -57,7 +60,8 @@ class Executor:
         send: Callable[[str, Message], Awaitable[None]] | None = None,
         problems: Problems | None = None,
         clocks: Clocks | None = None,
-        known: Callable[[str], bool] = lambda _jid: False,
+        known: Callable[[str], str] = nobody,
+        away: Callable[[], float] = lambda: 0.0,
         at_once: int = AT_ONCE,
         most_waiting: int = MOST_WAITING,
     ) -> None:
@@ -71,12 +75,15 @@ class Executor:
             send: `Link.send`, to tell callers how far their commands are.
             problems: Where to say what does not work.
             clocks: The clocks that calls expire by.
-            known: Whether a JID has a role here: all that is refused to those is written down.
+            known: By what a JID has a role here, as `Access.account_or_domain` tells.
+            away: Gives the seconds that what is read now may have waited, as `Stalls.away`.
             at_once: Commands that run side by side.
             most_waiting: Calls that wait for one of those to end.
         """
-        self._journal = journal
         self.records = Records(device=device, audit=audit, problems=problems, known=known)
+        self._kept = Kept(journal, self.records)
+        self.cut_off = self._kept.cut_off
+        self.away = away
         self._send = send
         self._clocks = clocks or Clocks()
         self._calls: dict[tuple[str, str], Call] = {}
@@ -88,11 +95,7 @@ class Executor:
 
     async def open(self) -> None:
         """Opens the journal; where that fails, the problem is told, and each call tries again."""
-        if self._journal is not None:
-            try:
-                await self._journal.open()
-            except StoreError as error:
-                self.records.report("journal", error)
+        await self._kept.open()
 
     async def close(self) -> None:
         """Refuses what waits, lets what runs end if that goes quickly, and closes the journal."""
@@ -106,11 +109,7 @@ class Executor:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         self.records.close()
-        if self._journal is not None:
-            try:
-                await self._journal.close()
-            except StoreError as error:
-                _LOGGER.warning("%s", error)
+        await self._kept.close()
 
     async def execute(  # noqa: PLR0913  # what a call can say
         self,
@@ -148,6 +147,14 @@ class Executor:
             end = Deadline(self._clocks, expires=expires, within=within)
             call = Call(caller=caller, command=command, id=id, given=arguments, deadline=end, expires=expires)
         elif not call.is_same(command, arguments):
+            self.records.note(
+                caller,
+                command=command.spec.name,
+                id=id,
+                result="rejected",
+                text=CONFLICT.text,
+                given=arguments,
+            )
             return CONFLICT
         if caller.door in {"machine", "controller"} and len(call.told) < _MOST_TOLD:
             call.told.add(caller.jid)
@@ -158,30 +165,37 @@ class Executor:
         return await waiter
 
     async def cancel(self, caller: Caller, command: Command, *, id: str) -> Outcome | None:  # noqa: A002  # as above
-        """Cancels a call that did not start yet; where the journal keeps it, even one that did not come yet.
+        """Cancels a call that did not start yet, even one that did not come yet.
 
         Returns:
             `cancelled`: it will never run. Else how it ended before; of an idempotent command `rejected`, as
-            it ended or never came. None: too late, it runs.
+            it ended or never came: then it will not run, as long as its id is remembered. `rejected` with the
+            condition `conflict`: the id is that of another command's call. None: too late, it runs.
         """
         call = self._calls.get((caller.bare, id))
+        name = command.spec.name
+        if name != (call.name if call is not None else name) or self._ended.stands_for_another(
+            caller.bare, id, name
+        ):
+            self.records.note(caller, command=name, id=id, result="rejected", text=CONFLICT.text)
+            return CONFLICT
         if call is not None and call.started:
             return None
         if command.spec.idempotent:
             if call is None:
-                return self._ended.cancel(caller.bare, id)
+                return self._ended.cancel(caller.bare, id, name)
             self._ended.note(call, cancelled=True)
             outcome = CANCELLED
         else:
             try:  # it may wait here for the second time, and have run before
-                outcome = await self._required_journal().cancel(caller.bare, id, command.spec.name)
+                outcome = await self._kept.journal.cancel(caller.bare, id, name)
             except StoreError as error:
-                return self._unjournaled(error)
+                return self._kept.refusal(error)
         call = self._calls.get((caller.bare, id))
         if outcome.kind == "cancelled" and call is not None and not call.started:
             self._withdraw(call, CANCELLED)
         elif outcome.kind == "cancelled":
-            self.records.note(caller, command=command.spec.name, id=id, result="cancelled", text=outcome.text)
+            self.records.note(caller, command=name, id=id, result="cancelled", text=outcome.text)
         return outcome
 
     def running(self, caller: Caller, id: str) -> Call | None:  # noqa: A002  # as above
@@ -190,12 +204,12 @@ class Executor:
 
     async def find(self, caller: Caller, command: Command, *, id: str) -> Outcome | None:  # noqa: A002  # as above
         """How a call ended that the journal remembers, whatever its arguments were."""
-        if command.spec.idempotent or self._journal is None:
+        if command.spec.idempotent:
             return None
         try:
-            return await self._journal.find(caller.bare, id, "")
+            return await self._kept.find(caller.bare, id, "")
         except StoreError as error:
-            self._unjournaled(error)
+            self._kept.refusal(error)
             return None
 
     def _take(self, call: Call) -> None:
@@ -231,7 +245,7 @@ class Executor:
                 waiter.set_result(outcome)
 
     async def _outcome(self, call: Call) -> Outcome:
-        ended = None if call.journaled else self._ended.refusal(call)
+        ended = self._ended.refusal(call)
         if ended is not None:
             self._note_end(call, ended)
             return ended
@@ -244,7 +258,7 @@ class Executor:
             if turn is None or not turn.done() or self._slots.full:
                 known = await self._known(call)
                 if known is not None:
-                    return known
+                    return self._kept.answered(call, known)
             if turn is not None:
                 return await self._in_turn(call, turn)
         finally:
@@ -261,12 +275,12 @@ class Executor:
         outcome = EXPIRED
         if call.journaled:
             try:
-                known = await self._required_journal().find(call.caller.bare, call.id, call.mark)
+                known = await self._kept.journal.find(call.caller.bare, call.id, call.mark)
             except StoreError as error:  # nobody can tell whether it was
-                outcome = self._unjournaled(error)
+                outcome = self._kept.refusal(error)
             else:
                 if known is not None:
-                    return known
+                    return self._kept.answered(call, known)
         self._note_end(call, outcome)
         return outcome
 
@@ -284,10 +298,10 @@ class Executor:
         return None
 
     async def _known(self, call: Call) -> Outcome | None:
-        if not call.journaled or self._journal is None:
+        if not call.journaled:
             return None
         try:
-            return await self._journal.find(call.caller.bare, call.id, call.mark)
+            return await self._kept.find(call.caller.bare, call.id, call.mark)
         except StoreError:  # it is refused when its turn comes
             return None
 
@@ -315,16 +329,16 @@ class Executor:
     async def _act(self, call: Call) -> Outcome:
         if call.journaled:
             try:
-                known = await self._required_journal().begin(
+                known = await self._kept.journal.begin(
                     call.caller.bare, call.id, call.name, call.mark, call.expires
                 )
             except StoreError as error:
-                outcome = self._unjournaled(error)
+                outcome = self._kept.refusal(error)
                 self._note_end(call, outcome)
                 return outcome
             self.records.clear("journal")
             if known is not None:
-                return known
+                return self._kept.answered(call, known)
             crashpoints.at("journal.begun")
         if call.journaled and call.deadline.passed:  # a slow disk may have taken long
             outcome = EXPIRED
@@ -336,17 +350,16 @@ class Executor:
                 )
             except StoreError as error:
                 if call.journaled:  # nothing acted: it may come again
-                    await self._noted(self._required_journal().forget(call.caller.bare, call.id))
+                    await self._kept.noted(self._kept.journal.forget(call.caller.bare, call.id))
                 return Outcome(kind="rejected", condition="resource-constraint", text=str(error))
             outcome = await self._run(call)
         if call.journaled:
-            await self._noted(self._required_journal().finish(call.caller.bare, call.id, outcome))
+            await self._kept.noted(self._kept.journal.finish(call.caller.bare, call.id, outcome))
             crashpoints.at("journal.finished")
         return outcome
 
     async def _run(self, call: Call) -> Outcome:
-        if not call.journaled:
-            self._ended.note(call)
+        self._ended.note(call)
         _LOGGER.info("%s calls %s (%s)", call.caller.jid, call.name, call.id)
         call.reporter.enter()
         outcome = await run(call.command, call.arguments, f"{call.name} ({call.id})")
@@ -354,28 +367,10 @@ class Executor:
         self.records.soon(partial(self._note_end, call, outcome))
         return outcome
 
-    async def _noted(self, noting: Awaitable[None]) -> None:
-        """Where the journal cannot note what became of a begun call, it stays begun: it will be unknown."""
-        try:
-            await noting
-        except StoreError as error:
-            self.records.report("journal", error)
-
     def _withdraw(self, call: Call, outcome: Outcome) -> None:
         if not call.started:
             call.withdrawn = outcome
             call.task.cancel()
-
-    def _required_journal(self) -> Journal:
-        if self._journal is None:
-            raise StoreError("there is no journal")
-        return self._journal
-
-    def _unjournaled(self, error: StoreError) -> Outcome:
-        """The refusal of a call that must not run twice, while nobody could tell whether it did."""
-        self.records.report("journal", error)
-        text = f"not started: this command must not run twice, and its journal cannot be kept: {error}"
-        return Outcome(kind="rejected", condition="resource-constraint", text=text)
 
     async def _tell(self, call: Call, fraction: float | None, text: str) -> None:
         if self._send is None:

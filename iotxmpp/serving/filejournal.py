@@ -43,11 +43,21 @@ class SqliteJournal:
         self._most = most
         self._thread: OneThread | None = None
         self._table: CallTable | None = None
-        self._unwritten: dict[tuple[str, str], Outcome] = {}
+        self._unwritten: dict[tuple[str, str], Outcome | None] = {}
+        """How calls ended; None for one that is to be forgotten."""
 
     async def open(self) -> None:
         """As `Journal.open`."""
         await self._use(lambda _table: None)
+
+    async def cut_off(self) -> list[tuple[str, str, str]]:
+        """As `Journal.cut_off`."""
+
+        def take(table: CallTable) -> list[tuple[str, str, str]]:
+            taken, table.cut_off = table.cut_off, []
+            return taken
+
+        return await self._use(take)
 
     async def close(self) -> None:
         """Closes the file."""
@@ -81,8 +91,9 @@ class SqliteJournal:
             self._thread.post(self._checkpoint)
 
     async def forget(self, caller: str, id: str) -> None:  # noqa: A002  # as above
-        """As `Journal.forget`."""
-        await self._use(lambda table: table.forget(caller, id))
+        """As `Journal.forget`; likewise."""
+        self._unwritten[caller, id] = None
+        await self._use(lambda _table: None)
 
     async def cancel(self, caller: str, id: str, name: str) -> Outcome:  # noqa: A002  # as above
         """As `Journal.cancel`."""
@@ -92,7 +103,7 @@ class SqliteJournal:
     def _better(self, caller: str, call_id: str, found: Outcome | None) -> Outcome | None:
         """What memory knows of a call whose end could not be written."""
         if found is not None and found.kind == "unknown":
-            return self._unwritten.get((caller, call_id), found)
+            return self._unwritten.get((caller, call_id)) or found
         return found
 
     async def _use(self, work: Callable[[CallTable], T]) -> T:
@@ -129,7 +140,10 @@ class SqliteJournal:
         while self._unwritten:
             (caller, call_id), outcome = next(iter(self._unwritten.items()))
             try:
-                table.finish(caller, call_id, outcome)
+                if outcome is None:
+                    table.forget(caller, call_id)
+                else:
+                    table.finish(caller, call_id, outcome)
             except sqlite3.Error:
                 while len(self._unwritten) > MOST_UNWRITTEN:
                     del self._unwritten[next(iter(self._unwritten))]

@@ -13,10 +13,13 @@ KEEP_EXPIRED: Final = 86400.0
 """Seconds for which a call is remembered after its expiry at least."""
 
 MOST_CALLS: Final = 100_000
-"""Calls that are remembered; of more, those that came first are forgotten."""
+"""Calls that are remembered; of more, those make room whose expiry is long past, or the call is refused."""
 
 MOST_IN_MEMORY: Final = 10_000
 """Likewise in memory."""
+
+MOST_OF_ONE: Final = 0.75
+"""The part of them that calls of one caller may be."""
 
 UNKNOWN: Final = Outcome(
     kind="unknown", text="it was started before; what became of it is not known, and it is not started again"
@@ -29,6 +32,13 @@ CONFLICT: Final = Outcome(
     text="the id was used for another call before; give each call an id of its own",
 )
 """The refusal of an id that stands for another command or other arguments."""
+
+FULL: Final = Outcome(
+    kind="rejected",
+    condition="resource-constraint",
+    text="not started: this command must not run twice, and the journal of calls is full; try again later",
+)
+"""The refusal of a call for which the journal has no room."""
 
 Now = Callable[[], float | None]
 """Gives seconds since 1970; None while the clock is not kept right, and nothing is forgotten for its age."""
@@ -47,6 +57,10 @@ class Journal(Protocol):
 
     async def close(self) -> None:
         """Ends it."""
+        ...
+
+    async def cut_off(self) -> list[tuple[str, str, str]]:
+        """Caller, id and command of each call that an earlier process began and never finished; once."""
         ...
 
     async def find(self, caller: str, id: str, fingerprint: str) -> Outcome | None:  # noqa: A002  # the wire's word
@@ -72,7 +86,8 @@ class Journal(Protocol):
 
         Returns:
             None where the call may run now. Else how it ended: it must not run. One that was begun and never
-            finished is `unknown`; an id that stands for other arguments is `rejected` (`CONFLICT`).
+            finished is `unknown`; an id that stands for other arguments is `rejected` (`CONFLICT`), and a
+            new one for which there is no room (`FULL`).
         """
         ...
 
@@ -91,7 +106,8 @@ class Journal(Protocol):
         """Notes that a call must never run, whether it came already or not.
 
         Returns:
-            `cancelled`; or how the call ended, if it began before.
+            `cancelled`; or how the call ended, if it began before. `CONFLICT` where the id is that of another
+            command's call, `FULL` where there is no room to note it.
         """
         ...
 
@@ -113,6 +129,10 @@ class MemoryJournal:
 
     async def open(self) -> None:
         """Nothing: it is ready."""
+
+    async def cut_off(self) -> list[tuple[str, str, str]]:
+        """None: a journal in memory knows of no earlier process."""
+        return []
 
     async def close(self) -> None:
         """Forgets everything."""

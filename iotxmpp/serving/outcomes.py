@@ -25,3 +25,8 @@ NO_CALL: Final = Outcome(
     text="there is no such call to cancel: it did not come, or too long ago",
 )
 """What is said of a call that is to be cancelled and never came."""
+
+BARRED: Final = Outcome(
+    kind="unknown", text="it was cancelled, and does not run; whether it ran before that is not known"
+)
+"""How a call ends that was cancelled when nobody knew it."""

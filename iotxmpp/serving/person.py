@@ -27,6 +27,7 @@ from iotxmpp.serving.chattext import readable
 from iotxmpp.serving.command import Caller, Command
 from iotxmpp.serving.execution import Executor
 from iotxmpp.serving.sessions import Session, Sessions
+from iotxmpp.serving.stalls import LONGEST, sorry
 from iotxmpp.xmltext import clean_text
 
 WITHIN: Final = 60.0
@@ -155,13 +156,18 @@ class _Visit:
             self._command.spec.parse(session.values)
         except ArgumentsError as error:
             return self.page(str(error))
+        waited = self._door.executor.away()
+        if waited >= LONGEST:
+            if not self.pages:
+                raise stanza_error("not-acceptable", sorry(waited), _EXPIRED)
+            return self.page(sorry(waited))
         session.call = asyncio.create_task(
             self._door.executor.execute(
                 self._caller,
                 self._command,
                 id=session.call_id,
                 arguments=dict(session.values),
-                within=WITHIN,
+                within=WITHIN - waited,
             ),
             name=f"form {session.command}",
         )

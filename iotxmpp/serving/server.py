@@ -1,18 +1,31 @@
 """Answers requests for commands at both doors: the machine's, JSON in one round trip, and the person's."""
 
-import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from iotxmpp.access import Access, Decision
 from iotxmpp.addresses import bare_jid
-from iotxmpp.commands import COMMANDS_NAMESPACE, CommandCall, parse_call, too_late_error, unknown_error
-from iotxmpp.errors import stanza_error
+from iotxmpp.commands import (
+    CALL_NAMESPACE,
+    COMMANDS_NAMESPACE,
+    CommandCall,
+    parse_call,
+    too_late_error,
+    unknown_error,
+)
+from iotxmpp.errors import StanzaError, stanza_error
 from iotxmpp.link import Entry, Request
+from iotxmpp.payloads import JSON_TAG
+from iotxmpp.serving.call import Given
 from iotxmpp.serving.command import Caller, Command, Door
 from iotxmpp.serving.execution import Executor
+from iotxmpp.serving.offloop import text_of
+from iotxmpp.serving.records import Records
+from iotxmpp.serving.refusals import account_of
+from iotxmpp.serving.stalls import within_of
 
 if TYPE_CHECKING:
     from iotxmpp.serving.person import PersonDoor
@@ -21,15 +34,26 @@ MOST_DECISIONS = 64
 """Decisions about who may do what that are remembered."""
 
 _BAD_ACTION = f"{{{COMMANDS_NAMESPACE}}}bad-action"
+_NOTE_TAG = f"{{{COMMANDS_NAMESPACE}}}note"
+_CALL_TAG = f"{{{CALL_NAMESPACE}}}call"
+_VALUE_TAG = "{jabber:x:data}value"
 _STRANGER = "this device does not obey you; its operator can add you as controller"
-_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Asked:
+    """A request, as far as it was understood by now, and why it is refused where its answer says less."""
+
+    request: Request
+    caller: Caller | None = None
+    call: CommandCall | None = None
+    why: str = ""
 
 
 class CommandServer:
     """Answers requests for commands; its `answer` is a handler for `Link.serve`.
 
-    Refused before anything starts, and written down: a caller without the role, and a command that there is
-    not. What else is refused, the executor says.
+    Whatever it answers passes `answer`, which writes down each refusal that the executor did not.
     """
 
     def __init__(
@@ -55,6 +79,7 @@ class CommandServer:
         # What was given changes only with a new server; the same few call all the time.
         self._decided = lru_cache(maxsize=MOST_DECISIONS)(partial(access.decide, device=device))
         self._door: PersonDoor | None = None
+        executor.records.only_read(name for name, each in commands.items() if each.spec.only_reads)
 
     def entries(self, sender: str) -> list[Entry]:
         """The commands that somebody may call, for `Link.list_commands`."""
@@ -69,24 +94,38 @@ class CommandServer:
         Raises:
             StanzaError: The command was not started, and why.
         """
+        asked = _Asked(request=request)
+        try:
+            answer = await self._answer(request, asked)
+        except StanzaError as error:
+            self._note_refusal(asked, error.text or error.condition)
+            raise
+        except Exception as error:
+            self._note_refusal(asked, f"a fault of the device: {text_of(error)}")
+            raise
+        if answer.get("status") == "executing":  # a form that is shown again with its faults
+            note = answer.find(_NOTE_TAG)
+            if note is not None and note.get("type") == "error":
+                self._note_refusal(asked, note.text or "")
+        return answer
+
+    async def _answer(self, request: Request, asked: _Asked) -> Element:
         command = self._commands.get(request.payload.get("node", ""))
         decision = self._decide(request.sender, command)
         if not decision.allowed:  # else it observes, too
-            self._refuse_stranger(request.sender)
+            self._refuse_stranger(request.sender, asked)
         if request.kind != "set":
             raise stanza_error("bad-request", "a command is called with an IQ of type set")
         call = parse_call(request.payload)
         caller = self._caller(request.sender, call, decision)
+        asked.call, asked.caller = call, caller
         if command is None:
-            self._note_refusal(caller, call, "there is no such command")
+            asked.why = "there is no such command"
             raise unknown_error(call, self._callable_by(request.sender))
         if not decision.allowed:
-            _LOGGER.warning("%s called %s and may not", request.sender, call.name)
-            self._note_refusal(caller, call, decision.why)
             raise stanza_error("forbidden", decision.why)
         if not self._believes(request.sender, call):
             why = f"{caller.by} may not call on behalf of {call.by}; only a controller does: leave `by` out"
-            self._note_refusal(caller, call, why)
             raise stanza_error("bad-request", why)
         if call.machine:
             return await self._machine(caller, command, call)
@@ -108,7 +147,7 @@ class CommandServer:
             id=call.id,
             arguments=call.arguments_json,
             expires=call.expires,
-            within=call.within,
+            within=within_of(self._executor.away(), call.expires, call.within),
         )
         return outcome.element(call)
 
@@ -120,11 +159,11 @@ class CommandServer:
             self._door = PersonDoor(self._executor)
         return self._door
 
-    def _refuse_stranger(self, sender: str) -> None:
+    def _refuse_stranger(self, sender: str, asked: _Asked) -> None:
         """Raises where somebody may not even observe."""
         observes = self._decide(sender, None)
         if not observes.allowed:
-            self._executor.records.refuse(sender, door="machine", text=observes.why)
+            asked.why = observes.why
             raise stanza_error("forbidden", _STRANGER)
 
     def _decide(self, sender: str, command: Command | None) -> Decision:
@@ -138,10 +177,22 @@ class CommandServer:
             name: command for name, command in self._commands.items() if self._decide(sender, command).allowed
         }
 
-    def _note_refusal(self, caller: Caller, call: CommandCall, why: str) -> None:
-        self._executor.records.note(
-            caller, command=call.name, id=call.id, result="refused", text=why, given=call.arguments_json
-        )
+    def _note_refusal(self, asked: _Asked, why: str) -> None:
+        """Writes a request down that is refused, unless that was done where it was refused."""
+        caller = asked.caller or _unread(asked.request)
+        if not caller.noted.done:
+            self._records.note(
+                caller,
+                command=asked.request.payload.get("node", ""),
+                id=asked.call.id if asked.call is not None else _id_in(asked.request.payload),
+                result="refused",
+                text=asked.why or why,
+                given=_given(asked.call),
+            )
+
+    @property
+    def _records(self) -> Records:
+        return self._executor.records
 
     def _believes(self, sender: str, call: CommandCall) -> bool:
         """Whether the person for whom it is asked is taken from this sender."""
@@ -153,3 +204,22 @@ class CommandServer:
         by = call.by if trusted else bare_jid(sender)
         door: Door = "form" if not call.machine else "controller" if trusted else "machine"
         return Caller(jid=sender, by=by, role=decision.role, door=door)
+
+
+def _unread(request: Request) -> Caller:
+    """Who sent what could not be read."""
+    by_machine = any(each.tag in (_CALL_TAG, JSON_TAG) for each in request.payload)
+    door: Door = "machine" if by_machine else "form"
+    return Caller(jid=request.sender, by=account_of(request.sender), role="", door=door)
+
+
+def _id_in(payload: Element) -> str:
+    call = payload.find(_CALL_TAG)
+    return (call.get("id", "") if call is not None else "") or payload.get("sessionid", "")
+
+
+def _given(call: CommandCall | None) -> Given:
+    """The arguments as they came, unchecked."""
+    if call is None or call.form is None:
+        return None if call is None else call.arguments_json
+    return {each.get("var", ""): each.findtext(_VALUE_TAG, "") for each in call.form}

@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -12,33 +13,29 @@ from slixmpp import ClientXMPP
 from slixmpp.exceptions import XMPPError
 from slixmpp.features.feature_mechanisms.stanza import Auth, Response
 from slixmpp.jid import JID, InvalidJID
-from slixmpp.plugins.xep_0198.stanza import RequestAck
 from slixmpp.stanza import Iq, Message, Presence
-from slixmpp.xmlstream import tostring
-from slixmpp.xmlstream.handler import Callback
-from slixmpp.xmlstream.matcher import MatchXPath
 
 from iotxmpp.account import Account
 from iotxmpp.errors import ConnectError, HostError, SecurityError
 from iotxmpp.xmpp.guard import StreamGuard, StreamRefusedError
 from iotxmpp.xmpp.lean import let_it_ask_dns
+from iotxmpp.xmpp.management import ASKS_FOR_ACK, Management, SentIq
 from iotxmpp.xmpp.sasl import MECHANISMS
+from iotxmpp.xmpp.stanzas import IQ
 from iotxmpp.xmpp.trust import default_port, tls_context, tls_error, tls_ways
 from iotxmpp.xmpp.vetting import STREAM, TLS, objection
+from iotxmpp.xmpp.wiretext import wire_text
 
 log = logging.getLogger("iotxmpp.xmpp")
 _STANZAS_LOG = logging.getLogger("slixmpp.xmlstream.xmlstream")
 
-Taker = Callable[[Any], bool]
-"""Takes an IQ, or says that it is for others."""
+Taker = Callable[[Element], Callable[[], None] | None]
+"""Says what to do with an IQ; None where it is for others."""
 
 CAPS_NODE = "urn:iotxmpp:caps"
 CAPS_TAG = "{http://jabber.org/protocol/caps}c"
 
 _RESUMED = "{urn:xmpp:sm:3}resumed"
-_REQUEST_ACK = "Stream Management Request Ack"
-_ACK_WITHIN = 0.01
-_MODULO = 2**32
 _GONE_WITHIN = 0.2
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux alone has it
 
@@ -77,7 +74,6 @@ class StrictClient(ClientXMPP):
         self._promised_tls = False
         self._steps: set[asyncio.Future[Any]] = set()
         self._takers: list[Taker] = []
-        self._held: list[str] | None = None
         self.enable_plaintext = False
         self.enable_direct_tls, self.enable_starttls = tls_ways(account)
         self.default_port = default_port(account)  # where DNS names none
@@ -93,7 +89,7 @@ class StrictClient(ClientXMPP):
         # session that we see for its features.
         for handler in ("Stream Error", "Presence", "IM", "IMError", "Entity Capabilities"):
             self.remove_handler(handler)
-        self._acknowledge_soon()
+        self._management = Management(self)
         self.unregister_feature("caps", 10010)
         self.add_filter("in", self._check_incoming)
         self.add_filter("out_sync", self._check_outgoing)
@@ -165,8 +161,17 @@ class StrictClient(ClientXMPP):
             self._add_capabilities(data)
         if stanza and use_filters and self._session_started and self._can_write():
             self._write(data)
+        elif isinstance(data, SentIq):  # once more, in a resumed session
+            super().send(self.Iq(xml=data.xml, recv=True), use_filters)
         else:
             super().send(data, use_filters)
+
+    def send_iq(self, iq: Element) -> None:
+        """Sends an IQ, as `send` does."""
+        if self._session_started and self._can_write():
+            self._write(SentIq(iq))
+        else:
+            self.send(self.Iq(xml=iq, recv=True))  # as if received: else it takes an id of its own
 
     def _add_capabilities(self, presence: Any) -> None:
         """Says what this session can do (XEP-0115), in each presence that says that it is there."""
@@ -180,31 +185,12 @@ class StrictClient(ClientXMPP):
 
     def _write(self, stanza: Any) -> None:
         """Writes a stanza at once; slixmpp's queue costs two turns of the loop, a tenth of a round trip."""
-        management: Any = self.plugin["xep_0198"]
-        held: list[str] = []
-        self._held = held
-        try:
-            counted = management._handle_outgoing(stanza)  # noqa: SLF001  # the one filter that stanzas need
-        finally:
-            self._held = None
-        text = tostring(counted.xml, xmlns=self.default_ns, stream=self, top_level=True)
-        self.send_raw("".join((text, *held)))
-
-    def send_raw(self, data: str | bytes) -> None:
-        """Writes text to the stream; a request for an ack goes with the stanza that it is about, after it.
-
-        Slixmpp writes it before that: a packet of its own, whose ack does not tell of the stanza.
-        """
-        if self._held is None:
-            super().send_raw(data)
-        else:
-            self._held.append(data if isinstance(data, str) else data.decode())
+        then = self._management.goes(stanza)  # the one filter that stanzas need
+        self.send_raw(wire_text(stanza.xml) + then)
 
     def disconnect(self, *args: Any, **options: Any) -> Any:
         """Closes the stream, with all that came acknowledged; what that needs ends with `hang_up`."""
-        management: Any = self.plugin["xep_0198"]
-        if management.enabled_in:
-            management.send_ack()
+        self._management.acknowledge()
         closing = super().disconnect(*args, **options)
         self._steps.add(closing)
         closing.add_done_callback(self._steps.discard)
@@ -226,11 +212,40 @@ class StrictClient(ClientXMPP):
 
     def data_received(self, data: bytes | str) -> None:
         """Takes in more of the stream, as far as the guard lets it."""
-        self._acknowledge_at_once()
         try:
             super().data_received(data)
         except StreamRefusedError as error:
             self.refuse(HostError(f"{self.boundjid.host} sent what no XMPP server may send: {error}"))
+        if _QUICK_ACK is not None:  # after those who waited for this: an answer of ours acknowledges, too
+            asyncio.get_running_loop().call_soon(self._acknowledge_at_once)
+
+    def _spawn_event(self, xml: Element) -> None:
+        """Takes what comes most often without slixmpp's stanzas, filters and handlers.
+
+        Those cost a tenth of a round trip. All else goes their way.
+        """
+        if not (self._session_started and self.authenticated) or self.refusal or self._promised_tls:
+            super()._spawn_event(xml)
+        elif xml.tag == ASKS_FOR_ACK:
+            self._management.asked()
+        elif xml.tag != IQ or not self._is_taken(xml):
+            super()._spawn_event(xml)
+
+    def _is_taken(self, iq: Element) -> bool:
+        """Whether a taker took an IQ, and had it counted."""
+        try:
+            _check_sender(iq.get("from"))
+        except InvalidJID:
+            return False
+        try:
+            deed = self._deed(iq)
+            if deed is None:
+                return False
+            self._management.came()
+            deed()
+        except Exception:
+            log.exception("a stanza of the server could not be handled")
+        return True
 
     def recv_stanza(self, stanza: Any) -> None:
         """Handles one stanza; the stream outlives what goes wrong with it."""
@@ -239,36 +254,15 @@ class StrictClient(ClientXMPP):
         except Exception:
             log.exception("a stanza of the server could not be handled")
 
-    def _acknowledge_soon(self) -> None:
-        """Has a server's requests for acks (XEP-0198 section 4) answered a little later, all by one ack.
-
-        Prosody asks after each stanza: an ack for each would overtake the answer to a request, and delay it.
-        """
-        management: Any = self.plugin["xep_0198"]
-        waiting: asyncio.TimerHandle | None = None
-
-        def acknowledge() -> None:
-            nonlocal waiting
-            waiting = None
-            if management.enabled_in:
-                management.send_ack()
-
-        def asked(_: Any) -> None:
-            nonlocal waiting
-            if waiting is None:
-                waiting = asyncio.get_running_loop().call_later(_ACK_WITHIN, acknowledge)
-
-        self.remove_handler(_REQUEST_ACK)
-        self.register_handler(Callback(_REQUEST_ACK, MatchXPath(RequestAck.tag_name()), asked))
-
     def _acknowledge_at_once(self) -> None:
         """Servers with Nagle's algorithm on hold a second small stanza back until the first is acknowledged.
 
         Linux delays that by 40 ms, and forgets this option at will.
         """
-        if _QUICK_ACK is not None and self.transport is not None:
+        connection: Any = None if self.transport is None else self.transport.get_extra_info("socket")
+        if connection is not None and _QUICK_ACK is not None:
             with suppress(OSError):  # closed meanwhile
-                self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+                connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
     async def _handle_stream_features(self, features: Any) -> bool | None:
         with self._step():
@@ -305,16 +299,23 @@ class StrictClient(ClientXMPP):
             self._stream_failed(stanza["condition"])
         elif stanza.xml.tag == _RESUMED:
             return self._resumed(stanza)
-        if not _has_readable_sender(stanza):
+        if not _has_readable_sender(stanza.xml):
             return None
-        return None if isinstance(stanza, Iq) and self._is_taken(stanza) else stanza
+        deed = self._deed(stanza.xml) if isinstance(stanza, Iq) else None
+        if deed is None:
+            return stanza
+        deed()
+        return None
 
-    def _is_taken(self, iq: Any) -> bool:
+    def _deed(self, iq: Element) -> Callable[[], None] | None:
+        """What a taker does with an IQ; None where nobody takes it."""
         for taker in self._takers:
-            if taker(iq):
-                _STANZAS_LOG.debug("RECV: %s", iq)
-                return True
-        return False
+            deed = taker(iq)
+            if deed is not None:
+                if _STANZAS_LOG.isEnabledFor(logging.DEBUG):
+                    _STANZAS_LOG.debug("RECV: %s", wire_text(iq))
+                return deed
+        return None
 
     def _objection(self, element: Any) -> str:
         if self._promised_tls and not self.encrypted:
@@ -347,23 +348,8 @@ class StrictClient(ClientXMPP):
         if handled < 0 or self.plugin["xep_0198"].sm_id is None:
             self.refuse(HostError(f"{self.boundjid.host} resumes a session that it cannot have"))
             return None
-        self._forget_requests(handled)
+        self._management.forget_requests(handled)
         return stanza
-
-    def _forget_requests(self, handled: int) -> None:
-        """Keeps a resumed session from sending requests whose callers were told that the link went down."""
-        management = self.plugin["xep_0198"]
-        waiting = management.unacked_queue
-        for _ in range(min((handled - management.last_ack) % _MODULO, len(waiting))):
-            waiting.popleft()
-        management.last_ack = handled
-        kept = [
-            entry
-            for entry in waiting
-            if not (isinstance(entry[1], Iq) and entry[1]["type"] in ("get", "set"))
-        ]
-        waiting.clear()
-        waiting.extend(kept)
 
 
 def _is_before_session(data: Any) -> bool:
@@ -371,11 +357,16 @@ def _is_before_session(data: Any) -> bool:
     return isinstance(data, Iq) and any(data.get_plugin(name, check=True) for name in ("bind", "session"))
 
 
-def _has_readable_sender(stanza: Any) -> bool:
+def _has_readable_sender(xml: Element) -> bool:
     """Slixmpp reads the sender where a failure would go unseen."""
     try:
-        JID(stanza.xml.get("from"))
+        _check_sender(xml.get("from"))
     except InvalidJID as error:
-        log.warning("dropped a stanza of %r: %s", stanza.xml.get("from"), error)
+        log.warning("dropped a stanza of %r: %s", xml.get("from"), error)
         return False
     return True
+
+
+@lru_cache(maxsize=256)  # the same few all the time; what raises is not kept, however long it is
+def _check_sender(sender: str | None) -> None:
+    JID(sender)

@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import secrets
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
@@ -11,7 +13,7 @@ from slixmpp.xmlstream.matcher.base import MatcherBase
 
 from iotxmpp.errors import InvalidError, LinkDownError, NoAnswerError
 from iotxmpp.xmpp.client import StrictClient
-from iotxmpp.xmpp.stanzas import error_of, payload_of
+from iotxmpp.xmpp.stanzas import IQ, error_of, payload_of
 
 
 class Matching(MatcherBase):
@@ -38,24 +40,21 @@ class Requests:
         """Sends a request and returns the answer's payload; raises as `Link.call` promises."""
         if not self._client.is_connected():
             raise LinkDownError("the connection was cut")
-        try:
-            asked = str(JID(to))
-        except InvalidJID as error:
-            raise InvalidError(f"JID {to!r}: {error}") from error
+        asked = _address(to)
         name = f"{self._prefix}{next(self._numbers)}"
-        iq = self._client.Iq(recv=True)  # else it takes a time to make an id of its own
-        # Set in the XML: slixmpp's own way takes several times as long.
-        iq.xml.attrib = {"type": kind, "id": name} | ({"to": asked} if asked else {})
-        iq.xml.append(payload)
-        answer: asyncio.Future[Element] = asyncio.get_running_loop().create_future()
+        attributes = {"type": kind, "id": name, "to": asked} if asked else {"type": kind, "id": name}
+        iq = Element(IQ, attributes)
+        iq.append(payload)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Element] = loop.create_future()
+        # A timer of its own: asyncio's context for timeouts takes several times as long.
+        late = loop.call_later(timeout, _give_up, answer, to, timeout)
         self._waiting[name] = (asked, answer)
-        self._client.send(iq)
         try:
-            async with asyncio.timeout(timeout):
-                return payload_of(await answer)
-        except TimeoutError:
-            raise NoAnswerError(f"no answer from {to} within {timeout:g} s") from None
+            self._client.send_iq(iq)
+            return payload_of(await answer)
         finally:
+            late.cancel()
             self._waiting.pop(name, None)
 
     def fail_all(self, reason: str) -> None:
@@ -65,21 +64,14 @@ class Requests:
                 answer.set_exception(LinkDownError(f"the link went down before the answer: {reason}"))
         self._waiting.clear()
 
-    def _take(self, stanza: Any) -> bool:
+    def _take(self, iq: Element) -> Callable[[], None] | None:
         """Takes an answer to one of these."""
-        kind = stanza.xml.get("type")
-        if kind not in ("result", "error"):
-            return False
-        expected = self._waiting.get(stanza.xml.get("id", ""))
-        if expected is None or not self._is_from(stanza.xml.get("from", ""), expected[0]):
-            return False
-        answer = expected[1]
-        if not answer.done():
-            if kind == "error":
-                answer.set_exception(error_of(stanza.xml))
-            else:
-                answer.set_result(stanza.xml)
-        return True
+        if iq.get("type") not in ("result", "error"):
+            return None
+        expected = self._waiting.get(iq.get("id", ""))
+        if expected is None or not self._is_from(iq.get("from", ""), expected[0]):
+            return None
+        return partial(_settle, expected[1], iq)
 
     def _is_from(self, sender: str, asked: str) -> bool:
         """Whether an answer's sender is the one that was asked (RFC 6120 section 8.1.2.1)."""
@@ -88,3 +80,26 @@ class Requests:
         own = self._client.boundjid
         ours = ("", own.bare, own.host, own.full)
         return sender in ours and asked in ("", own.bare)
+
+
+def _settle(answer: "asyncio.Future[Element]", iq: Element) -> None:
+    if answer.done():
+        return
+    if iq.get("type") == "error":
+        answer.set_exception(error_of(iq))
+    else:
+        answer.set_result(iq)
+
+
+def _give_up(answer: "asyncio.Future[Element]", to: str, waited: float) -> None:
+    if not answer.done():
+        answer.set_exception(NoAnswerError(f"no answer from {to} within {waited:g} s"))
+
+
+@lru_cache(maxsize=256)  # the same few all the time
+def _address(text: str) -> str:
+    """An address as servers write it."""
+    try:
+        return str(JID(text))
+    except InvalidJID as error:
+        raise InvalidError(f"JID {text!r}: {error}") from error

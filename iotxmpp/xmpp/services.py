@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 from xml.etree.ElementTree import Element, SubElement
 
 from iotxmpp.eager import EagerTask
@@ -12,14 +12,13 @@ from iotxmpp.errors import InvalidError, StanzaError
 from iotxmpp.link import COMMANDS, Cancel, Request, RequestHandler
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.guard import MAX_DEPTH, TOO_DEEP
-from iotxmpp.xmpp.stanzas import CLIENT, PING, ROSTER, checked_payload, error_element, payload_of
+from iotxmpp.xmpp.stanzas import IQ, PING, ROSTER, checked_payload, error_element, payload_of
 
 log = logging.getLogger("iotxmpp.xmpp")
 
 MOST_AT_ONCE = 100
 """Requests served side by side; one more is told to come again."""
 
-_IQ = f"{{{CLIENT}}}iq"
 _COMMAND = f"{{{COMMANDS}}}command"
 _LONGEST_ECHO = 1000
 _ANSWERED_BY_PLUGINS = {f"{{{PING}}}ping", f"{{{ROSTER}}}query"}
@@ -42,25 +41,22 @@ class Services:
     def attach(self, client: StrictClient, is_up: Callable[[], bool]) -> None:
         """Serves the requests that reach a client."""
 
-        def take(stanza: Any) -> None:
+        def serve(iq: Element) -> None:
             busy = self._busy >= MOST_AT_ONCE  # many can come at once, before the first task ends
             self._busy += not busy
             # At once: what needs not wait is answered without a turn of the loop.
-            eager = EagerTask(self._serve(client, stanza, is_up, busy=busy), name="request")
+            eager = EagerTask(self._serve(client, iq, is_up, busy=busy), name="request")
             self._running.add(eager.task)
             eager.task.add_done_callback(partial(self._ended, busy=busy))
             eager.begin()
 
-        def take_when_up(stanza: Any) -> bool:
-            if not _is_request(stanza):
-                return False
-            if self._early is None:
-                take(stanza)
-            else:
-                self._early.append(partial(take, stanza))
-            return True
+        def take(iq: Element) -> Callable[[], None] | None:
+            if not _is_request(iq):
+                return None
+            deed = partial(serve, iq)
+            return deed if self._early is None else partial(self._early.append, deed)
 
-        client.take_iqs(take_when_up)
+        client.take_iqs(take)
 
     def hold(self) -> None:
         """A session begins: requests wait until it is up; those of the session before are void."""
@@ -99,27 +95,26 @@ class Services:
         self._busy -= not busy
 
     async def _serve(
-        self, client: StrictClient, stanza: Any, is_up: Callable[[], bool], *, busy: bool
+        self, client: StrictClient, iq: Element, is_up: Callable[[], bool], *, busy: bool
     ) -> None:
-        attributes = {"type": "result", "id": stanza.xml.get("id", "")}
-        if sender := stanza.xml.get("from"):
+        attributes = {"type": "result", "id": iq.get("id", "")}
+        if sender := iq.get("from"):
             attributes["to"] = sender
-        # Given its XML, and as if received: else it takes a time to make that, and an id of its own.
-        reply = client.Iq(xml=Element(_IQ, attributes), recv=True)
+        reply = Element(IQ, attributes)
         try:
-            answer = await self._answer(stanza.xml, busy=busy)
+            answer = await self._answer(iq, busy=busy)
             if answer is not None:
-                reply.xml.append(checked_payload(answer, "the answer"))
+                reply.append(checked_payload(answer, "the answer"))
         except StanzaError as error:
-            reply = _as_error(reply, error, stanza.xml)
+            _make_error(reply, error, iq)
         except Exception:
-            log.exception("serving a request of %s raised", stanza.xml.get("from"))
+            log.exception("serving a request of %s raised", iq.get("from"))
             fault = StanzaError("internal-server-error", "the request could not be served")
-            reply = _as_error(reply, fault, stanza.xml)
+            _make_error(reply, fault, iq)
         if is_up():
-            client.send(reply)
+            client.send_iq(reply)
         else:
-            log.warning("the link is down; the answer to %s was not sent", stanza.xml.get("from"))
+            log.warning("the link is down; the answer to %s was not sent", iq.get("from"))
 
     async def _answer(self, xml: Element, *, busy: bool) -> Element | None:
         payload = payload_of(xml)
@@ -134,23 +129,21 @@ class Services:
         return await handler(Request(sender=xml.get("from", ""), kind=kind, payload=payload))
 
 
-def _is_request(stanza: Any) -> bool:
-    if stanza.xml.get("type") not in ("get", "set"):
+def _is_request(iq: Element) -> bool:
+    if iq.get("type") not in ("get", "set"):
         return False
-    payload = payload_of(stanza.xml)
+    payload = payload_of(iq)
     return payload is None or payload.tag not in _ANSWERED_BY_PLUGINS
 
 
-def _as_error(reply: Any, error: StanzaError, request: Element) -> Any:
-    for child in list(reply.xml):
-        reply.xml.remove(child)
-    reply.xml.set("type", "error")
+def _make_error(reply: Element, error: StanzaError, request: Element) -> None:
+    reply[:] = []
+    reply.set("type", "error")
     command = request.find(_COMMAND)
     if command is not None:
         # Clients such as slixmpp find the session that an error belongs to by this alone.
         said = {key: command.get(key, "") for key in ("node", "sessionid")}
         SubElement(
-            reply.xml, _COMMAND, {key: text for key, text in said.items() if 0 < len(text) <= _LONGEST_ECHO}
+            reply, _COMMAND, {key: text for key, text in said.items() if 0 < len(text) <= _LONGEST_ECHO}
         )
-    reply.xml.append(error_element(error))
-    return reply
+    reply.append(error_element(error))

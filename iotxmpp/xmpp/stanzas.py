@@ -10,6 +10,7 @@ from iotxmpp.errors import InvalidError, StanzaError, stanza_error
 from iotxmpp.xmltext import check_element, clean_text
 
 CLIENT: Final = "jabber:client"
+IQ: Final = "{jabber:client}iq"
 STANZAS: Final = "urn:ietf:params:xml:ns:xmpp-stanzas"
 PUBSUB: Final = "http://jabber.org/protocol/pubsub"
 PUBSUB_OWNER: Final = "http://jabber.org/protocol/pubsub#owner"
@@ -21,6 +22,7 @@ PING: Final = "urn:xmpp:ping"
 MAX_PAYLOAD_BYTES: Final = 260_000
 """Prosody and ejabberd close the stream at a stanza of 262,144 bytes; the rest is for the envelope."""
 
+_ERROR = f"{{{CLIENT}}}error"
 _WORST_ESCAPE = 6  # a quote travels as &quot;
 _LONGEST_CHARACTER = 4  # in UTF-8
 _MOST_TEXT = 10_000
@@ -42,12 +44,15 @@ _ERROR_TYPES = {
 
 def payload_of(stanza: Element) -> Element | None:
     """The one child of an IQ that is no error."""
-    return next((child for child in stanza if child.tag != f"{{{CLIENT}}}error"), None)
+    for child in stanza:
+        if child.tag != _ERROR:
+            return child
+    return None
 
 
 def error_of(stanza: Element) -> StanzaError:
     """The error that a stanza of type `error` carries (RFC 6120 section 8.3)."""
-    error = stanza.find(f"{{{CLIENT}}}error")
+    error = stanza.find(_ERROR)
     condition, text, detail = "undefined-condition", "", None
     for child in error if error is not None else ():
         namespace, _, name = child.tag[1:].rpartition("}")
@@ -81,7 +86,8 @@ def _at_most(payload: Element) -> int:
     size = 0
     for part in payload.iter():
         texts = len(part.text or "") + len(part.tail or "")
-        texts += sum(len(name) + len(value) + 1 for name, value in part.attrib.items())
+        for name, value in part.attrib.items():
+            texts += len(name) + len(value) + 1
         size += (2 * len(part.tag) + 16) * _LONGEST_CHARACTER + texts * _WORST_ESCAPE
     return size
 
@@ -89,7 +95,7 @@ def _at_most(payload: Element) -> int:
 def error_element(error: StanzaError) -> Element:
     """An error as the child of a stanza; whatever a handler put into it, it can travel."""
     condition = error.condition if _CONDITION.fullmatch(error.condition) else "undefined-condition"
-    element = Element(f"{{{CLIENT}}}error", {"type": _ERROR_TYPES.get(condition, "cancel")})
+    element = Element(_ERROR, {"type": _ERROR_TYPES.get(condition, "cancel")})
     SubElement(element, f"{{{STANZAS}}}{condition}")
     if error.text:
         SubElement(element, f"{{{STANZAS}}}text").text = clean_text(error.text, _MOST_TEXT)

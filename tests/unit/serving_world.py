@@ -69,6 +69,7 @@ class World:
             send=self.send,
             problems=self.problems,
             clocks=Clocks(wall=lambda: Now(time=self.time, trusted=self.trusted), steady=lambda: self.steady),
+            known=self.access.account_or_domain,
             **limits,
         )
         self.server = CommandServer(self.commands, self.access, self.executor, device="greenhouse")

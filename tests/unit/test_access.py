@@ -165,3 +165,26 @@ def test_the_documented_table_is_one() -> None:
 def test_a_glob_for_whom_matches_nobody_and_is_refused(who: str) -> None:
     with pytest.raises(ConfigError, match=r"name the domain, such as example\.org, for all of its accounts"):
         parse_access({who: "observer"}, "agent.toml: access")
+
+
+@pytest.mark.parametrize(
+    ("jid", "device", "by"),
+    [
+        ("ann@example.org/x", "", "ann@example.org"),
+        ("bob@example.org", "", "example.org"),
+        ("bob@sub.example.org", "", ""),
+        ("carol@example.net", "", "carol@example.net"),
+        ("carol@example.net", "hall", ""),
+        ("carol@example.net", "barn", "carol@example.net"),
+        ("example.org", "", ""),
+    ],
+)
+def test_by_what_somebody_has_a_role(jid: str, device: str, by: str) -> None:
+    access = Access(
+        [
+            Grant(who="example.org", role="observer"),
+            Grant(who="ann@example.org", role="operator"),
+            Grant(who="carol@example.net", role="operator", devices=("barn",)),
+        ]
+    )
+    assert access.account_or_domain(jid, device=device) == by

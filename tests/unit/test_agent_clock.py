@@ -39,6 +39,19 @@ def test_the_quality_follows_the_kernel_and_is_asked_for_now_and_then() -> None:
     assert clock.now().quality == "u"
 
 
+@pytest.mark.parametrize("jump", [8 * 86400.0, -3600.0, 1.0])
+def test_a_clock_that_was_set_is_asked_for_at_once(jump: float) -> None:
+    fake = Fake(1_790_000_000.0)
+    clock = fake.clock()
+    assert clock.now().quality == "s"
+    fake.wall += 4.0
+    fake.up += 4.0
+    assert (clock.now().quality, fake.asked) == ("s", 1)
+    fake.wall, fake.sync = fake.wall + jump, False
+    assert (clock.now().quality, fake.asked) == ("u", 2)
+    assert (clock.now().quality, fake.asked) == ("u", 2)
+
+
 def test_the_kernel_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert isinstance(synchronised(), bool)
     for status, expected in ((0x0040, False), (0x2001, True)):

@@ -8,11 +8,12 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from iotxmpp.access import Access, Grant
-from iotxmpp.commands import COMMAND_TAG, call_element, read_reply
+from iotxmpp.commands import COMMAND_TAG, Outcome, call_element, read_reply
 from iotxmpp.errors import ForbiddenError, InvalidError, StanzaError
 from iotxmpp.link import Message
 from iotxmpp.serving.alarms import AUTOMATIC
 from iotxmpp.serving.auditcheck import verify
+from iotxmpp.serving.filejournal import SqliteJournal
 from tests.unit.agent_house import CONTROLLER, House, account, until
 
 FRIEND = "stranger@example.org"
@@ -160,3 +161,36 @@ async def test_an_alarm_without_people_says_so(house: House) -> None:
 async def test_people_are_accounts(house: House) -> None:
     with pytest.raises(InvalidError, match="people: "):
         house.agent(people=["nobody at all"])
+
+
+async def test_after_a_restart_people_are_told_of_what_they_wrote_and_nobody_knows(
+    house: House, tmp_path: Path
+) -> None:
+    journal = SqliteJournal(tmp_path / "outbox.commands.db")
+    await journal.open()
+    for caller, id_ in ((CONTROLLER, "chat-1"), (CONTROLLER, "of a program"), (FRIEND, "chat-2")):
+        await journal.begin(caller, id_, "switch", "f", None)
+    await journal.begin(CONTROLLER, "chat-3", "switch", "f", None)
+    await journal.finish(CONTROLLER, "chat-3", Outcome(kind="done", result_json="true"))
+    await journal.close()
+    answers: list[Message] = []
+    unanswered: list[Message] = []
+
+    async def take(message: Message) -> None:
+        answers.append(message)
+
+    async def take_unanswered(message: Message) -> None:
+        unanswered.append(message)
+
+    house.watcher.on_message(take)
+    async with house.server.link(account("stranger")) as stranger:
+        stranger.on_message(take_unanswered)
+        for _ in range(2):
+            agent = house.agent(outbox=tmp_path / "outbox.db")
+            agent.command(Lamp().switch)
+            async with agent:
+                await until(lambda: bool(answers))
+    assert [each.text for each in answers] == [
+        "switch: I restarted while I did this, so what became of it is not known. Look before you ask again."
+    ]
+    assert unanswered == []

@@ -98,3 +98,15 @@ async def test_the_time_of_a_boot_that_never_had_one_cannot_be_told(tmp_path: Pa
         await keeper.keep(one())
     async with opened(tmp_path / "outbox.db", epoch="e2", clock=Clocks(boot="boot-2").clock()) as keeper:
         assert await pack_of(keeper) == Timeless(first=place_of(1, 1), last=place_of(1, 1))
+
+
+async def test_a_clock_set_days_ahead_makes_no_backlog_too_old(tmp_path: Path) -> None:
+    clocks = Clocks()
+    async with opened(tmp_path / "outbox.db", clock=clocks.clock()) as keeper:
+        for hour in range(5):
+            clocks.wall, clocks.up = NOW + hour * 3660, 100.0 + hour * 3660
+            await keeper.keep(one(hour))
+        clocks.wall, clocks.sync = clocks.wall + 8 * 86400, False  # the kernel says so from that moment on
+        await keeper.keep(one(5))
+        assert [row.value for row in await keeper.page(FIRST, LAST, 9)] == [0, 1, 2, 3, 4, 5]
+        assert (await keeper.losses(0, 9), keeper.stock.dropped) == ([], 0)

@@ -165,7 +165,7 @@ async def test_a_file_that_the_system_forbids_to_write_is_not_damaged(
 async def test_damaged_files_of_one_second_are_all_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("iotxmpp.agent.outbox.damage.time.time", lambda: 1_790_000_000.0)
+    monkeypatch.setattr("iotxmpp.agent.outbox.replacing.time.time", lambda: 1_790_000_000.0)
     path = tmp_path / "outbox.db"
     for number in range(3):
         path.write_bytes(b"no database %d" % number * 100)

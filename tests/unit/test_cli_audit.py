@@ -60,6 +60,25 @@ def test_show_chooses_by_who_command_and_time(tmp_path: Path) -> None:
     assert "nothing of that kind" in run("show", str(path), "--command", "fly").stderr
 
 
+def test_both_say_from_when_on_there_are_lines(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    write(path, [])
+    assert "the log has no line yet" in run("verify", str(path)).stdout
+    write(path, range(3))
+    assert "all lines are there, from 2026-09-21" in run("verify", str(path)).stdout
+    write(path, range(3, 40), most_bytes=1500, most_files=2)
+    oldest = run("show", str(path), "--json")
+    first = json.loads(oldest.stdout.splitlines()[0])
+    begins = f"lines are there from number {first['n']}, 2026-09-21"
+    assert first["n"] > 1
+    assert begins in oldest.stderr
+    told = run("verify", str(path))
+    assert begins in told.stdout
+    assert "the files of older ones were dropped" in told.stdout
+    verdict = json.loads(run("verify", str(path), "--json").stdout)
+    assert (verdict["first"], verdict["since"]) == (first["n"], first["time"])
+
+
 def test_the_log_is_found_by_the_agents_file_and_by_the_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -224,18 +224,6 @@ async def test_after_an_interrupt_no_more_are_called(
     assert len(fleet.called) <= 1
 
 
-async def test_through_the_desk_those_that_are_away_are_called_too(fleet: Fleet) -> None:
-    asked = []
-
-    async def desk(device: str, command: str, arguments: Mapping[str, Any]) -> object:
-        asked.append((device, command, dict(arguments)))
-        return None
-
-    assert await run(fleet, many("id=relay-1 or id=relay-3"), desk=desk) == 0
-    assert sorted(asked) == [("relay-1", "switch", {"on": True}), ("relay-3", "switch", {"on": True})]
-    assert fleet.called == []
-
-
 @pytest.mark.parametrize(
     ("device", "waits"),
     [

@@ -13,14 +13,20 @@ from pydantic import Field
 from typer.testing import CliRunner
 
 from iotxmpp import Account, Agent
+from iotxmpp.access import Access, Grant
 from iotxmpp.addresses import DeviceNodes, device_id
 from iotxmpp.cli.app import app
+from iotxmpp.cli.commands import short_ids
 from iotxmpp.cli.exits import exit_code
 from iotxmpp.controller.desk_client import ask_desk, find_controller
-from iotxmpp.errors import IotxmppError
+from iotxmpp.errors import IotxmppError, NoAnswerError
 from iotxmpp.link import Link
 from iotxmpp.provisioning import NodePolicy
 from tests.unit.controller_world import HOUSE, SOON, World, account, until
+
+ANN = "ann@localhost"
+OLAF = "olaf@localhost"
+ACCESS = Access((Grant(who=ANN, role="operator", devices=("hall",)), Grant(who=OLAF, role="observer")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,8 @@ class Stage:
         nodes = DeviceNodes(service=world.server.service, device=device_id("hall"))
         policy = NodePolicy(publisher="hall@localhost", readers=(HOUSE,), keep=1)
         await world.server.create_node(nodes.state, policy)
-        await world.server.create_account(HOUSE, "secret", renew=True)
+        for jid in (HOUSE, ANN, OLAF):
+            await world.server.create_account(jid, "secret", renew=True)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(world.close)
             hall = await stack.enter_async_context(world.server.link(account("hall@localhost")))
@@ -66,7 +73,7 @@ class Stage:
             if not self.device_is_there:
                 world.server.drop("hall@localhost", back_after=None)
             if self.controller_runs:
-                made = await world.controller(store=self.store, discover_every=60)
+                made = await world.controller(store=self.store, discover_every=60, access=ACCESS)
                 controller = await stack.enter_async_context(made)
                 await controller.wait_for("hall", online=self.device_is_there or None, timeout=SOON)
                 await until(lambda: controller.device("hall").about is not None)
@@ -84,6 +91,11 @@ class Stage:
             """Waters."""
             self.watered.append(seconds)
             return f"watered for {seconds} s"
+
+        @agent.command
+        def echo(text: str, times: int = 1) -> str:
+            """Says it again."""
+            return text * times
 
         @agent.setting("brightness")
         def brightness(percent: Annotated[int, Field(ge=0, le=100)] = 50) -> None:
@@ -105,9 +117,9 @@ class Stage:
 
         return asyncio.run(put())
 
-    def run(self, *words: str) -> Ended:
+    def run(self, *words: str, who: str = "house") -> Ended:
         """Runs a command line; an error is told, and its exit code is, as the program does it."""
-        account_file = str(self.folder / "house.toml")
+        account_file = str(self.folder / f"{who}.toml")
         try:
             ended = CliRunner().invoke(app, [*words, "--account", account_file], catch_exceptions=False)
         except IotxmppError as error:
@@ -138,7 +150,8 @@ class StagedLink:
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    account(HOUSE).save(tmp_path / "house.toml")
+    for name in ("house", "ann", "olaf"):
+        account(f"{name}@localhost").save(tmp_path / f"{name}.toml")
     monkeypatch.setenv("COLUMNS", "200")
     made = Stage(tmp_path)
     monkeypatch.setattr("iotxmpp.xmpp.XmppLink", made)
@@ -150,8 +163,8 @@ def test_what_waits_is_listed_and_shown(stage: Stage) -> None:
     id_ = stage.queue()
     told = stage.run("commands", "list")
     assert told.exit_code == 0
-    (row,) = [line for line in told.stdout.splitlines() if id_ in line]
-    assert [each.strip() for each in row.split("│")][1:6] == [id_, "hall", "water", "queued", HOUSE]
+    (row,) = [line for line in told.stdout.splitlines() if id_[:8] in line]
+    assert [each.strip() for each in row.split("│")][1:6] == [id_[:8], "hall", "water", "queued", HOUSE]
     (found,) = [json.loads(line) for line in stage.run("commands", "list", "--json").stdout.splitlines()]
     assert (found["id"], found["arguments"]) == (id_, {"seconds": 7})
     assert (
@@ -162,12 +175,12 @@ def test_what_waits_is_listed_and_shown(stage: Stage) -> None:
     shown = stage.run("commands", "show", id_).stdout
     assert 'arguments  {"seconds": 7}' in shown
     assert "state      queued" in shown
-    assert json.loads(stage.run("commands", "show", id_, "--json").stdout) == found
+    assert json.loads(stage.run("commands", "show", id_[:8], "--json").stdout) == found
 
 
 def test_what_waits_is_cancelled(stage: Stage) -> None:
     id_ = stage.queue()
-    ended = stage.run("commands", "cancel", id_)
+    ended = stage.run("commands", "cancel", id_[:8])
     assert (ended.exit_code, ended.stderr) == (0, f"{id_}: cancelled\n")
     assert json.loads(stage.run("commands", "show", id_, "--json").stdout)["state"] == "cancelled"
 
@@ -242,3 +255,121 @@ def test_a_call_with_a_time_to_live_goes_through_the_controller(stage: Stage) ->
     assert stage.watered == [3, 10]
     listed = stage.run("commands", "list", "--json").stdout.splitlines()
     assert [json.loads(line)["state"] for line in listed] == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["call", "hall", "water", "seconds=3", "--ttl", "1m"],
+        ["call", "hall@localhost", "water", "seconds=3"],
+        ["call", "--where", "id=hall", "water", "seconds=3", "--ttl", "1m"],
+        ["call", "--where", "id=hall", "water", "seconds=3"],
+    ],
+)
+def test_a_person_with_a_role_calls_by_the_controller(stage: Stage, words: list[str]) -> None:
+    called = stage.run(*words, "--controller", HOUSE, who="ann")
+    assert (called.exit_code, "watered for 3 s" in called.stdout) == (0, True), called.stderr
+    listed = stage.run("commands", "list", "--json", "--controller", HOUSE, who="ann").stdout
+    assert [json.loads(line)["by"] for line in listed.splitlines()] == [ANN]
+
+
+@pytest.mark.parametrize(
+    ("who", "words", "code", "says"),
+    [
+        ("olaf", ["hall", "water", "--ttl", "1m"], 7, "water asks for operator"),
+        ("olaf", ["--where", "id=hall", "water", "--ttl", "1m"], 7, "water asks for operator"),
+        ("ann", ["barn", "water", "--ttl", "1m"], 7, "has no role on barn"),
+        ("olaf", ["barn", "water", "--ttl", "1m"], 6, "barn"),
+        (
+            "ann",
+            ["--where", "id=barn", "water", "--ttl", "1m"],
+            6,
+            "no device matches 'id=barn'; 1 are known",
+        ),
+        ("ann", ["hall", "fly", "--ttl", "1m"], 6, "hall has no command 'fly'; it has: echo, water"),
+        (
+            "ann",
+            ["--where", "id=hall", "fly", "--ttl", "1m"],
+            6,
+            "hall has no command 'fly'; it has: echo, water",
+        ),
+        ("ann", ["hall", "water", "seconds=soon", "--ttl", "1m"], 2, "seconds"),
+        ("ann", ["--where", "id=hall", "water", "seconds=soon", "--ttl", "1m"], 2, "nothing was sent"),
+        ("ann", ["--where", "id=hall", "water", "--store", "sqlite://"], 2, "--store is for direct calls"),
+    ],
+)
+def test_what_a_person_may_not_or_cannot_call_by_the_controller(
+    stage: Stage, who: str, words: list[str], code: int, says: str
+) -> None:
+    ended = stage.run("call", *words, "--controller", HOUSE, who=who)
+    assert (ended.exit_code, says in ended.stderr + ended.stdout) == (code, True), ended
+    assert stage.watered == []
+
+
+def test_by_the_controller_a_device_that_is_away_is_waited_for_only_with_a_ttl(stage: Stage) -> None:
+    stage.device_is_there = False
+    by = ("--controller", HOUSE)
+    plan = stage.run("call", "--where", "id=hall", "water", "--dry-run", *by, who="ann")
+    assert (plan.exit_code, plan.stdout) == (0, "hall  unknown  away: would be skipped\n")
+    plan = stage.run("call", "--where", "id=hall", "water", "--dry-run", "--ttl", "1h", *by, who="ann")
+    assert (plan.exit_code, plan.stdout) == (0, "hall  unknown  would be called\n")
+    one = stage.run("call", "hall", "water", *by, who="ann")
+    assert (one.exit_code, "hall is unknown; the command was not sent" in one.stderr) == (8, True)
+    many = stage.run("call", "--where", "id=hall", "water", *by, who="ann")
+    assert (many.exit_code, "skipped" in many.stdout) == (8, True)
+    assert stage.run("commands", "list").stderr == "no commands\n"
+
+
+def test_what_is_long_comes_whole_and_a_list_of_it_is_short(stage: Stage) -> None:
+    text = "x" * 60_000
+    called = stage.run("call", "hall", "echo", f"text={text}", "--ttl", "1m")
+    assert (called.exit_code, called.stdout) == (0, f"{text}\n"), called.stderr
+    many = stage.run("call", "--where", "id=hall", "echo", f"text={text[:40_000]}", "--ttl", "1m", "--json")
+    assert json.loads(many.stdout.splitlines()[0])["result"] == text[:40_000]
+    listed = stage.run("commands", "list", "--json")
+    rows = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert [row["shortened"] for row in rows] == [
+        {"arguments": 60_011, "result": 60_002},
+        {"arguments": 40_011, "result": 40_002},
+    ]
+    assert len(listed.stdout) < 4_000
+    shown = json.loads(stage.run("commands", "show", rows[0]["id"], "--json").stdout)
+    assert (shown["arguments"], shown["result"]) == ({"text": text}, text)
+
+
+def test_a_result_that_cannot_be_brought_is_no_failure(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_asked: object) -> None:
+        raise NoAnswerError("no answer")
+
+    monkeypatch.setattr("iotxmpp.controller.desk_client.GRACE", 0.2)
+    monkeypatch.setattr("iotxmpp.controller.desk_client.read_json", broken)
+    words = ("echo", "text=x", "times=9000", "--ttl", "1m")
+    one = stage.run("call", "hall", *words)
+    assert (one.exit_code, one.stdout) == (0, "")
+    assert "done, but its result of 9002 characters could not be brought (no answer)" in one.stderr
+    many = stage.run("call", "--where", "id=hall", *words, "--json")
+    line = json.loads(many.stdout.splitlines()[0])
+    assert (many.exit_code, line["outcome"], "result" in line) == (0, "done", False)
+    assert "read it with `iotxmpp commands show " in line["text"]
+
+
+def test_a_long_setting_is_refused_with_the_bound_and_harms_nothing(stage: Stage) -> None:
+    refused = stage.run("twin", "set", "hall", f"note={'n' * 40_000}", "--wait", "2s")
+    assert (refused.exit_code, "at most 24000 are taken" in refused.stderr) == (2, True), refused
+    told = stage.run("twin", "set", "hall", f"note={'n' * 20_000}")
+    assert (told.exit_code, "(20002 characters; --json shows all)" in told.stdout) == (0, True), told.stderr
+    shown = json.loads(stage.run("twin", "get", "hall", "--json").stdout)
+    assert shown["desired"] == {"note": "n" * 20_000}
+    assert stage.run("twin", "set", "hall", "--remove", "note").exit_code == 0
+    assert json.loads(stage.run("twin", "get", "hall", "--json").stdout)["desired"] == {}
+
+
+def test_short_ids_tell_each_from_the_others() -> None:
+    ids = ["a" * 32, "a" * 9 + "b" * 23, "c" * 32, "d", "dd"]
+    assert short_ids(ids) == {
+        ids[0]: "a" * 10,
+        ids[1]: "a" * 9 + "b",
+        ids[2]: "c" * 8,
+        "d": "d",
+        "dd": "dd",
+    }

@@ -1,7 +1,14 @@
 """How data is shown: to people, and to scripts."""
 
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
 import sys
+import termios
 from io import BytesIO, TextIOWrapper
 
 import pytest
@@ -15,6 +22,15 @@ from iotxmpp.cli.output import (
     shown_json,
 )
 from iotxmpp.readings import Value
+
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "LANG": "C.UTF-8",
+    "TERM": "xterm",
+    "NO_COLOR": "1",
+    "PYTHONPATH": os.pathsep.join(sys.path),
+}
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +107,61 @@ def test_a_table_takes_text_as_text(
     assert "[red]attic[/red]" in out
     assert "missing" in out
     assert r"a\n\x9bb" in out
+
+
+ROWS = [
+    {
+        "id": "0123456789ab",
+        "device": "greenhouse-" * 5,
+        "who": "operator-of-the-north@example.org",
+        "text": "it was sent before, and is refused now",
+    }
+]
+SCRIPT = f"""
+from iotxmpp.cli.output import print_table
+print_table({ROWS!r}, ("id", "device", "a", "b", "c", "d", "who", "text"), whole=("id",))
+"""
+
+
+@pytest.mark.parametrize("columns", [{}, {"COLUMNS": "80"}])
+def test_a_table_is_never_cut_in_a_pipe(columns: dict[str, str]) -> None:
+    ended = subprocess.run(  # our own
+        [sys.executable, "-c", SCRIPT], check=True, capture_output=True, env={**ENVIRONMENT, **columns}
+    )
+    (line,) = [line for line in ended.stdout.decode().splitlines() if "0123456789ab" in line]
+    cells = [each.strip() for each in line.split("│")[1:-1]]
+    assert [each for each in cells if each] == list(ROWS[0].values())
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_a_table_folds_on_a_narrow_terminal_and_loses_nothing(width: int) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    process = subprocess.Popen(  # our own
+        [sys.executable, "-c", SCRIPT], stdout=theirs, stdin=theirs, stderr=theirs, env=ENVIRONMENT
+    )
+    os.close(theirs)
+    lines = STYLE.sub("", read_all(ours)).replace("\r\n", "\n").splitlines()
+    assert process.wait() == 0
+    assert max(map(len, lines)) <= width
+    rows = [line.split("│")[1:-1] for line in lines if line.startswith("│")]
+    cells = ["".join(row[at].strip() for row in rows) for at in range(8)]
+    assert rows[0][0].strip() == "0123456789ab"
+    assert (cells[1], cells[6]) == (ROWS[0]["device"], ROWS[0]["who"])
+    assert cells[7].replace(" ", "") == ROWS[0]["text"].replace(" ", "")
+
+
+def read_all(file: int) -> str:
+    """Everything that is written to a terminal, until nobody has it open."""
+    data = b""
+    try:
+        while more := os.read(file, 65536):
+            data += more
+    except OSError:  # Linux's way to say so
+        pass
+    finally:
+        os.close(file)
+    return data.decode()
 
 
 def test_output_without_our_letters_gets_json_as_it_was_and_marks_for_the_rest(

@@ -94,6 +94,15 @@ def test_the_presence_of_each() -> None:
     assert list(rows) == sorted(rows)
 
 
+def test_a_narrow_terminal_folds_a_device_and_cuts_nothing() -> None:
+    name = "greenhouse-" * 5 + "north"
+    console = Console(file=StringIO(), width=70)
+    console.print(fleet_table({name: device(name, temperature=21.5)}, title="here", caption="there"))
+    assert isinstance(console.file, StringIO)
+    rows = [line.split("│") for line in console.file.getvalue().splitlines() if line.startswith("│")]
+    assert "".join(row[1].strip() for row in rows) == name
+
+
 def test_many_channels_are_cut() -> None:
     row = shown(device("attic", **{f"c{n}": n for n in range(7)}))["attic"]
     assert "c3 3" in row

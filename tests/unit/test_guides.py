@@ -9,7 +9,14 @@ from iotxmpp.controller.queued import COMMAND_STATES
 from iotxmpp.serving import chatlimits, execution, person, sessions
 from iotxmpp.serving.chat import OLDEST
 from iotxmpp.serving.chattext import told
-from iotxmpp.serving.journal import KEEP, KEEP_EXPIRED, MOST_CALLS, UNKNOWN
+from iotxmpp.serving.journal import (
+    KEEP,
+    KEEP_EXPIRED,
+    MOST_CALLS,
+    MOST_IN_MEMORY,
+    MOST_OF_ONE,
+    UNKNOWN,
+)
 from iotxmpp.serving.progress import GAP
 from tests.unit.documents import TEXTS, rows, section
 
@@ -39,7 +46,8 @@ def test_what_people_see_is_what_they_are_told() -> None:
 def test_who_writes_a_device_is_told_the_figures() -> None:
     assert f"for {KEEP / 86400:.0f} days after its end" in WRITING
     assert KEEP_EXPIRED == 86400
-    assert f"of more than {MOST_CALLS:,}" in WRITING
+    assert f"It holds {MOST_CALLS:,} calls, {MOST_IN_MEMORY:,} in memory" in WRITING
+    assert MOST_OF_ONE == 0.75
     assert (round(1 / GAP), "five a second" in WRITING) == (5, True)
     assert (execution.AT_ONCE, "at most eight" in WRITING) == (8, True)
 

@@ -14,7 +14,7 @@ from iotxmpp.errors import StoreError
 from iotxmpp.serving import calltable
 from iotxmpp.serving.calltable import CallTable, open_file
 from iotxmpp.serving.filejournal import SqliteJournal
-from iotxmpp.serving.journal import KEEP, Journal, MemoryJournal
+from iotxmpp.serving.journal import CONFLICT, FULL, KEEP, KEEP_EXPIRED, Journal, MemoryJournal
 
 ANNA = "anna@example.org"
 BERT = "bert@example.org"
@@ -152,12 +152,48 @@ async def test_without_a_clock_nothing_is_forgotten_early(journal: Journal, cloc
 
 async def test_so_many_are_remembered_and_one_that_runs_always(journal: Journal) -> None:
     await journal.begin(ANNA, "runs", "water", "f", None)
-    await begin_many(journal, 0, 1200)
-    assert await journal.find(ANNA, "n0", "f") is None
-    assert await journal.find(ANNA, "n1199", "f") == DONE
+    await begin_many(journal, 0, 749)
+    assert await journal.begin(ANNA, "more", "water", "f", None) == FULL
+    assert await journal.cancel(ANNA, "other", "water") == FULL
+    assert await journal.find(ANNA, "more", "f") is None
+    assert await journal.begin(ANNA, "n0", "water", "f", None) == DONE
     found = await journal.find(ANNA, "runs", "f")
     assert found is not None
     assert found.kind == "unknown"
+
+
+async def test_one_caller_leaves_room_for_others_until_all_is_full(journal: Journal) -> None:
+    await begin_many(journal, 0, 750)
+    for number in range(250):
+        assert await journal.begin("ben@example.org", str(number), "water", "f", None) is None
+    assert await journal.begin("ben@example.org", "more", "water", "f", None) == FULL
+    await journal.forget("ben@example.org", "0")
+    assert await journal.begin("ben@example.org", "more", "water", "f", None) is None
+
+
+async def test_a_full_journal_forgets_only_what_expired_long_ago(
+    journal: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calltable, "ROOM_EVERY", 0.0)
+    now = clock.time
+    assert now is not None
+    for number in range(750):
+        await journal.begin(ANNA, str(number), "water", "f", now + (10.0 if number < 9 else 9e5))
+        await journal.finish(ANNA, str(number), DONE)
+    clock.time = now + 10.0 + KEEP_EXPIRED - 1.0
+    assert await journal.begin(ANNA, "more", "water", "f", None) == FULL
+    assert await journal.find(ANNA, "0", "f") == DONE
+    clock.time += 2.0
+    assert await journal.begin(ANNA, "more", "water", "f", None) is None
+    assert await journal.find(ANNA, "0", "f") is None
+    assert await journal.find(ANNA, "9", "f") == DONE
+
+
+async def test_cancelling_under_another_commands_name_is_a_conflict(journal: Journal) -> None:
+    await journal.begin(ANNA, "1", "water", "f", None)
+    assert await journal.cancel(ANNA, "1", "dose") == CONFLICT
+    assert (await journal.cancel(ANNA, "2", "dose")).kind == "cancelled"
+    assert await journal.cancel(ANNA, "2", "water") == CONFLICT
 
 
 async def test_long_results_are_forgotten_and_that_they_ran_is_not(tmp_path: Path, clock: Clock) -> None:

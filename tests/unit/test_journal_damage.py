@@ -9,6 +9,7 @@ from iotxmpp.agent import commanding
 from iotxmpp.agent.clock import Clock as DeviceClock
 from iotxmpp.errors import StoreError
 from iotxmpp.serving import calltable
+from iotxmpp.serving.calltable import CallTable
 from iotxmpp.serving.filejournal import SqliteJournal
 from iotxmpp.serving.journal import Journal
 from tests.unit.test_journal import ANNA, DAY, DONE, begin_many, clock, journal, opened
@@ -150,3 +151,23 @@ async def test_a_clock_that_is_not_kept_right_forgets_nothing() -> None:
     assert now(device) is None
     wall[0] = 12.0
     assert now(device) is None
+
+
+async def test_what_could_not_be_taken_back_on_a_full_disk_is_taken_back_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = SqliteJournal(tmp_path / "calls.db")
+    await journal.open()
+    assert await journal.begin(ANNA, "1", "water", "f", None) is None
+
+    def full(_table: CallTable, _caller: str, _id: str) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(CallTable, "forget", full)
+        with pytest.raises(StoreError, match="disk is full"):
+            await journal.forget(ANNA, "1")
+        with pytest.raises(StoreError, match="disk is full"):
+            await journal.begin(ANNA, "1", "water", "f", None)
+    assert await journal.begin(ANNA, "1", "water", "f", None) is None
+    await journal.close()

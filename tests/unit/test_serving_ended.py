@@ -6,7 +6,7 @@ import pytest
 
 from iotxmpp.commands import Outcome, call_element, cancel_element, read_reply
 from iotxmpp.errors import CommandCancelledError, StanzaError, StoreError
-from iotxmpp.serving import ended
+from iotxmpp.serving import ended, outcomes
 from iotxmpp.serving.audit import AuditEntry
 from iotxmpp.serving.journal import MemoryJournal
 from tests.unit.agent_house import until
@@ -40,8 +40,10 @@ async def test_an_idempotent_call_that_nobody_knows_is_not_cancelled() -> None:
     refused = await cancelling(world, "c")
     assert refused.detail == NO_SESSION
     assert "no such call to cancel" in refused.text
-    assert (await world.execute("count")).kind == "done"
-    assert len(ran) == 2
+    assert (await cancelling(world, "c")).detail == NO_SESSION
+    again = await world.execute("count")
+    assert (again.kind, again.text) == ("unknown", outcomes.BARRED.text)
+    assert len(ran) == 1
     assert "cancelled" not in world.results()
 
 
@@ -78,8 +80,8 @@ async def test_so_many_ended_calls_are_known(monkeypatch: pytest.MonkeyPatch) ->
     world = World(count, idempotent=True)
     for number in range(4):
         await world.execute("count", str(number))
-    assert [(await cancelling(world, str(number))).detail for number in range(4)] == [NO_SESSION] + 3 * [
-        TOO_LATE
+    assert [(await cancelling(world, str(number))).detail for number in (3, 2, 1, 0)] == 3 * [TOO_LATE] + [
+        NO_SESSION
     ]
 
 
@@ -104,10 +106,10 @@ class FullDisk:
         self._append = world._audit.append
         monkeypatch.setattr(world._audit, "append", self.append)
 
-    def append(self, entry: AuditEntry) -> None:
+    def append(self, entry: AuditEntry) -> int:
         if self.full:
             raise StoreError("audit log: the disk is full; make room")
-        self._append(entry)
+        return self._append(entry)
 
 
 @pytest.mark.parametrize("idempotent", [False, True])

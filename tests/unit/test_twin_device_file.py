@@ -1,12 +1,13 @@
 """The file in which a device keeps its twin: damaged, unreadable, full."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from iotxmpp.agent.twinfile import Kept, TwinFile, twin_path
 from iotxmpp.errors import StanzaError, StoreError
-from tests.unit.agent_house import House
+from tests.unit.agent_house import House, until
 from tests.unit.twin_house import Lamp, running
 
 
@@ -54,10 +55,6 @@ async def test_what_cannot_be_kept_is_refused_and_not_applied(
 ) -> None:
     lamp, path = Lamp(), tmp_path / "outbox.twin.json"
     async with running(house, lamp, path) as device:
-
-        def full(_handle: int) -> None:
-            raise OSError(28, "No space left on device")
-
         with monkeypatch.context() as patched:
             patched.setattr("iotxmpp.agent.durable.os.fsync", full)
             with pytest.raises(StanzaError, match=r"resource-constraint.*No space left"):
@@ -68,6 +65,43 @@ async def test_what_cannot_be_kept_is_refused_and_not_applied(
         assert (await device.reported(1)).settings == {"brightness": 30}
         assert device.problems.texts() == ()
     assert TwinFile(path).load()[0].settings == {"brightness": 30}
+
+
+def full(_handle: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+async def test_what_the_disk_did_not_take_is_saved_when_it_works_again(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "outbox.twin.json"
+    async with running(house, Lamp(), path) as device:
+        await device.desire({"brightness": 20}, version=1)
+        await device.reported(1)
+    with monkeypatch.context() as patched:
+        patched.setattr("iotxmpp.agent.durable.os.fsync", full)
+        async with running(house, Lamp(), path) as device:  # its first report is not noted
+            assert "No space left" in device.problems.texts()[0]
+            await asyncio.sleep(0.1)
+            assert "No space left" in device.problems.texts()[0]
+            patched.undo()
+            await until(lambda: device.problems.texts() == ())
+            assert TwinFile(path).load()[0] == device.twin._kept
+
+
+async def test_what_was_refused_for_a_full_disk_is_no_problem_when_it_works_again(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "outbox.twin.json"
+    async with running(house, Lamp(), path) as device:
+        await device.reported(0)
+        with monkeypatch.context() as patched:
+            patched.setattr("iotxmpp.agent.durable.os.fsync", full)
+            with pytest.raises(StanzaError, match="resource-constraint"):
+                await device.desire({"brightness": 20}, version=1)
+            assert "No space left" in device.problems.texts()[0]
+        await until(lambda: device.problems.texts() == ())
+        assert TwinFile(path).load()[0].version == 0
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

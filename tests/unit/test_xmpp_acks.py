@@ -1,12 +1,13 @@
 """How a client answers a server's requests for acks (XEP-0198), and what it writes at once."""
 
 import asyncio
+from collections.abc import Callable
 from unittest.mock import Mock
 from xml.etree.ElementTree import Element
 
 import pytest
 from pydantic import SecretStr
-from slixmpp.plugins.xep_0198.stanza import RequestAck
+from slixmpp.plugins.xep_0198.stanza import RequestAck, Resumed
 
 from iotxmpp.account import Account
 from iotxmpp.xmpp.client import StrictClient
@@ -33,6 +34,10 @@ class Written:
 
     def asked(self) -> None:
         self.client.recv_stanza(RequestAck(self.client))
+
+
+def iq(name: str, **attributes: str) -> Element:
+    return Element("{jabber:client}iq", {"id": name, **attributes})
 
 
 async def test_many_requests_are_answered_by_one_ack_of_all_that_came(
@@ -89,10 +94,65 @@ async def test_a_request_for_an_ack_goes_with_its_stanza_after_it(monkeypatch: p
     monkeypatch.setattr(written.client.transport, "write", wire.append)
     written.enable()
     for number in range(5):
-        iq = written.client.Iq(recv=True)
-        iq.xml.attrib = {"type": "result", "id": f"n{number}"}
-        written.client.send(iq)
+        written.client.send_iq(iq(f"n{number}", type="result"))
     assert len(wire) == 5
     assert [piece.count(b"urn:xmpp:sm:3") for piece in wire] == [0, 0, 0, 0, 1]
     last = wire[-1].decode()
     assert last.index("n4") < last.index("urn:xmpp:sm:3")
+
+
+async def test_each_iq_that_comes_is_counted_once_whoever_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written(monkeypatch)
+    written.enable()
+    handled: list[tuple[str, int]] = []
+    management = written.client.plugin["xep_0198"]
+
+    def take(element: Element) -> Callable[[], None] | None:
+        name = element.get("id", "")
+        return (lambda: handled.append((name, management.handled))) if name.startswith("ours") else None
+
+    written.client.take_iqs(take)
+    for name in ("ours 1", "theirs", "ours 2"):
+        written.client._spawn_event(iq(name, type="result", **{"from": "house@example.org"}))
+    assert handled == [("ours 1", 1), ("ours 2", 3)]
+    assert management.handled == 3
+
+
+async def test_a_taker_that_raises_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = Written(monkeypatch)
+    written.enable()
+
+    def fail() -> None:
+        raise ValueError("no good")
+
+    written.client.take_iqs(lambda _iq: fail)
+    written.client._spawn_event(iq("one", type="result"))
+    assert "no good" in caplog.text
+    assert written.client.plugin["xep_0198"].handled == 1
+
+
+async def test_an_iq_of_nobody_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written(monkeypatch)
+    taken: list[Element] = []
+    written.client.take_iqs(lambda element: lambda: taken.append(element))
+    for sender in ("@@", "house@example.org"):
+        written.client._spawn_event(iq("one", type="set", **{"from": sender}))
+    assert [element.get("from") for element in taken] == ["house@example.org"]
+
+
+async def test_a_resumed_session_sends_answers_again_and_no_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written(monkeypatch)
+    written.enable()
+    for name, kind in (("first", "result"), ("request", "set"), ("answer", "error")):
+        written.client.send_iq(iq(name, type=kind))
+    management = written.client.plugin["xep_0198"]
+    management.sm_id = "the session's"
+    resumed = Resumed(written.client)
+    resumed["h"] = 1
+    written.client.recv_stanza(resumed)
+    assert [stanza.xml.get("id") for _, stanza in management.unacked_queue] == ["answer"]
+    again, _ = written.client.waiting_queue.get_nowait()
+    assert str(again) == '<iq id="answer" type="error" />'
+    assert written.client.waiting_queue.empty()

@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 from xml.etree.ElementTree import Element, SubElement
-
-import slixmpp
 
 from iotxmpp.link import Request
 from iotxmpp.xmpp.client import StrictClient, Taker
@@ -25,17 +23,16 @@ class Client:
     def take_iqs(self, taker: Taker) -> None:
         self._takers.append(taker)
 
-    def Iq(self, **options: Any) -> Any:  # noqa: ANN401, N802  # slixmpp's own name and options
-        return slixmpp.Iq(None, **options)  # type: ignore[no-untyped-call]  # slixmpp has no types here
-
-    def send(self, stanza: Any) -> None:  # noqa: ANN401  # slixmpp's own
-        self.sent.append(stanza.xml)
+    def send_iq(self, iq: Element) -> None:
+        self.sent.append(iq)
 
     def receive(self, number: int) -> bool:
         xml = Element("{jabber:client}iq", {"type": "set", "id": f"{number}", "from": CALLER})
         SubElement(xml, TAG)
-        stanza = self.Iq(xml=xml, recv=True)
-        return any(taker(stanza) for taker in self._takers)
+        deeds = [deed for taker in self._takers if (deed := taker(xml)) is not None]
+        for deed in deeds:
+            deed()
+        return bool(deeds)
 
 
 def served(handler: Callable[[Request], Awaitable[Element | None]]) -> tuple[Client, Services]:

@@ -69,6 +69,7 @@ class Device:
             ready=self.ready,
             backoff=quick(),
             patience=0.05,
+            saving=quick(),
         )
 
     async def desire(

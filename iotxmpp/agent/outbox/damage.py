@@ -3,20 +3,22 @@
 All of this blocks, and belongs into the outbox's thread.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iotxmpp import crashpoints
 from iotxmpp.agent.outbox.checks import DamagedRowError
 from iotxmpp.agent.outbox.expected import Expected, is_another, with_ids_of
 from iotxmpp.agent.outbox.mark import Mark
 from iotxmpp.agent.outbox.notes import EpochNotes
+from iotxmpp.agent.outbox.replacing import is_there, replace
 from iotxmpp.agent.outbox.rows import Epoch
 from iotxmpp.agent.outbox.salvage import Salvage
-from iotxmpp.agent.outbox.schema import FAULTS, StrangeFileError, is_unusable
+from iotxmpp.agent.outbox.schema import FAULTS, FileLock, StrangeFileError, is_unusable, new_file
 from iotxmpp.agent.outbox.settings import Limits
 from iotxmpp.agent.outbox.store import DiskOutbox
+from iotxmpp.agent.outbox.tables import SqlOutbox
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +104,9 @@ def open_outbox(path: Path, limits: Limits, held: Sequence[Epoch]) -> tuple[Disk
 def start_anew(
     path: Path, limits: Limits, held: Sequence[Epoch], cause: str
 ) -> tuple[DiskOutbox, Damage | None]:
-    """Moves a damaged file away and begins a new one, in which what the old one held is noted as lost.
+    """Begins a new file in the place of a damaged one, which is moved away; what that held is noted as lost.
+
+    The new one has all that is whole before the old one is touched, so a kill costs nothing.
 
     Args:
         path: The outbox.
@@ -115,19 +119,23 @@ def start_anew(
 
     Raises:
         sqlite3.Error: The new file cannot be made.
-        OSError: It cannot, or the old one cannot be moved.
+        OSError: It cannot, the old one cannot be moved, or (`BlockingIOError`) another agent uses it.
     """
-    aside = _set_aside(path)
-    outbox = DiskOutbox(path, limits)
+    file, lock = path.resolve(), FileLock(path)
     try:
         expected = Expected.of(held, EpochNotes(path).read(), Mark(path).read())
-        with Salvage(aside, expected.epochs) as found:
-            lost = outbox.repair([*expected.epochs, *found.unexpected], found)
-    except BaseException:
-        outbox.close()
-        raise
+        with (
+            new_file(file) as connection,
+            Salvage(file if is_there(file) else None, expected.epochs) as found,
+        ):
+            lost = SqlOutbox(connection, limits).repair([*expected.epochs, *found.unexpected], found)
+            crashpoints.at("outbox.salvaged")
+        aside = replace(file)
+    finally:
+        lock.release()
     is_known = expected.is_certain
-    return outbox, Damage(path=path, cause=cause, lost=tuple(lost), certain=is_known, aside=aside)
+    damage = Damage(path=path, cause=cause, lost=tuple(lost), certain=is_known, aside=aside)
+    return DiskOutbox(path, limits), damage
 
 
 def _compare(outbox: DiskOutbox, path: Path, held: Sequence[Epoch]) -> Damage | None:
@@ -150,6 +158,7 @@ def _compare(outbox: DiskOutbox, path: Path, held: Sequence[Epoch]) -> Damage | 
     expected = Expected.of(held, note, mark)
     missing = expected.missing_in(known)
     lost = outbox.repair(with_ids_of(known, missing))
+    crashpoints.at("outbox.told")
     if mark is not None:
         outbox.set_attempted({mark.epoch: mark.attempted})
     if known:
@@ -158,16 +167,3 @@ def _compare(outbox: DiskOutbox, path: Path, held: Sequence[Epoch]) -> Damage | 
     if lost or (note is None and notes.path.exists()):
         return Damage(path=path, cause=None, lost=tuple(lost), certain=expected.is_certain)
     return None
-
-
-def _set_aside(path: Path) -> Path | None:
-    """Moves the file and what belongs to it; where to, or None if it is gone by itself."""
-    stem = f"{path.name}.corrupt-{time.time():.0f}"
-    aside, count = path.with_name(stem), 1
-    while aside.exists():
-        aside, count = path.with_name(f"{stem}-{count}"), count + 1
-    for suffix in ("-wal", "-shm", ""):
-        side = path.with_name(path.name + suffix)
-        if side.exists():
-            side.rename(aside.with_name(aside.name + suffix))
-    return aside if aside.exists() else None

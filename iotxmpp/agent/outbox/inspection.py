@@ -9,7 +9,7 @@ from typing import NamedTuple
 from iotxmpp.agent.outbox.notes import EpochNotes
 from iotxmpp.agent.outbox.room import SIZE
 from iotxmpp.agent.outbox.rows import DeadLetter, place_of
-from iotxmpp.agent.outbox.schema import BUSY, StrangeFileError, is_unusable, open_to_read
+from iotxmpp.agent.outbox.schema import BUSY, StrangeFileError, is_unfinished, is_unusable, open_to_read
 from iotxmpp.agent.outbox.tables import read_letters
 from iotxmpp.errors import InvalidError, StoreError
 
@@ -138,6 +138,11 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         if is_unusable(error, path):
             raise StoreError(_damaged(path, str(error))) from error
+        if is_unfinished(error):
+            raise StoreError(
+                f"outbox {path}: its agent was killed while it changed the file; it was left so. Start the"
+                " agent anew: that undoes what was not finished"
+            ) from error
         raise StoreError(
             f"outbox {path}: cannot be used now: {error}; see to the disk, or try again"
         ) from error

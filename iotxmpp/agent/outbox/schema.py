@@ -3,10 +3,16 @@
 import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
+from iotxmpp import crashpoints
+from iotxmpp.agent.durable import sync_file
 from iotxmpp.agent.outbox.checks import DamagedRowError
+from iotxmpp.agent.outbox.replacing import beside, discard, go_on, is_there, put, unfinished
 from iotxmpp.errors import StoreError
 
 VERSION = 2
@@ -26,6 +32,15 @@ FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _NO_TEXT = "Could not decode to UTF-8"
+
+_UNFINISHED = frozenset(
+    {
+        sqlite3.SQLITE_READONLY_ROLLBACK,
+        sqlite3.SQLITE_READONLY_RECOVERY,
+        sqlite3.SQLITE_READONLY_CANTINIT,
+        sqlite3.SQLITE_READONLY_CANTLOCK,
+    }
+)
 
 _TABLES = f"""
 CREATE TABLE epochs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, boot TEXT NOT NULL, offset REAL,
@@ -85,26 +100,65 @@ def is_unusable(error: Exception, path: Path) -> bool:
     """Whether an error while a file was opened says that its content is to blame.
 
     Besides `is_corrupt`: the tables are not there or have a form that SQLite does not know (it says only
-    "error"), or the header forbids to write, while the system allows it.
+    "error"), or the header forbids to write, while the system allows it. Only the plain code says that of a
+    header; its extended forms tell of the system, or of what a kill left, and of no damage.
     """
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_READONLY:
-        files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+        files = [beside(path, suffix) for suffix in ("", "-wal", "-shm")]
         return all(os.access(each, os.W_OK) for each in files if each.exists())
-    return is_corrupt(error) or code == sqlite3.SQLITE_ERROR
+    return is_corrupt(error) or (code is not None and code & 0xFF == sqlite3.SQLITE_ERROR)
+
+
+def is_unfinished(error: Exception) -> bool:
+    """Whether an error says that a kill interrupted a change, which only who may write can undo or finish."""
+    return getattr(error, "sqlite_errorcode", None) in _UNFINISHED
 
 
 def open_file(path: Path) -> sqlite3.Connection:
     """Opens the outbox of a path, in the calling thread; makes it if it is not there.
 
+    What a kill interrupted is undone or finished first: by SQLite in the file, else as `replacing` says.
+
     Raises:
         StrangeFileError: It is of another version, or another program's; nothing was changed.
         sqlite3.Error: It cannot be opened, or is damaged.
-        OSError: Its directory cannot be made.
+        OSError: Its directory cannot be made, or a file in it cannot be moved.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size:
-        _check_version(path)
+    path = path.resolve()  # it may be a link, and SQLite keeps what belongs to it beside the file itself
+    go_on(path)
+    if is_there(path):
+        _leave_foreign_journal(path)
+        _check_version(path, recover=True)
+    if not is_there(path):  # also after SQLite undid that it was begun
+        with new_file(path):
+            crashpoints.at("outbox.making")
+        put(path)
+    return _connect(path)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[sqlite3.Connection]:
+    """Makes a new file for an outbox under another name; after the block it is whole, and on the disk.
+
+    Raises:
+        sqlite3.Error: It cannot be made.
+        OSError: It cannot, or what is left of an earlier one cannot be removed.
+    """
+    discard(path)
+    try:
+        with closing(_connect(unfinished(path))) as connection:
+            yield connection
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        sync_file(unfinished(path))
+    except BaseException:
+        with suppress(OSError):
+            discard(path)
+        raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY)
     try:
         connection.execute("PRAGMA page_size = 4096")
@@ -151,17 +205,38 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 def open_read_only(path: Path) -> sqlite3.Connection:
     """Opens any SQLite file to look at it."""
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=BUSY)
+    return _open_there(path, "ro")
 
 
-def _check_version(path: Path) -> None:
-    connection = open_read_only(path)
+def _open_there(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path))}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY)
+
+
+def _leave_foreign_journal(path: Path) -> None:
+    """Moves a rollback journal away that SQLite would spoil a whole outbox with.
+
+    An outbox in WAL mode has none but from the switch to that mode, which needs no undoing; any other was
+    left by a file that stood there before.
+    """
+    journal = beside(path, "-journal")
+    if not journal.exists():
+        return
+    with path.open("rb") as file:
+        header = file.read(100)
+    version, application = (int.from_bytes(header[at : at + 4], "big") for at in (60, 68))
+    if header[18:20] == b"\2\2" and application == APPLICATION and version in {1, VERSION}:
+        journal.replace(beside(path, "-journal.stale"))
+
+
+def _check_version(path: Path, *, recover: bool = False) -> None:
+    """Looks whose file it is, without changing it; with `recover` SQLite may undo what a kill interrupted."""
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    finally:
-        connection.close()
+        application, version, tables = _identity(path, "ro")
+    except sqlite3.OperationalError as error:
+        if not (recover and is_unfinished(error)):
+            raise
+        application, version, tables = _identity(path, "rw")
     if (application, version, tables) == (0, 0, 0):
         return
     if application != APPLICATION:
@@ -175,6 +250,15 @@ def _check_version(path: Path) -> None:
         )
 
 
+def _identity(path: Path, mode: Literal["ro", "rw"]) -> tuple[int, int, int]:
+    """The application, the version, and the number of tables and indexes."""
+    with closing(_open_there(path, mode)) as connection:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return application, version, tables
+
+
 def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA cache_size = -256")  # KiB; readings come and go at the two ends of a table
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -182,7 +266,9 @@ def _set_up(connection: sqlite3.Connection) -> None:
     if version == 0:
         connection.executescript(f"BEGIN IMMEDIATE;{_TABLES}COMMIT;")
     elif version == 1:
-        connection.executescript(f"BEGIN IMMEDIATE;{_FROM_1}COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE;{_FROM_1}")
+        crashpoints.at("outbox.migrated")
+        connection.execute("COMMIT")
 
 
 class FileLock:

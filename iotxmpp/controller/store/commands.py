@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from iotxmpp.controller.queued import OPEN, CommandState, QueuedCommand
+from iotxmpp.controller.queued import CANCELLING, OPEN, CommandState, QueuedCommand
 from iotxmpp.controller.store.database import Database
 from iotxmpp.controller.store.schema import commands
 from iotxmpp.errors import CommandError, StoreError
@@ -18,6 +18,9 @@ MOST = 100_000
 
 AT_ONCE = 1_000
 """Ended commands that one step of tidying up removes."""
+
+AWAY = "cancelling: the device is away, or does not answer; it is taken back before it is asked for again"
+TOO_LATE = "too late to cancel: the device has started it"
 
 _JSON = ("arguments", "result")
 _FIELDS = tuple(column for column in commands.c if column.name not in {"seq", "controller"})
@@ -103,8 +106,48 @@ class CommandRows:
         with self._database.read() as connection:
             return [_command(row) for row in reversed(connection.execute(query).all())]
 
+    def places(
+        self, device: str | None, state: CommandState | None, *, before: str, limit: int
+    ) -> list[tuple[str, str]]:
+        """Id and device of the newest commands, the newest first.
+
+        Args:
+            device: Only this device's.
+            state: Only those in this state.
+            before: Only those that were queued before the one of this id; empty for all.
+            limit: At most so many.
+
+        Raises:
+            StoreError: They could not be read.
+        """
+        query = sa.select(commands.c.id, commands.c.device).where(self._mine)
+        if device is not None:
+            query = query.where(commands.c.device == device)
+        if state is not None:
+            query = query.where(commands.c.state == state)
+        if before:
+            here = sa.select(commands.c.seq).where(self._mine, commands.c.id == before)
+            query = query.where(commands.c.seq < here.scalar_subquery())
+        with self._database.read() as connection:
+            found = connection.execute(query.order_by(commands.c.seq.desc()).limit(limit)).all()
+        return [(row.id, row.device) for row in found]
+
+    def beginning(self, start: str, limit: int) -> list[tuple[str, str]]:
+        """Id and device of some commands whose ids begin so.
+
+        Raises:
+            StoreError: They could not be read.
+        """
+        query = sa.select(commands.c.id, commands.c.device).where(
+            self._mine, sa.func.substr(commands.c.id, 1, len(start)) == start
+        )
+        if self._database.sqlite:  # it compares bytes, and so finds them by its index
+            query = query.where(commands.c.id >= start, commands.c.id < f"{start}\x7f")
+        with self._database.read() as connection:
+            return [(row.id, row.device) for row in connection.execute(query.limit(limit))]
+
     def sending(self, id: str, now: float) -> bool:  # noqa: A002  # as above
-        """A command is about to be sent; whether it still may be.
+        """A command is about to be sent; whether it still may be: not once it is to be cancelled.
 
         Raises:
             StoreError: It could not be written.
@@ -115,7 +158,26 @@ class CommandRows:
             "first_sent": sa.func.coalesce(commands.c.first_sent, now),
             "updated": now,
         }
-        return self._change(id, OPEN, values)
+        return self._change(id, OPEN, values, commands.c.reason != CANCELLING)
+
+    def cancelling(self, id: str, *, wanted: bool) -> bool:  # noqa: A002  # as above
+        """Notes that a command that was sent is to be cancelled, or not any more; whether it was `sent`.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        reason, text = (CANCELLING, AWAY) if wanted else ("", TOO_LATE)
+        return self._change(id, ("sent",), {"reason": reason, "text": text})
+
+    def latest(self) -> float:
+        """The latest time at which any command changed, by the clock of then; 0 for none.
+
+        Raises:
+            StoreError: It could not be read.
+        """
+        with self._database.read() as connection:
+            found = connection.execute(sa.select(sa.func.max(commands.c.updated)).where(self._mine)).scalar()
+        return float(found or 0.0)
 
     def end(self, command: QueuedCommand, *, only: tuple[CommandState, ...] = OPEN) -> bool:
         """A command has ended, as it says; whether it was in one of these states before.
@@ -138,8 +200,14 @@ class CommandRows:
         with self._database.write() as connection:
             return connection.execute(sa.delete(commands).where(commands.c.seq.in_(chosen))).rowcount
 
-    def _change(self, id: str, only: tuple[CommandState, ...], values: dict[str, Any]) -> bool:  # noqa: A002  # as above
-        here = sa.and_(self._mine, commands.c.id == id, commands.c.state.in_(only))
+    def _change(
+        self,
+        id: str,  # noqa: A002  # as above
+        only: tuple[CommandState, ...],
+        values: dict[str, Any],
+        *more: sa.ColumnElement[bool],
+    ) -> bool:
+        here = sa.and_(self._mine, commands.c.id == id, commands.c.state.in_(only), *more)
         with self._database.write() as connection:
             return connection.execute(sa.update(commands).where(here).values(**values)).rowcount > 0
 

@@ -1,4 +1,4 @@
-"""Which refusals are written down: a few a minute of each stranger, so that none hides those of another."""
+"""Which refusals are written down: some a minute of each account, and then how many more there were."""
 
 import asyncio
 import time
@@ -9,16 +9,22 @@ from typing import Final
 from iotxmpp.addresses import bare_jid
 from iotxmpp.errors import InvalidError
 
-NOTED: Final = 6
-"""Refusals of one account that are written down within `WITHIN`."""
+OF_STRANGERS: Final = 6
+"""Refusals within `WITHIN` that are written down of one account without a role."""
+
+OF_OTHERS: Final = 60
+"""The same of one that has a role."""
 
 WITHIN: Final = 60.0
 """Seconds after which what was passed over is counted, and it begins anew."""
 
-MOST_ACCOUNTS: Final = 100
-"""Accounts that are told apart; all others share one count."""
+MOST_STRANGERS: Final = 100
+"""Accounts without a role that are told apart; all others share one count."""
 
-_OTHERS: Final = ""
+MOST_OTHERS: Final = 1000
+"""The same of accounts that have one."""
+
+_ALL: Final = ""
 
 
 @dataclass(slots=True)
@@ -30,38 +36,45 @@ class _Count:
     passed_over: int = 0
 
 
-class Strangers:
-    """Limits what is written down of those who have no role here; of the others, nothing."""
+class Refusals:
+    """Limits what is written down of refusals, and counts the rest."""
 
     def __init__(
         self,
-        tell: Callable[[str, int], None],
+        tell: Callable[[str, int], bool],
         *,
-        known: Callable[[str], bool] = lambda _jid: False,
+        noted: int,
+        accounts: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Makes it.
 
         Args:
             tell: Told how many refusals of a bare JID were passed over, once its time is up, also where
-                nobody comes any more; an empty JID stands for all who were not told apart.
-            known: Whether a JID has a role here; what is refused to those is always written down.
+                nobody comes any more; an empty JID stands for all who were not told apart. Where it answers
+                that it had no room for that, the number is told with those of the latter.
+            noted: Refusals of one account that are written down within `WITHIN`.
+            accounts: How many are told apart.
             clock: Gives seconds that nobody sets.
         """
         self._tell = tell
-        self._known = known
+        self._noted = noted
+        self._accounts = accounts
         self._clock = clock
         self._counts: dict[str, _Count] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def noted(self, jid: str) -> bool:
-        """Whether a refusal of this JID is written down; else it is counted."""
-        if self._known(jid):
-            return True
+    def noted(self, account: str, *, room: bool = True) -> bool:
+        """Whether a refusal of this account is written down; else it is counted.
+
+        Args:
+            account: Its bare JID.
+            room: Whether there is room for a line of it at all.
+        """
         self._look()
-        count = self._count(account_of(jid))
-        if count.noted < NOTED:
+        count = self._count(account)
+        if room and count.noted < self._noted:
             count.noted += 1
             return True
         count.passed_over += 1
@@ -74,12 +87,13 @@ class Strangers:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        counts, self._counts = self._counts, {}
-        self._tell_each(counts)
+        for _ in range(2):  # what has no room of its own is told with all the others
+            counts, self._counts = self._counts, {}
+            self._tell_each(counts)
 
     def _count(self, account: str) -> _Count:
-        if account not in self._counts and len(self._counts) >= MOST_ACCOUNTS:
-            account = _OTHERS
+        if account not in self._counts and len(self._counts) >= self._accounts:
+            account = _ALL
         return self._counts.setdefault(account, _Count(since=self._clock()))
 
     def _look(self) -> None:
@@ -92,8 +106,9 @@ class Strangers:
 
     def _tell_each(self, counts: dict[str, _Count]) -> None:
         for account, count in counts.items():
-            if count.passed_over:
-                self._tell(account, count.passed_over)
+            if count.passed_over and not self._tell(account, count.passed_over) and account != _ALL:
+                everyone = self._counts.setdefault(_ALL, _Count(since=self._clock()))
+                everyone.passed_over += count.passed_over
 
     def _wake(self) -> None:
         """Has the counts looked at when the next one's time is up, also where nobody comes any more."""
