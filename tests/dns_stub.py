@@ -60,7 +60,7 @@ class DnsStub:
     def resolver(self, loop: asyncio.AbstractEventLoop) -> aiodns.DNSResolver:
         """One that asks this nameserver and nobody else."""
         here = f"127.0.0.1:{self.port}"
-        return aiodns.DNSResolver([here], loop, tries=1, timeout=1.0, lookups="b", domains=[])
+        return aiodns.DNSResolver([here], loop, tries=2, timeout=5.0, lookups="b", domains=[])
 
     def answer(self, query: bytes) -> bytes:
         """The answer to a query of one question."""
