@@ -47,7 +47,10 @@ def list_(as_json: JsonOption = False) -> None:
 def probe(
     port: PortArgument = None,
     baud: Annotated[int | None, typer.Option(min=50, help="Its speed; found unless given.")] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long to show what comes.")] = 10.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="How long to listen; 60 to find it and 10 to show it unless given."),
+    ] = None,
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a profile and agent.toml there.")
     ] = None,
@@ -60,7 +63,7 @@ def probe(
     chosen = port or _only_port()
     findings = asyncio.run(watched(chosen, baud, seconds, quiet=as_json))
     print_findings(findings, as_json=as_json)
-    if write is None and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+    if write is None and findings.has_readings and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
         write = Path() if typer.confirm("Write a profile and agent.toml here?", default=False) else None
     if write is not None:
         offer(findings, write, force=force)
@@ -82,6 +85,9 @@ def flash(
     tool: Annotated[str | None, typer.Option(help="avrdude, esptool, dfu-util or smpclient.")] = None,
     baud: Annotated[int | None, typer.Option(min=50, help="The speed of the board's own program.")] = None,
     timeout: Annotated[float | None, typer.Option(min=1, help="Seconds that the tool may take.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", metavar="", help="The version may be the one that runs already.")
+    ] = False,
 ) -> None:
     """Write firmware to a board; only a hello with the expected version counts as success.
 
@@ -89,7 +95,9 @@ def flash(
     """
     from firmware_bridge.flashing import flash_now, planned
 
-    update, settings = planned(words, agent=agent, tool=tool, expect=expect, baud=baud, timeout=timeout)
+    update, settings = planned(
+        words, agent=agent, tool=tool, expect=expect, baud=baud, timeout=timeout, again=again
+    )
     version = asyncio.run(flash_now(update, settings, _progress()))
     typer.echo(f"done: the board says version {version}")
 

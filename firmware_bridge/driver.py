@@ -119,7 +119,7 @@ class SerialDriver:
         """Calls the board's command, once.
 
         Returns:
-            What the board returned: a value, values by name, or nothing.
+            What the board returned: a value, values by name, a text, or nothing.
 
         Raises:
             UnknownCommandError: The profile or the board has no such command.
@@ -231,7 +231,9 @@ def outcome_of(name: str, answer: Answered) -> JsonValue:
             values: Sequence[tuple[str, Value]] = tuple((answer.values or {}).items())
             if [key for key, _ in values] == ["value"]:
                 return values[0][1]
-            return answer.value if not values else dict(values)
+            if values:
+                return dict(values)
+            return answer.value if answer.value is not None else answer.text or None
         case Outcome.FAILED:
             raise CommandFailedError(f"{name}: the board says: {answer.text or 'it failed'}")
         case Outcome.UNKNOWN_COMMAND:

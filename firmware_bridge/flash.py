@@ -1,7 +1,6 @@
 """Runs the program that writes a board's firmware: its progress, its time, its last words."""
 
 import asyncio
-import contextlib
 import os
 import re
 import shutil
@@ -20,6 +19,8 @@ LAST_LINES = 12
 _LONGEST_LINE = 300
 _READ = 4096
 _END_WITHIN = 3.0
+_LAST_WORDS = 1.0
+_STEP = 0.05
 _BAR = 50
 _PERCENT = re.compile(r"(?<![\w.])(\d{1,3})(?:\.\d+)? ?%")
 _PHASE = re.compile(r"\b(reading|writing|erasing|verifying|erase|download|upload|uploading)\b", re.IGNORECASE)
@@ -150,6 +151,8 @@ def command_line(name: ToolName, port: str, file: Path, more: Sequence[str]) -> 
 async def run_tool(words: Sequence[str], *, timeout: float, quiet: float, progress: Progress) -> list[str]:
     """Runs the program to its end; it is ended if it takes too long, or if this is cancelled.
 
+    Its own end counts: what it started and left behind is ended with it, and not waited for.
+
     Args:
         words: The program and its arguments.
         timeout: Seconds that it may take.
@@ -164,31 +167,74 @@ async def run_tool(words: Sequence[str], *, timeout: float, quiet: float, progre
     """
     said = Said(progress=progress)
     name = Path(words[0]).name
-    process = await asyncio.create_subprocess_exec(
-        *words,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
+    process, output, pipe = await _started(words)
     try:
         async with asyncio.timeout(timeout) as whole:
-            await _listen(process, said, quiet)
-            code = await process.wait()
+            code = await _followed(process, output, said, quiet)
     except TimeoutError as error:
         why = f"took more than {timeout:g} s" if whole.expired() else f"said nothing for {quiet:g} s"
         raise CommandFailedError(_told(f"{name} {why} and was ended", said)) from error
     finally:
+        pipe.close()
         await _end(process)
     if code != 0:
         raise CommandFailedError(_told(f"{name} failed with code {code}", said))
     return said.last()
 
 
-async def _listen(process: asyncio.subprocess.Process, said: Said, quiet: float) -> None:
-    output = process.stdout
-    if output is None:
-        return
+async def _started(
+    words: Sequence[str],
+) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.BaseTransport]:
+    """Starts the program, in a process group of its own.
+
+    The pipe is ours: asyncio's own keeps `wait` waiting while a child of the program holds it.
+    """
+    loop = asyncio.get_running_loop()
+    ours, theirs = os.pipe()
+    output = asyncio.StreamReader()
+    pipe, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(ours, "rb", buffering=0)
+    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except BaseException:
+        pipe.close()
+        raise
+    finally:
+        os.close(theirs)
+    return process, output, pipe
+
+
+async def _followed(
+    process: asyncio.subprocess.Process, output: asyncio.StreamReader, said: Said, quiet: float
+) -> int:
+    """Hears the program until it ends, and returns its code.
+
+    Raises:
+        TimeoutError: It said nothing for too long.
+    """
+    listening = asyncio.create_task(_listen(output, said, quiet))
+    ending = asyncio.create_task(process.wait())
+    try:
+        await asyncio.wait({listening, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if ending.done():
+            await asyncio.wait({listening}, timeout=_LAST_WORDS)
+        else:
+            await listening
+        return await ending
+    finally:
+        listening.cancel()
+        ending.cancel()
+        await asyncio.gather(listening, ending, return_exceptions=True)
+
+
+async def _listen(output: asyncio.StreamReader, said: Said, quiet: float) -> None:
     while True:
         async with asyncio.timeout(quiet):
             data = await output.read(_READ)
@@ -198,16 +244,19 @@ async def _listen(process: asyncio.subprocess.Process, said: Said, quiet: float)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends the program and what it started."""
-    if process.returncode is not None:
-        return
+    """Ends the program, and what it started and left behind: its whole group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.killpg(process.pid, number)
-        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_END_WITHIN):
                 await process.wait()
-                return
+                while True:
+                    os.killpg(process.pid, 0)
+                    await asyncio.sleep(_STEP)
+        except ProcessLookupError:
+            return
+        except TimeoutError:
+            continue
 
 
 def _told(what: str, said: Said) -> str:

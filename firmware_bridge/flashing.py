@@ -29,6 +29,7 @@ def planned(  # noqa: PLR0913  # the options of the command line
     expect: str,
     baud: int | None,
     timeout: float | None,
+    again: bool = False,
 ) -> tuple[Update, SerialSettings]:
     """What to do.
 
@@ -39,6 +40,7 @@ def planned(  # noqa: PLR0913  # the options of the command line
         expect: The version that the board must say.
         baud: The speed of the board's own program; the agent's unless given.
         timeout: Seconds that the tool may take; the agent's unless given.
+        again: Whether the version may be the one that runs already.
 
     Raises:
         ConfigError: An option is missing or wrong.
@@ -61,6 +63,7 @@ def planned(  # noqa: PLR0913  # the options of the command line
         expect=expect,
         flash=flash,
         reset_wait=settings.reset_wait,
+        repeat=again,
     )
     return update, settings
 

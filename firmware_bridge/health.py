@@ -48,8 +48,12 @@ class Health:
         return bool(before) != bool(self.trouble)
 
 
+SUMMED_EVERY = 60.0
+"""Seconds between two summaries of what a throttle holds back, at least."""
+
+
 class Throttle:
-    """Lets a few lines of a log through, and counts the rest.
+    """Lets a few lines of a log through, and counts the rest for a summary now and then.
 
     Args:
         a_second: Lines a second in the long run.
@@ -60,14 +64,23 @@ class Throttle:
         self._a_second, self._burst = a_second, burst
         self._left, self._at = burst, 0.0
         self._held = 0
+        self._held_since = 0.0
 
-    def passes(self, now: float) -> int | None:
-        """How many were held back before this one; None if this one is."""
+    def passes(self, now: float) -> bool:
+        """Whether this one goes through; if not, it is counted."""
         self._left = min(self._burst, self._left + (now - self._at) * self._a_second)
         self._at = now
         if self._left < 1:
+            if not self._held:
+                self._held_since = now
             self._held += 1
-            return None
+            return False
         self._left -= 1
+        return True
+
+    def summary(self, now: float) -> int:
+        """How many were held back since the last summary; 0 if none is due."""
+        if not self._held or now - self._held_since < SUMMED_EVERY:
+            return 0
         held, self._held = self._held, 0
         return held

@@ -67,6 +67,7 @@ class Ear:
         self._counted = 0.0
         self._happened: dict[str, int] = {}
         self._throttle = Throttle()
+        self._greetings = Throttle(a_second=0.1, burst=10.0)
         self._health = Health("serial line", time.monotonic())
         self._strangers: set[str] = set()
         self._refused = ""
@@ -181,6 +182,10 @@ class Ear:
 
     def _look(self, now: float, packets: list[Packet]) -> None:
         """Judges the line, and gives its counts as values now and then."""
+        for throttle, what in ((self._throttle, "its log and its events"), (self._greetings, "its hellos")):
+            held = throttle.summary(now)
+            if held:
+                _LOGGER.warning("the board says too much: %d lines of %s were left out", held, what)
         if self._link is None:
             return
         self._judge(now)
@@ -200,9 +205,9 @@ class Ear:
             case Greeted():
                 self._greeted(event)
             case Restarted():
-                _LOGGER.warning("the board restarted")
+                self._notice(logging.WARNING, "the board restarted")
             case BoardChanged():
-                _LOGGER.warning("another board, or other firmware, answers now")
+                self._notice(logging.WARNING, "another board, or other firmware, answers now")
             case Refused():
                 self._refused = event.text
                 self._fail(OSError(errno.EPROTO, event.text))
@@ -212,7 +217,7 @@ class Ear:
     def _greeted(self, board: Greeted) -> None:
         self._refused = ""
         self._strangers.clear()  # other firmware may give others
-        _LOGGER.info("%s", described(board))
+        self._notice(logging.INFO, described(board))
         if self._board is not None and board.id and board.id != self._board:
             self._fail(
                 OSError(errno.ENODEV, f"{described(board)} answers now; {self._board!r} is looked for again")
@@ -223,9 +228,10 @@ class Ear:
             self._link.lost(error)
 
     def _log(self, level: int, text: str, now: float) -> None:
-        held = self._throttle.passes(now)
-        if held is None:
-            return
-        if held:
-            _BOARD.warning("%d lines of the board's log were left out: they came too fast", held)
-        _BOARD.log(level, "%s", text)
+        if self._throttle.passes(now):
+            _BOARD.log(level, "%s", text)
+
+    def _notice(self, level: int, text: str) -> None:
+        """Logs what a hello means, unless hellos come too fast."""
+        if self._greetings.passes(time.monotonic()):
+            _LOGGER.log(level, "%s", text)

@@ -3,18 +3,21 @@
 from dataclasses import dataclass, field
 
 from firmware_bridge.frames import Damage, Frame, Splitter
-from firmware_bridge.lines import Identity, Ignored, Values, has_check, parse_line
+from firmware_bridge.lines import Event, Identity, Ignored, Values, has_check, parse_line
 from firmware_bridge.message_types import Type
 from firmware_bridge.pms5003 import Pms5003Stream
 from iotxmpp.errors import InvalidError
 
-SURE = 12
-"""Points at which a speed is surely right."""
+SURE_RUN = 2
+"""Good lines without damage between them at which a speed is surely right."""
 
 _SURE_PIECE = 6
 _PIECE = 3
 _TALK = 1
 _SHOWN = 60
+_SOME = 4
+_TEXT_SHARE = 0.9
+_PRINTED = frozenset((*range(0x20, 0x7F), *b"\t\r\n"))
 _TYPES = frozenset(int(each) for each in Type)
 
 
@@ -25,22 +28,47 @@ class Hearsay:
     Attributes:
         size: Bytes so far.
         points: What speaks for this speed; a damaged piece takes some away.
+        run: Good lines since the last damage.
+        damaged: Damaged pieces since the port was opened last.
+        foreign: Lines of text in a form that is not understood.
+        vouched: Whether a hello came, or a line or frame whose check fits: noise makes none of them.
         air: Frames of a PMS5003.
         sample: The first bytes.
     """
 
     size: int = 0
     points: int = 0
+    run: int = 0
+    damaged: int = 0
+    foreign: int = 0
+    vouched: bool = False
     air: int = 0
     sample: bytes = b""
     _splitter: Splitter = field(default_factory=Splitter)
     _stream: Pms5003Stream = field(default_factory=Pms5003Stream)
     _first: bool = True
+    _came: int = 0
+    _printed: int = 0
 
     @property
     def is_sure(self) -> bool:
         """Whether this speed is surely right."""
-        return self.points >= SURE or self.air > 1
+        return self.vouched or self.run >= SURE_RUN or self.air > 1
+
+    @property
+    def is_good(self) -> bool:
+        """Whether this speed is better than going on: something well-formed came, and no garbage."""
+        return self.is_sure or self.air > 0 or (self.run > 0 and not self.damaged)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether what came since the port was opened last looks like text, though it is not understood."""
+        return self._came >= _SOME and self._printed >= self._came * _TEXT_SHARE
+
+    @property
+    def is_garbage(self) -> bool:
+        """Whether what came since the port was opened last looks like another speed's."""
+        return self._came >= _SOME and not self.is_text and not self.is_good
 
     @property
     def is_pms5003(self) -> bool:
@@ -52,9 +80,16 @@ class Hearsay:
         """What speaks for this speed, all in all."""
         return max(self.points, self.air * _SURE_PIECE)
 
+    def open(self) -> None:
+        """The port is opened anew: what comes first may be the end of a line."""
+        self._splitter, self._stream, self._first = Splitter(), Pms5003Stream(), True
+        self._came = self._printed = self.damaged = 0
+
     def take(self, data: bytes) -> None:
         """Takes what came."""
         self.size += len(data)
+        self._came += len(data)
+        self._printed += sum(byte in _PRINTED for byte in data)
         self.sample = (self.sample + data)[:_SHOWN]
         self.air += len(self._stream.feed(data))
         for piece in self._splitter.feed(data):
@@ -62,6 +97,18 @@ class Hearsay:
             worth = _worth(piece)
             if worth > 0 or not first:  # the first may be the end of a line
                 self.points += worth
+                self._note(worth)
+
+    def _note(self, worth: int) -> None:
+        if worth >= _SURE_PIECE:
+            self.vouched = True
+        elif worth >= _PIECE:
+            self.run += 1
+        elif worth <= -_PIECE:
+            self.damaged += 1
+            self.run = 0
+        elif worth < 0:
+            self.foreign += 1
 
 
 def _worth(piece: Frame | bytes | Damage) -> int:
@@ -75,7 +122,7 @@ def _worth(piece: Frame | bytes | Damage) -> int:
         return -_TALK if _is_text(piece) else -_PIECE
     if has_check(piece) or isinstance(line, Identity):
         return _SURE_PIECE
-    if isinstance(line, Values):
+    if isinstance(line, Values | Event):
         return _PIECE
     return 0 if isinstance(line, Ignored) else _TALK
 

@@ -32,7 +32,8 @@ _PAIR = re.compile(
 )
 _EVENT = re.compile(rf"![ \t]*({_NAME})(?:[ \t]+(.*))?")
 _HELLO = re.compile(r"@hello(?:[ \t]+(.*))?")
-_ANSWER = re.compile(r"<([0-9]{1,5})[ \t]+(ok|error)(?:[ \t]+(.*))?")
+_ANSWER = re.compile(r"<([0-9]{1,5})(?:[ \t]+(\S+))?(?:[ \t]+(.*))?")
+_ENDS = {"ok": True, "error": False}
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf|infinity|ovf)", re.IGNORECASE)
 _WORD = re.compile(rf'(?!(?:{_NUMBER})$|{_NO_NUMBER.pattern}$|(?:true|false)$)[^\s"=]+', re.IGNORECASE)
 
@@ -80,10 +81,17 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """How a command ended, by the number that it was sent with."""
+    """How a command ended, by the number that it was sent with.
+
+    Attributes:
+        number: The command's.
+        ok: Whether it was done; None if the answer says neither ok nor error.
+        text: For people: what the answer says beside values.
+        values: What it returned by name.
+    """
 
     number: int
-    ok: bool
+    ok: bool | None
     text: str = ""
     values: Mapping[str, Value] = field(default_factory=dict)
 
@@ -140,7 +148,7 @@ def parse_line(line: bytes, *, dropped: list[str] | None = None) -> Line:
     if not text:
         return Ignored()
     special = _SPECIAL.get(text[0])
-    return Values(values=_values(text, dropped)) if special is None else special(text)
+    return Values(values=_values(text, dropped)) if special is None else special(text, dropped)
 
 
 def write_command(number: int, name: str, arguments: Mapping[str, Value], *, checked: bool) -> bytes:
@@ -178,14 +186,14 @@ def _written(name: str, key: str, value: Value) -> str:
     return value if _WORD.fullmatch(value) else f'"{value}"'
 
 
-def _event(text: str) -> Event:
+def _event(text: str, _dropped: list[str] | None) -> Event:
     match = _EVENT.fullmatch(text)
     if match is None:
         raise InvalidError(f"line {text[:80]!r}: expected an event's name after !, such as !pressed")
     return Event(name=match[1], text=match[2] or "")
 
 
-def _hello(text: str) -> Identity:
+def _hello(text: str, _dropped: list[str] | None) -> Identity:
     match = _HELLO.fullmatch(text)
     if match is None:
         raise InvalidError(f"line {text[:80]!r}: expected @hello id=… name=… version=…")
@@ -200,14 +208,27 @@ def _hello(text: str) -> Identity:
     )
 
 
-def _answer(text: str) -> Answer:
+def _answer(text: str, dropped: list[str] | None) -> Answer:
+    """Whatever follows the number, the sketch has answered: what cannot be read as values is a text."""
     match = _ANSWER.fullmatch(text)
     if match is None:
         raise InvalidError(f"line {text[:80]!r}: expected a call's number and ok or error, such as <17 ok")
-    rest = match[3] or ""
-    if match[2] == "error":
-        return Answer(number=int(match[1]), ok=False, text=rest)
-    return Answer(number=int(match[1]), ok=True, values=_values(rest))
+    number, rest = int(match[1]), match[3] or ""
+    ok = _ENDS.get((match[2] or "").lower())
+    if ok is None:
+        return Answer(number=number, ok=None, text=f"{match[2] or ''} {rest}".strip())
+    if not ok:
+        return Answer(number=number, ok=False, text=rest)
+    lost: list[str] = []
+    try:
+        values = _values(rest, lost)
+    except InvalidError:
+        return Answer(number=number, ok=True, text=rest)
+    if lost and dropped is None:
+        raise InvalidError(f"line {text[:80]!r}: {lost[0]} is not a finite number; leave it out instead")
+    if dropped is not None:
+        dropped += lost
+    return Answer(number=number, ok=True, values=values)
 
 
 def _values(text: str, dropped: list[str] | None = None, *, plain: bool = False) -> dict[str, Value]:
@@ -245,8 +266,13 @@ def _drop(name: str, text: str, values: dict[str, Value], dropped: list[str] | N
     dropped.append(name)
 
 
-def _log(text: str) -> Log:
+def _log(text: str, _dropped: list[str] | None) -> Log:
     return Log(text=text[1:].strip())
 
 
-_SPECIAL: dict[str, Callable[[str], Line]] = {"#": _log, "!": _event, "@": _hello, "<": _answer}
+_SPECIAL: dict[str, Callable[[str, list[str] | None], Line]] = {
+    "#": _log,
+    "!": _event,
+    "@": _hello,
+    "<": _answer,
+}

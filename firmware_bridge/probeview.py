@@ -17,16 +17,24 @@ from iotxmpp.cli.output import print_json, show_value
 from iotxmpp.errors import CommandFailedError, ConfigError
 from iotxmpp.xmltext import printable
 
+_NO_READINGS = (
+    "no reading came, so no file was written; press the board's reset button while it listens, or listen"
+    " longer: --seconds 120. A reading is a line such as temperature=21.5 (docs/serial.md)"
+)
 
-async def watched(port: str, baud: int | None, seconds: float, *, quiet: bool) -> Findings:
-    """Finds what speaks at a port, and shows it for a while.
+
+async def watched(port: str, baud: int | None, seconds: float | None, *, quiet: bool) -> Findings:
+    """Finds what speaks at a port, and shows it for a while; see `Probe` for the seconds.
 
     Raises:
         CommandFailedError: Nothing is understood, or the port cannot be opened; the text says what to do.
     """
     console = Console(stderr=True, quiet=quiet)
     probe = Probe(
-        port, bauds=BAUDS if baud is None else (baud,), tell=lambda text: console.print(text, markup=False)
+        port,
+        bauds=BAUDS if baud is None else (baud,),
+        seconds=seconds,
+        tell=lambda text: console.print(text, markup=False),
     )
     try:
         findings = await probe.find()
@@ -34,11 +42,11 @@ async def watched(port: str, baud: int | None, seconds: float, *, quiet: bool) -
             raise CommandFailedError(probe.nothing())
         live = console.is_terminal and not quiet
         with Live(_table(findings), console=console, auto_refresh=False, transient=True) as view:
-            await probe.watch(
-                findings, seconds, lambda: view.update(_table(findings), refresh=True) if live else None
-            )
+            await probe.watch(findings, lambda: view.update(_table(findings), refresh=True) if live else None)
     except OSError as error:
         raise CommandFailedError(error.strerror or str(error)) from error
+    finally:
+        await probe.close()
     return findings
 
 
@@ -72,8 +80,11 @@ def offer(findings: Findings, folder: Path, *, force: bool) -> None:
     """Writes the profile and the agent's file, and says what comes next.
 
     Raises:
+        CommandFailedError: There was no reading to write a profile of.
         ConfigError: One of them is there, or cannot be written.
     """
+    if not findings.has_readings:
+        raise CommandFailedError(f"{findings.port}: {_NO_READINGS}")
     found = candidates()
     made = scaffold(findings, ports={each.path: each.lasting for each in found})
     files = {folder / "agent.toml": made.agent}

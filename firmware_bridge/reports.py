@@ -37,6 +37,7 @@ class Reports:
         self._decoder: Decoder | None = None
         self._sequence = Sequence()
         self._held: deque[tuple[bytes, float]] = deque()
+        self._repeat: tuple[bytes, float] | None = None
         self.unsure = False
 
     def describe(self, description: Description | None) -> None:
@@ -51,6 +52,7 @@ class Reports:
         """Gives up what is held."""
         self._counts.early += len(self._held)
         self._held.clear()
+        self._repeat = None
 
     def take(self, body: bytes, now: float) -> list[SessionEvent]:
         """What a REPORT or an EVENT tells; nothing while it is held.
@@ -68,11 +70,16 @@ class Reports:
         missing = self._sequence.follow(seq, millis)
         if missing == REPEATED:
             self._counts.repeated += 1
+            self._repeat = (body, now)
             return []
         if missing == BACK:
-            self.unsure = True
-            self._hold(body, now)
+            self._doubt(body, now, seq)
             return []
+        self._repeat = None
+        return self._told(decoder, body, now, missing)
+
+    def _told(self, decoder: Decoder, body: bytes, now: float, missing: int) -> list[SessionEvent]:
+        millis = _COUNTED.unpack_from(body, 1)[1]
         events: list[SessionEvent] = []
         if missing:
             self._counts.gaps += missing
@@ -91,18 +98,34 @@ class Reports:
 
     def release(self) -> list[SessionEvent]:
         """What was held tells, now that it is clear what it means."""
-        if self._decoder is None or self.unsure or not self._held:
+        decoder = self._decoder
+        if decoder is None:
             return []
         held, self._held = self._held, deque()
-        self._sequence.reset()
         events: list[SessionEvent] = []
         for body, at in held:
+            if self.unsure:
+                self._hold(body, at)
+                continue
+            missing = self._sequence.follow_same_start(*_COUNTED.unpack_from(body, 1))
+            if missing == REPEATED:
+                self._counts.repeated += 1
+                continue
             try:
-                events += self.take(body, at)
+                events += self._told(decoder, body, at, missing)
             except InvalidError as error:
                 self._counts.damaged += 1
                 events.append(Damaged(count=1, size=len(body), why=str(error)))
         return events
+
+    def _doubt(self, body: bytes, now: float, seq: int) -> None:
+        """The board may have started again; then the repeat that this one goes on from was none."""
+        self.unsure = True
+        repeat, self._repeat = self._repeat, None
+        if repeat is not None and (_COUNTED.unpack_from(repeat[0], 1)[0] + 1) & 0xFFFF == seq:
+            self._counts.repeated -= 1
+            self._hold(*repeat)
+        self._hold(body, now)
 
     def _hold(self, body: bytes, now: float) -> None:
         if len(self._held) >= MOST_HELD:

@@ -15,6 +15,7 @@ _TYPES = {Kind.FLOAT: "float", Kind.INT: "int", Kind.BOOL: "bool", Kind.STR: "st
 _NUMBERED = re.compile(r"(.+)/([1-9][0-9]{0,2})")
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
 _LONGEST = 63
+_MOST_CHANNELS = 255  # of a board, whose numbers are bytes
 _LEAST_HPA, _MOST_HPA = 300.0, 1100.0
 
 _UNITS: tuple[tuple[str, str], ...] = (
@@ -142,7 +143,7 @@ def _readings(findings: Findings) -> list[list[str]]:
             for name in sorted(findings.events)
             if name not in findings.channels
         ]
-    return [_lines(name, count, each) for name, count, each in _grouped(known)]
+    return [_lines(name, count, each) for name, count, each in _grouped(known[:_MOST_CHANNELS])]
 
 
 def _seen(name: str, seen: Seen) -> _Reading:

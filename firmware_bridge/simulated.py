@@ -143,6 +143,7 @@ class SimulatedBoard:
         self._seq = 0
         self._kept: Result | None = None
         self._running: _Running | None = None
+        self._unasked: _Running | None = None
 
     def start(self, now: float) -> None:
         """Switches it on: it says hello by itself."""
@@ -196,7 +197,9 @@ class SimulatedBoard:
                 self._line(piece, now)
         if self._running is not None and now >= self._running.ends:
             done, self._running = self._running, None
-            self._answer(self._carry_out(done.call, done.command, done.arguments))
+            result = self._carry_out(done.call, done.command, done.arguments)
+            if done is not self._unasked:
+                self._answer(result)
         if self.every and now >= self._next_report:
             self._next_report = max(self._next_report + self.every, now)
             self.report(now)
@@ -296,6 +299,7 @@ class SimulatedBoard:
             return
         match message:
             case Who():
+                self._kept, self._unasked = None, self._running  # A new host may begin with any number.
                 self._hello(now, started=False)
             case Describe(command=command, index=index):
                 bodies = self.bodies()

@@ -39,6 +39,7 @@ HELLO_WAITS = (2.0, 4.0)
 
 _MOST_DIGITS = 10
 _SAME_START = 3.0
+_ANSWERED_WITHIN = 60.0
 _MOST_NUMBER = 0xFFFF
 
 
@@ -63,6 +64,8 @@ class TextSession(Basis):
         self._rx = DEFAULT_RX
         self._waits: list[float] = []
         self._greeted_at: float | None = None
+        self._asked: list[float] = []
+        self._passed = 0
         self._number = 0
         self.frames_seen = False
         self.frames_promised = False
@@ -72,7 +75,7 @@ class TextSession(Basis):
         self._end("the connection was opened anew")
         self._open = self._first = True
         self._waits = [now + wait for wait in HELLO_WAITS]
-        self._ask()
+        self._ask(now)
         return self._take()
 
     def receive(self, data: bytes, now: float) -> list[SessionEvent]:
@@ -106,11 +109,12 @@ class TextSession(Basis):
         self._events += self._calls.expire(now)
         if self._waits and now >= self._waits[0]:
             self._waits = [each for each in self._waits if each > now]
-            self._ask()
+            self._ask(now)
         self._advance(now)
         return self._take()
 
-    def _ask(self) -> None:
+    def _ask(self, now: float) -> None:
+        self._asked.append(now)
         # The line end before it ends whatever stands in the sketch's buffer.
         self._out += b"\n" + write_command(0, "hello", {}, checked=self._checked)
 
@@ -118,6 +122,7 @@ class TextSession(Basis):
         super()._end(why)
         self._splitter.reset()
         self._waits = []
+        self._asked = []
         self._checked = self.frames_seen = self.frames_promised = False
         self._rx = DEFAULT_RX
         self._greeted_at = None
@@ -141,6 +146,7 @@ class TextSession(Basis):
         del now
         while (call := self._calls.next()) is not None:
             self._number = self._number % _MOST_NUMBER + 1
+            self._passed = len(self._asked)
             try:
                 self._out += self._written(call.name, call.arguments, self._number)
             except ArgumentsError as error:
@@ -199,31 +205,54 @@ class TextSession(Basis):
         self._waits = []
         self.frames_promised = hello.level == 1
         was, before = self.board or self._was, self._greeted_at
+        is_asked = self._is_asked(now, is_first=before is None)
         self.board, self._greeted_at = board, now
         named = was is not None and bool(was.id or was.name)
         if named and was is not None and (was.id, was.name) != (board.id, board.name):
             self._restart("another board answers now")
             self._events += [BoardChanged(was=was), board]
-        elif named and was is not None and self._started_anew(was, board, before, now):
+        elif named and was is not None and self._started_anew(was, board, before, now, is_asked=is_asked):
             self.counts.restarts += 1
             self._restart("the board restarted before it answered; it may have run")
             self._events += [Restarted(boot=board.boot), board]
         elif was != board or before is None:
             self._events.append(board)
 
+    def _is_asked(self, now: float, *, is_first: bool) -> bool:
+        """Whether a hello may answer a question that is out; it has answered it then."""
+        self._asked = [each for each in self._asked if now - each <= _ANSWERED_WITHIN]
+        # The first one may have been printed at the start, with the answer still to come.
+        if not self._asked or is_first:
+            return False
+        del self._asked[0]
+        self._passed = max(self._passed - 1, 0)
+        return True
+
     @staticmethod
-    def _started_anew(was: Greeted, board: Greeted, before: float | None, now: float) -> bool:
+    def _started_anew(
+        was: Greeted, board: Greeted, before: float | None, now: float, *, is_asked: bool
+    ) -> bool:
         """Whether a hello that comes again says that the board started again."""
+        if was.version != board.version:
+            return True
         if was.boot is not None and board.boot is not None:
             return was.boot != board.boot
         # Without a boot id: the answer to `>0 hello` and the sketch's own hello may both come at its start.
-        return before is not None and now - before > _SAME_START
+        return before is not None and not is_asked and now - before > _SAME_START
 
     def _restart(self, why: str) -> None:
+        self._asked.clear()  # with the sketch's buffer
+        self._passed = 0
         self._events += self._calls.end(Outcome.UNKNOWN, why)
 
     def _answer(self, answer: Answer) -> None:
         if self._calls.sent is None or answer.number != self._number:
+            return
+        # A sketch reads its lines in their order: what was asked before this call is answered, or ignored.
+        del self._asked[: self._passed]
+        if answer.ok is None:
+            why = f"the board answered {answer.text!r}, which is neither ok nor error; it may have run"
+            self._events += self._calls.end(Outcome.UNKNOWN, why)
             return
         outcome = Outcome.DONE if answer.ok else Outcome.FAILED
         self._events += self._calls.end(outcome, answer.text, values=answer.values)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from firmware_bridge.binding import FIRMWARE_UPDATE
 from firmware_bridge.board import BoardSession
 from firmware_bridge.candidates import ports_of
 from firmware_bridge.events import Greeted
-from firmware_bridge.finding import ASK_FOR
+from firmware_bridge.finding import ASK_FOR, GREET_WITHIN, MOST_PORTS
 from firmware_bridge.flash import Progress, command_line, run_tool
 from firmware_bridge.link import Link
 from firmware_bridge.port import open_port
@@ -46,6 +46,7 @@ class Update:
         expect: The version that its hello must say.
         flash: The program, and its times.
         reset_wait: Seconds that the board may take to start.
+        repeat: Whether the version may be the one that runs already.
     """
 
     port: str
@@ -55,6 +56,7 @@ class Update:
     expect: str
     flash: FlashSettings
     reset_wait: float = 2.0
+    repeat: bool = False
 
 
 def check_update(profile: Profile, flash: FlashSettings | None) -> None:
@@ -75,7 +77,8 @@ async def update_firmware(settings: SerialSettings, port: str, arguments: Mappin
     Args:
         settings: The driver's.
         port: Where the board was.
-        arguments: `file`, a name in the settings' folder, and `expect`, the version.
+        arguments: `file`, a name in the settings' folder; `expect`, the version; and `again` if the profile
+            has it: whether that version may be the one that runs already.
 
     Raises:
         ArgumentsError: The file's name leads out of its folder; nothing was started.
@@ -100,6 +103,7 @@ async def update_firmware(settings: SerialSettings, port: str, arguments: Mappin
         expect=str(arguments["expect"]),
         flash=flash,
         reset_wait=settings.reset_wait,
+        repeat=arguments.get("again") is True,
     )
     board = await carry_out(update, _log_progress(), again=settings.port)
     return {"version": board.version}
@@ -111,7 +115,7 @@ async def carry_out(update: Update, progress: Progress, *, again: str | None = N
     Args:
         update: What to do.
         progress: Takes how far the writing is.
-        again: Where else the board may be afterwards, as the driver's `port`.
+        again: Where else the board may be afterwards, as the driver's `port`; None for every candidate.
 
     Returns:
         What the board says afterwards.
@@ -121,12 +125,20 @@ async def carry_out(update: Update, progress: Progress, *, again: str | None = N
         CommandFailedError: The program failed, or the board does not say the expected version.
     """
     words = command_line(update.flash.tool, update.port, update.file, update.flash.arguments)
+    before = await _before(update)
+    there = frozenset(ports_of(again))
     last = await run_tool(words, timeout=update.flash.timeout, quiet=update.flash.quiet, progress=progress)
-    found = await _hello(update, again)
-    if found is not None and found.version == update.expect:
+    found = await _Search(update, before, again, there).hello()
+    if found is not None and is_proof(found, before, update):
         return found
     if found is None:
         what = f"the board gave no hello within {update.flash.hello_within:g} s"
+    elif found.version == update.expect:
+        raise CommandFailedError(
+            f"{update.flash.tool} ended well, but the board {found.id} already ran that version,"
+            f" {found.version}, and nothing shows that it started anew with new firmware; raise the sketch's"
+            " version, or say that the same one is meant: --again, or the argument again=true of the command"
+        )
     else:
         what = f"the board {found.id} says version {found.version or '(none)'}, not {update.expect}"
     raise CommandFailedError(
@@ -135,28 +147,98 @@ async def carry_out(update: Update, progress: Progress, *, again: str | None = N
     )
 
 
-async def _hello(update: Update, again: str | None) -> Greeted | None:
-    """The hello that counts: the expected one, or the last other one; None for none in time."""
-    loop = asyncio.get_running_loop()
-    limit = loop.time() + update.flash.hello_within
-    seen: Greeted | None = None
-    while loop.time() < limit:
-        for port in dict.fromkeys([update.port, *_others(again)]):
-            found = await _asked(port, update, limit)
-            if found is None or (update.board is not None and found.id != update.board):
-                continue
-            if found.version == update.expect:
-                return found
-            if seen is None:
-                limit = min(limit, loop.time() + STILL_OLD)
-            seen = found
-        await asyncio.sleep(_PAUSE)
-    return seen
+def is_proof(found: Greeted, before: Greeted | None, update: Update) -> bool:
+    """Whether a hello shows that the new firmware runs.
+
+    It says the expected version. If the same program said that one before, it also comes from another start
+    of the board, unless the same version is meant.
+    """
+    if found.version != update.expect:
+        return False
+    if before is None or update.repeat or _named(before) != _named(found):
+        return True
+    return None not in {found.boot, before.boot} and found.boot != before.boot
 
 
-def _others(again: str | None) -> list[str]:
-    """Where else the board may be: native USB may come back under another name."""
-    return ports_of(again) if again is not None else []
+def _named(board: Greeted) -> tuple[str, str, str]:
+    return board.id, board.name, board.version
+
+
+async def _before(update: Update) -> Greeted | None:
+    """What the board says before anything is written; None if it says nothing."""
+    limit = asyncio.get_running_loop().time() + update.reset_wait + GREET_WITHIN
+    return await _asked(update.port, update, limit)
+
+
+class _Search:
+    """Looks for the hello that counts, at every port where the board may be.
+
+    Args:
+        update: What was done.
+        before: What the board said before; None for nothing.
+        again: Where else it may be, as the driver's `port`: native USB may come back under another name.
+        there: The ports that were there before.
+    """
+
+    def __init__(
+        self, update: Update, before: Greeted | None, again: str | None, there: frozenset[str]
+    ) -> None:
+        self._update, self._before, self._again = update, before, again
+        self._there = there
+        self._id = update.board or (before.id if before is not None else "")
+        self._strangers: set[str] = set()
+
+    async def hello(self) -> Greeted | None:
+        """The hello that counts, or the last other one; None for none in time."""
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + self._update.flash.hello_within
+        seen: Greeted | None = None
+        while loop.time() < limit:
+            for found in await self._round(limit):
+                if is_proof(found, self._before, self._update):
+                    return found
+                if seen is None:
+                    limit = min(limit, loop.time() + STILL_OLD)
+                seen = found
+            await asyncio.sleep(_PAUSE)
+        return seen
+
+    async def _round(self, limit: float) -> list[Greeted]:
+        """Asks all the ports at once; the proof alone as soon as it is there, else what our board says."""
+        asking = [asyncio.create_task(self._ask(port, limit)) for port in self._ports()]
+        heard: list[Greeted] = []
+        try:
+            for done in asyncio.as_completed(asking):
+                found = await done
+                if found is not None and is_proof(found, self._before, self._update):
+                    return [found]
+                if found is not None:
+                    heard.append(found)
+        finally:
+            for each in asking:
+                each.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        return heard
+
+    def _ports(self) -> Iterable[str]:
+        """Where it may be. Without an id, a port that was there before may be another board's."""
+        others = [
+            port
+            for port in ports_of(self._again)
+            if port not in self._strangers and (self._id or port not in self._there)
+        ]
+        return dict.fromkeys([self._update.port, *others[:MOST_PORTS]])
+
+    async def _ask(self, port: str, limit: float) -> Greeted | None:
+        """What our board says at a port; None for another board, or none."""
+        found = await _asked(port, self._update, limit)
+        if found is None:
+            return None
+        if self._id and found.id != self._id and (self._update.board or port != self._update.port):
+            if port != self._update.port:
+                self._strangers.add(port)
+            return None
+        return found
 
 
 async def _asked(port: str, update: Update, limit: float) -> Greeted | None:

@@ -57,6 +57,9 @@ def _is_finite(value: object) -> bool:
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Every = Annotated[float, Field(ge=0.001, le=31_622_400, allow_inf_nan=False)]
+"""Seconds between two readings: from a thousandth to a year."""
+
 UnitSymbol = Annotated[str, AfterValidator(_known_unit)]
 Range = Annotated[tuple[Finite, Finite], AfterValidator(_ordered)]
 FreeTable = Annotated[dict[str, JsonValue], AfterValidator(all_finite)]
@@ -138,7 +141,7 @@ class ReadingKind(_Quantity):
 
     count: int | None = Field(default=None, ge=1, le=1000)
     quantity: str = ""
-    every: Seconds | None = None
+    every: Every | None = None
     on_change: bool = False
     delta: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     at_least: Seconds | None = None
@@ -164,6 +167,18 @@ class ReadingKind(_Quantity):
                     f"source.{key}: {len(value)} entries, and count is {self.count};"
                     f" give {self.count}, or one value for all"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _mean_fits(self) -> Self:
+        mean = self.simulate.mean
+        if mean is None or self.range is None or self.simulate.wave == "counter":
+            return self
+        low, high = self.range
+        if not low <= mean <= high:
+            raise ValueError(
+                f"simulate.mean: {mean:g} is outside range, {low:g} to {high:g}; give one within"
+            )
         return self
 
     def source_of(self, number: int) -> dict[str, JsonValue]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -40,6 +41,12 @@ def _slug(text: str) -> str:
             f"{text[:_SHOWN]!r}: use a-z, 0-9 and -, starting with a letter or a digit, at most 63"
         )
     return text
+
+
+def _no_truth(form: object) -> object:
+    if isinstance(form, bool):
+        raise ValueError("write schema = 1")  # noqa: TRY004  # pydantic takes a ValueError; for Python, true is 1
+    return form
 
 
 class DriverChoice(BaseModel):
@@ -82,7 +89,7 @@ class Profile(Part):
         commands: What it does.
     """
 
-    form: Literal[1] = Field(alias="schema")
+    form: Annotated[Literal[1], BeforeValidator(_no_truth)] = Field(alias="schema")
     id: Annotated[str, AfterValidator(_slug)]
     version: str
     extends: str | None = None
@@ -97,9 +104,13 @@ class Profile(Part):
     def _names_fit(self) -> Self:
         if not _VERSION.fullmatch(self.version):
             raise ValueError(f"version {self.version[:_SHOWN]!r}: use three numbers, such as 1.0.0")
-        for name in (*self.readings, *self.commands):
+        for table, name in [("readings", each) for each in self.readings] + [
+            ("commands", each) for each in self.commands
+        ]:
             if not _NAME.fullmatch(name):
-                raise ValueError(f"name {name[:_SHOWN]!r}: use A-Z, a-z, 0-9 and - : . _, at most 63")
+                raise ValueError(
+                    f"{table}: name {name[:_SHOWN]!r}: use A-Z, a-z, 0-9 and - : . _, at most 63"
+                )
         if sum(kind.count or 1 for kind in self.readings.values()) > MOST_CHANNELS:
             raise ValueError(f"readings: more than {MOST_CHANNELS} channels, counted out")
         for name, command in self.commands.items():

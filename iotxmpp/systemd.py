@@ -16,6 +16,9 @@ STEPS_SINCE = 254
 _MARK = "# Written by `iotxmpp agent install`; sha256 of what follows: "
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
 _ALL_GROUPS = ("dialout", "gpio", "i2c", "spi")
+_SHARED = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  # what `PrivateTmp=` hides; nothing is written there
+WRONG_CONFIG = 2
+"""The exit code of `agent run` for a wrong file: only whoever mends the file helps, not another start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +108,19 @@ class Unit:
         """The name of its file."""
         return f"{self.name}.service"
 
+    @property
+    def missing_groups(self) -> tuple[str, ...]:
+        """The groups that the driver needs and this machine does not have; systemd refuses to name them."""
+        if self.scope == "user" or not self.hardware.known:
+            return ()
+        return tuple(name for name in self.hardware.groups if name not in self.groups)
+
+    @property
+    def shared_tmp(self) -> Path | None:
+        """What it needs of the folders that `PrivateTmp=` would hide; None for nothing."""
+        needed = (self.config, Path(self.program[0]), *self.writable)
+        return next((path for path in needed if any(map(path.is_relative_to, _SHARED))), None)
+
     def text(self) -> str:
         """The unit's file, with a first line by which a change of it is seen."""
         parts = [self._unit(), self._service(), self._safety()]
@@ -116,7 +132,8 @@ class Unit:
         after = "After=network.target\n" if self.scope == "system" else ""
         return (
             f"[Unit]\nDescription=iotxmpp agent of {_plain(self.device)}\n{after}"
-            "# However often it fails, it is started again: a device stands where nobody is.\n"
+            "# However often it fails, it is started again: a device stands where nobody is. But for a file\n"
+            "# that is wrong: see RestartPreventExitStatus.\n"
             "StartLimitIntervalSec=0\n"
         )
 
@@ -134,6 +151,7 @@ class Unit:
             "TimeoutStopSec=20",
             "Restart=always",
             "RestartSec=5",
+            f"RestartPreventExitStatus={WRONG_CONFIG}",
         ]
         if self.version >= STEPS_SINCE:
             lines += ["RestartSteps=6", "RestartMaxDelaySec=300"]
@@ -164,12 +182,21 @@ class Unit:
     def _user(self) -> list[str]:
         who = [f"User={_plain(self.run_as)}"] if self.run_as else ["DynamicUser=yes"]
         groups = [name for name in self.hardware.groups if name in self.groups]
-        return [*who, *([f"SupplementaryGroups={' '.join(groups)}"] if groups else [])]
+        lines = [*who, *([f"SupplementaryGroups={' '.join(groups)}"] if groups else [])]
+        if self.missing_groups:
+            lines += [
+                f"# Left out, for this machine has no such group: {' '.join(self.missing_groups)}.",
+                "# For a machine that has it, give --groups.",
+            ]
+        return lines
 
     def _system(self) -> list[str]:
-        on = ["PrivateTmp", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs"]
+        on = [] if self.shared_tmp else ["PrivateTmp"]
+        on += ["ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs"]
         on += ["ProtectControlGroups", "ProtectHostname", "RestrictNamespaces", "RemoveIPC"]
         lines = ["ProtectSystem=strict", "ProtectHome=read-only", "ProtectProc=invisible"]
+        if self.shared_tmp:
+            lines.append(f"# No PrivateTmp: it would hide {_plain(str(self.shared_tmp))}.")
         lines += [f"{name}=yes" for name in on]
         lines += ["CapabilityBoundingSet=", "AmbientCapabilities="]
         if self.writable:

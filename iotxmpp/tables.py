@@ -1,16 +1,19 @@
 """Files of settings in TOML: read within bounds, their faults told by file, key and fix."""
 
 import re
+import stat
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from iotxmpp.errors import ConfigError
+from iotxmpp.faulttexts import fault_texts, guess
 from iotxmpp.xmltext import printable
+
+__all__ = ["MOST_BYTES", "TableError", "guess", "parse_table", "read_text", "table_error"]
 
 MOST_BYTES = 32_768
 """Bytes that a profile may have."""
@@ -18,12 +21,10 @@ MOST_BYTES = 32_768
 _DEEPEST_KEY = 16
 _SHOWN_FAULTS = 5
 _KEPT_FAULTS = 100
-_LONGEST_NAME = 64
 _LONGEST_FAULT = 400
 # Reading a key takes time by the square of its parts.
 _KEY_PART = r"(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')"
 _DEEP_KEY = re.compile(rf"(?<![\w-])(?:{_KEY_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST_KEY}}}")
-_PYDANTICS = "Value error, "
 
 
 class TableError(ConfigError):
@@ -44,20 +45,27 @@ class TableError(ConfigError):
 
 
 def read_text(path: Path, *, most: int = MOST_BYTES) -> str:
-    """The text of such a file.
+    """The text of such a file, without a byte order mark.
 
     Raises:
-        TableError: It cannot be read, is longer than `most` bytes, or is no UTF-8.
+        TableError: It cannot be read, is no file, is longer than `most` bytes, or is no UTF-8.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)  # no more of an endless one
-        text = data.decode() if len(data) <= most else None
+        is_file = stat.S_ISREG(path.stat().st_mode)
+        data = _start_of(path, most + 1) if is_file else b""
+        text = data.decode("utf-8-sig") if len(data) <= most else None
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a zero byte in the path
         raise TableError(str(path), [f"cannot be read: {error}"]) from error
+    if not is_file:  # a pipe that nobody writes to would hold us for ever
+        raise TableError(str(path), ["it is no regular file; give one"])
     if text is None:
         raise TableError(str(path), [f"longer than {most} bytes; give a shorter file"])
     return text
+
+
+def _start_of(path: Path, most: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(most)
 
 
 def parse_table(text: str, where: str, *, most: int = MOST_BYTES) -> dict[str, Any]:
@@ -86,86 +94,15 @@ def parse_table(text: str, where: str, *, most: int = MOST_BYTES) -> dict[str, A
 
 
 def table_error(error: ValidationError, model: type[BaseModel], where: str) -> TableError:
-    """A model's refusal as one that names each key and the fix; values are never repeated but by the model.
+    """A model's refusal as one that names each key and the fix.
 
     Args:
         error: What the model said.
         model: The model of the whole table.
         where: The file.
     """
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    faults = [_fault(model, each["type"], each["loc"], each["msg"]) for each in found[:_KEPT_FAULTS]]
-    return TableError(where, faults, count=len(found))
-
-
-def guess(name: str, known: Iterable[str]) -> str:
-    """What goes behind an unknown name: the known one that was meant, or all of them."""
-    import difflib  # noqa: PLC0415  # only whoever made a mistake pays for it
-
-    names = list(known)
-    if len(name) <= _LONGEST_NAME:
-        close = difflib.get_close_matches(name, names, n=1)
-        if close:
-            return f": did you mean {close[0]}?"
-    return f"; known: {', '.join(names) or 'none'}"
-
-
-def _fault(model: type[BaseModel], kind: str, path: tuple[int | str, ...], text: str) -> str:
-    parts, at = _places(model, path)
-    place = ".".join(parts)
-    if kind == "extra_forbidden":
-        inside = f" in {'.'.join(parts[:-1])}" if parts[:-1] else ""
-        key = parts[-1]
-        return f"unknown key {key}{inside}{guess(key, _keys(at))}"
-    if kind == "missing":
-        return f"{place}: missing"
-    return f"{place + ': ' if place else ''}{text.removeprefix(_PYDANTICS)}"
-
-
-def _places(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
-    """The keys on the way to a fault, as the file has them, and the model of the last one's table."""
-    parts: list[str] = []
-    here: Any = model
-    table = model
-    for step in path:
-        variants = _variants(here)
-        if any(_is_model(each) and each.__name__ == step for each in variants):
-            here = next(each for each in variants if _is_model(each) and each.__name__ == step)
-            continue  # pydantic names which of several kinds of value it tried; the file has no such key
-        models = [each for each in variants if _is_model(each)]
-        if models:
-            table = models[0]
-        parts.append(_cut(str(step)))
-        here = _inside(variants, str(step))
-    return parts, table
-
-
-def _inside(variants: Sequence[Any], key: str) -> Any:  # noqa: ANN401  # an annotation
-    """The kind of the value that stands at a key."""
-    for each in variants:
-        if _is_model(each):
-            for name, field in each.model_fields.items():
-                if key in (name, field.alias):
-                    return field.annotation
-        elif get_origin(each) in (dict, list, tuple) and get_args(each):
-            return next(reversed([kind for kind in get_args(each) if kind is not Ellipsis]))
-    return None
-
-
-def _variants(kind: Any) -> list[Any]:  # noqa: ANN401  # an annotation
-    if get_origin(kind) is Annotated:
-        return _variants(get_args(kind)[0])
-    if get_origin(kind) in (Union, UnionType):
-        return [part for each in get_args(kind) for part in _variants(each)]
-    return [kind]
-
-
-def _is_model(kind: Any) -> bool:  # noqa: ANN401  # an annotation
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _keys(model: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
+    faults = fault_texts(error, model, most=_KEPT_FAULTS)
+    return TableError(where, faults, count=max(len(faults), error.error_count() - _KEPT_FAULTS + len(faults)))
 
 
 def _cut(text: str) -> str:

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 import device_profiles
 from iotxmpp.access import parse_access
@@ -15,9 +15,12 @@ from iotxmpp.agent.drivers import create_driver
 from iotxmpp.agent.outbox.settings import OutboxSettings, outbox_settings
 from iotxmpp.agent.profiled import equip
 from iotxmpp.errors import ConfigError, InvalidError
+from iotxmpp.kinds import Every
 from iotxmpp.link import Link
 from iotxmpp.profiles import Profile
-from iotxmpp.tables import TableError, parse_table, read_text, table_error
+from iotxmpp.senml import check_name
+from iotxmpp.tables import TableError, guess, parse_table, read_text, table_error
+from iotxmpp.validation import explain
 
 MOST_BYTES = 1 << 20
 """Bytes that an agent's file may have."""
@@ -56,7 +59,7 @@ class AgentFile(BaseModel):
     room: str = ""
     tags: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
-    every: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    every: Every | None = None
     at_least: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     driver: dict[str, Any] = Field(default_factory=dict)
     rename: dict[str, str] = Field(default_factory=dict)
@@ -65,7 +68,7 @@ class AgentFile(BaseModel):
     outbox: str | OutboxSettings | None = None
 
 
-def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
+def load_agent(path: Path | str, *, link: Link | None = None, account: Account | None = None) -> Agent:
     """The agent that a file describes.
 
     ```toml
@@ -84,15 +87,17 @@ def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
     Args:
         path: The file.
         link: As for `Agent`.
+        account: Another account than that of the file, which is not read then.
 
     Raises:
         ConfigError: The file, or one that it names, is missing or wrong; one line that says where.
     """
     path = Path(path)
-    file = _read(path)
-    account = Account.load(path.parent / file.account)
+    file = read_agent_file(path)
+    account = account or Account.load(path.parent / file.account)
     try:
-        profile = _profile(path, file.profile)
+        profile = profile_of_file(path, file)
+        _check_rename(profile, file.rename)
         kind, settings = file.driver.get("kind"), {k: v for k, v in file.driver.items() if k != "kind"}
         make_driver = partial(create_driver, profile, settings, kind=kind, folder=path.parent.absolute())
         make_driver()  # a wrong setting shows now, not at the first sample
@@ -122,6 +127,79 @@ def load_agent(path: Path | str, *, link: Link | None = None) -> Agent:
     return agent
 
 
+def check_agent(path: Path | str) -> list[str]:
+    """What `load_agent` would refuse, as far as it can be said without the account's password.
+
+    The agent is made, and connects to nothing; its hardware is not touched. A fault of the account hides
+    none of the others.
+
+    Args:
+        path: The agent's file.
+
+    Returns:
+        Each fault as a line; none for a good file.
+    """
+    path = Path(path)
+    try:
+        file = read_agent_file(path)
+    except ConfigError as error:
+        return [str(error)]
+    faults: list[str] = []
+    account = Account(jid="device@example.invalid", password=SecretStr("-"))
+    try:
+        account = _without_password(path.parent / file.account)
+    except ConfigError as error:
+        faults.append(str(error))
+    try:
+        load_agent(path, account=account)
+    except InvalidError as error:
+        faults.append(str(error))
+    return faults
+
+
+def _without_password(path: Path) -> Account:
+    """The account of a file, with a password that stands for its own.
+
+    Raises:
+        ConfigError: The file is missing or wrong, or names no password.
+    """
+    where = f"account file {path}"
+    try:
+        text = read_text(path, most=MOST_BYTES)
+    except TableError as error:
+        raise TableError(where, error.faults) from error
+    table = parse_table(text, where, most=MOST_BYTES)
+    if isinstance(table.get("password_credential"), str):
+        table |= {"password": "-"}
+    try:
+        return Account.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError(explain(error, where)) from error
+
+
+def _check_rename(profile: Profile, rename: dict[str, str]) -> None:
+    """Names the entry of `[rename]` that is wrong.
+
+    Raises:
+        ConfigError: There is no such channel, its new name is none, or two channels have one name.
+    """
+    channels = profile.channels()
+    taken: dict[str, str] = {}
+    for old, new in rename.items():
+        if old not in channels:
+            raise ConfigError(f"rename.{old}: profile {profile.id} has no such channel{guess(old, channels)}")
+        check_name(new, f"rename.{old}")
+    for name in channels:
+        new = rename.get(name, name)
+        if new in taken:
+            key = name if name in rename else taken[new]
+            raise ConfigError(
+                f"rename.{key}: two channels have one name: {taken[new]} and {name} would both be {new};"
+                " choose another"
+            )
+        taken[new] = name
+
+
 def _outbox(path: Path, file: AgentFile) -> OutboxSettings:
     settings = outbox_settings(file.outbox)
     if isinstance(settings.path, Path):
@@ -129,7 +207,12 @@ def _outbox(path: Path, file: AgentFile) -> OutboxSettings:
     return settings
 
 
-def _read(path: Path) -> AgentFile:
+def read_agent_file(path: Path) -> AgentFile:
+    """What stands in an agent's file; what it names is not read.
+
+    Raises:
+        ConfigError: It is missing or wrong.
+    """
     where = f"agent file {path}"
     try:
         text = read_text(path, most=MOST_BYTES)
@@ -142,9 +225,16 @@ def _read(path: Path) -> AgentFile:
         raise table_error(error, AgentFile, where) from error
 
 
-def _profile(path: Path, name: str) -> Profile:
-    return (
-        device_profiles.load_file(path.parent / name)
-        if name.endswith(".toml")
-        else device_profiles.load(name)
-    )
+def profile_of_file(path: Path, file: AgentFile) -> Profile:
+    """The profile that an agent's file names.
+
+    Args:
+        path: The agent's file.
+        file: What stands in it.
+
+    Raises:
+        ConfigError: The profile is missing or wrong.
+    """
+    if file.profile.endswith(".toml"):
+        return device_profiles.load_file(path.parent / file.profile)
+    return device_profiles.load(file.profile)

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +20,7 @@ SYSTEM_FOLDER = Path("/etc/systemd/system")
 CREDENTIAL_STORE = Path("/etc/credstore")
 DYNAMIC = "dynamic"
 _OLDEST = 252
+_GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _ROOT = 0
 _OTHERS_READ, _OTHERS_ENTER = 0o004, 0o001
 
@@ -45,6 +46,12 @@ def install(
             help="With --system: the user that runs it, or `dynamic`; the owner of CONFIG unless given."
         ),
     ] = "",
+    groups: Annotated[
+        str,
+        typer.Option(
+            help="With --system: groups of the service besides, with commas, also if not on this machine."
+        ),
+    ] = "",
     show: Annotated[
         bool, typer.Option("--print", metavar="", help="Show the unit, and write nothing.")
     ] = False,
@@ -53,13 +60,20 @@ def install(
         bool, typer.Option("--now", metavar="", help="Also run the commands that are next.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Overwrite or remove a unit that was changed.")
+        bool,
+        typer.Option(
+            "--force",
+            metavar="",
+            help="Overwrite or remove a unit that was changed; install though CONFIG is wrong.",
+        ),
     ] = False,
 ) -> None:
     """Write a hardened systemd unit that runs a device's agent, and starts it again when it hangs."""
     if as_user and as_system:
         raise typer.BadParameter("--user and --system exclude each other")
-    wanted = _wanted(config, name=name, run_as=run_as, user=as_user)
+    if not (uninstall or force):
+        _check_file(config)
+    wanted = _wanted(config, name=name, run_as=run_as, user=as_user, groups=_split(groups))
     if show:
         typer.echo(wanted.unit.text(), nl=False)
         return
@@ -68,6 +82,9 @@ def install(
         _remove(wanted, now=now)
         return
     _check_reach(wanted.unit)
+    if wanted.unit.missing_groups:
+        missing = " ".join(wanted.unit.missing_groups)
+        typer.echo(f"This machine has no group {missing}, which the driver needs; see --groups", err=True)
     text = wanted.unit.text()
     if _text(wanted.file) == text:
         typer.echo(f"{wanted.file} is up to date")
@@ -81,7 +98,33 @@ def install(
     _next(_commands(wanted.unit), now=now)
 
 
-def _wanted(config: Path, *, name: str, run_as: str, user: bool) -> _Wanted:
+def _check_file(config: Path) -> None:
+    """Refuses what `agent run` would refuse: a service of it would never start.
+
+    Raises:
+        ConfigError: The agent's file, or one that it names, is missing or wrong.
+    """
+    from iotxmpp.agent.config import check_agent
+
+    faults = check_agent(config)
+    if faults:
+        raise ConfigError(f"{'; '.join(faults)}; mend it, or give --force")
+
+
+def _split(groups: str) -> tuple[str, ...]:
+    """The groups of the option.
+
+    Raises:
+        typer.BadParameter: One is no name of a group.
+    """
+    names = tuple(name.strip() for name in groups.split(",") if name.strip())
+    for name in names:
+        if not _GROUP.fullmatch(name):
+            raise typer.BadParameter(f"{name!r} is no group's name", param_hint="--groups")
+    return names
+
+
+def _wanted(config: Path, *, name: str, run_as: str, user: bool, groups: tuple[str, ...]) -> _Wanted:
     from iotxmpp.doctor.device import read_device
 
     device = read_device(config)
@@ -93,7 +136,10 @@ def _wanted(config: Path, *, name: str, run_as: str, user: bool) -> _Wanted:
         credentials[device.account.name] = device.account
     if user and run_as:
         raise typer.BadParameter("--run-as is for --system alone: a user's manager runs what is that user's")
+    if user and groups:
+        raise typer.BadParameter("--groups is for --system alone: a user's service has that user's groups")
     outbox = device.outbox.path
+    hardware = hardware_of(device.kind, device.settings) if not device.simulated else Hardware()
     unit = Unit(
         name=(name or f"iotxmpp-{device.id}").removesuffix(".service"),
         device=device.id,
@@ -101,8 +147,8 @@ def _wanted(config: Path, *, name: str, run_as: str, user: bool) -> _Wanted:
         program=(sys.executable, "-m", "iotxmpp"),
         scope="user" if user else "system",
         run_as=who,
-        hardware=hardware_of(device.kind, device.settings) if not device.simulated else Hardware(),
-        groups=_groups(),
+        hardware=replace(hardware, groups=tuple(dict.fromkeys((*hardware.groups, *groups)))),
+        groups=(*_groups(), *groups),
         credentials=credentials,
         writable=(outbox.parent,) if isinstance(outbox, Path) else (),
         version=_version(),
@@ -137,6 +183,11 @@ def _check_reach(unit: Unit) -> None:
     """
     if unit.scope == "user" or unit.run_as is not None:
         return
+    if unit.shared_tmp is not None:  # DynamicUser implies PrivateTmp
+        raise ConfigError(
+            f"{unit.shared_tmp}: a user that systemd makes has a /tmp of its own, without it; put the agent's"
+            " file into /etc/iotxmpp, or name a user by --run-as"
+        )
     for path in (unit.config, Path(unit.program[0])):
         folders = (each for each in path.parents if not each.stat().st_mode & _OTHERS_ENTER)
         closed = next(folders, None)

@@ -36,23 +36,30 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Find what is wrong with this machine, its hardware and its server, and what to do about it."""
-    raise typer.Exit(asyncio.run(_examine(config, account, only or [], as_json=as_json)))
+    known = _device(config)  # not on the loop, as `agent run` does it
+    raise typer.Exit(asyncio.run(_examine(account, only or [], known, as_json=as_json)))
 
 
-async def _examine(config: Path | None, account: Path | None, only: list[str], *, as_json: bool) -> int:
+async def _examine(
+    account: Path | None,
+    only: list[str],
+    known: "tuple[Device | None, list[str]]",
+    *,
+    as_json: bool,
+) -> int:
     from iotxmpp.doctor.places import Places
     from iotxmpp.doctor.plan import local_checks, names
 
-    device, broken = _device(config)
+    device, broken = known
     checks = local_checks(device, Places())
     unknown = set(only) - names(checks)
     if unknown:
-        known = ", ".join(sorted(names(checks)))
+        possible = ", ".join(sorted(names(checks)))
         raise typer.BadParameter(
-            f"no check {', '.join(sorted(unknown))}; there are: {known}", param_hint="--only"
+            f"no check {', '.join(sorted(unknown))}; there are: {possible}", param_hint="--only"
         )
     results: list[Result] = []
-    async for result in _results(config, account, device, broken, checks, only):
+    async for result in _results(account, device, broken, checks, only):
         if not as_json:
             _show(result, is_new=not results or results[-1].group != result.group)
         results.append(result)
@@ -66,23 +73,27 @@ async def _examine(config: Path | None, account: Path | None, only: list[str], *
     return Exit.FAILED if faults else Exit.OK
 
 
-def _device(config: Path | None) -> "tuple[Device | None, str]":
-    """The device of a file, or why there is none."""
+def _device(config: Path | None) -> "tuple[Device | None, list[str]]":
+    """The device of a file, as far as it can be read, and why its agent would not start."""
+    from iotxmpp.agent.config import check_agent
     from iotxmpp.doctor.device import read_device
 
     if config is None:
-        return None, ""
+        return None, []
+    faults: list[str] = []
     try:
-        return read_device(config), ""
+        if not config.exists():
+            return None, [f"agent file {config}: there is no such file; give a device's agent.toml"]
+        faults = check_agent(config)
+        return read_device(config), faults
     except (InvalidError, OSError) as error:
-        return None, str(error)
+        return None, faults or [str(error)]
 
 
 async def _results(
-    config: Path | None,
     given: Path | None,
     device: "Device | None",
-    broken: str,
+    broken: list[str],
     checks: "Collection[Check]",
     only: Collection[str],
 ) -> "AsyncIterator[Result]":
@@ -90,8 +101,7 @@ async def _results(
     from iotxmpp.doctor.plan import Result, local_results, server_results, wants_server
 
     if broken:
-        fix = f"iotxmpp agent run {config}"
-        yield Result(group="machine", findings=[fault(broken, "the agent would not start", fix)])
+        yield Result(group="machine", findings=[fault(each, "the agent would not start") for each in broken])
     async for result in local_results(checks, only):
         yield result
     named = os.environ.get(ACCOUNT_VARIABLE)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -12,10 +12,11 @@ from iotxmpp.account import Account
 from iotxmpp.addresses import DeviceId, device_id
 from iotxmpp.cli.options import AccountOption, JsonOption, checked_seconds, chosen_account
 from iotxmpp.cli.output import discard_output, print_json, show_value
-from iotxmpp.errors import UnknownDeviceError
+from iotxmpp.errors import InvalidError, UnknownDeviceError
 from iotxmpp.link import Presence
 from iotxmpp.liveness import Change
 from iotxmpp.readings import Reading
+from iotxmpp.status import parse_status
 from iotxmpp.xmltext import printable
 
 
@@ -27,7 +28,7 @@ def watch(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print each reading, each change of state and of presence as it comes, a line each."""
+    """Print each reading, each problem, each change of state and of presence as it comes, a line each."""
     ours, wanted = chosen_account(account, "controller"), frozenset(map(device_id, devices or ()))
     try:
         asyncio.run(_watch(ours, wanted, seconds, as_json=as_json))
@@ -40,6 +41,7 @@ async def _watch(ours: Account, wanted: frozenset[DeviceId], seconds: float | No
     from iotxmpp.cli.signals import interruptible
 
     controller, came = Controller(ours, collects=False), set[str]()
+    told: dict[str, tuple[str, ...]] = {}
     logging.getLogger("iotxmpp.controller.liveness").setLevel(logging.ERROR)  # its changes are printed
     closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -59,7 +61,9 @@ async def _watch(ours: Account, wanted: frozenset[DeviceId], seconds: float | No
 
     @controller.on_presence
     async def presence_came(device: Device, presence: Presence) -> None:
-        show(device, _print_presence, device.state, presence.text)
+        before, now = told.get(device.id, ()), _problems(presence)
+        told[device.id] = before if now is None else now
+        show(device, _print_presence, device.state, presence.text, now, before)
 
     @controller.on_liveness
     async def state_changed(device: Device, change: Change) -> None:
@@ -103,12 +107,40 @@ def _print_reading(device: str, reading: Reading, *, as_json: bool) -> None:
         )
 
 
-def _print_presence(device: str, state: str, text: str, *, as_json: bool) -> None:
+def _problems(presence: Presence) -> tuple[str, ...] | None:
+    """What does not work, as a presence tells it; None where it tells nothing, as after a lost connection."""
+    try:
+        status = parse_status(presence.extensions)
+    except InvalidError:  # the controller that collects keeps it as a rejection
+        return None
+    return None if status is None else status.problems
+
+
+def _print_presence(
+    device: str,
+    state: str,
+    text: str,
+    problems: Sequence[str] | None,
+    before: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
     if as_json:
-        print_json({"device": device, "presence": state, "text": text})
-    else:
-        now = datetime.now().astimezone()
-        typer.echo(f"{now:%H:%M:%S}  {device}  {state}: {printable(text) or 'no text'}")
+        print_json({"device": device, "presence": state, "text": text, "problems": list(problems or ())})
+        return
+    start = f"{datetime.now().astimezone():%H:%M:%S}  {device}"
+    typer.echo(f"{start}  {state}: {printable(text) or 'no text'}")
+    if problems is None:
+        return
+    for what, these, others in (("over", before, problems), ("problem", problems, before)):
+        for sentence in _without(these, others):
+            typer.echo(f"{start}  {what}: {printable(sentence)}")
+
+
+def _without(these: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The first ones in their order, each once, that are not among the others."""
+    left_out = frozenset(others)
+    return [each for each in dict.fromkeys(these) if each not in left_out]
 
 
 def _print_change(device: str, change: Change, *, as_json: bool) -> None:

@@ -47,6 +47,12 @@ class Metrics:
         self._online = Gauge(
             "iotxmpp_device_online", "1 while the device is known to be online.", ["device"], registry=own
         )
+        self._problems = Gauge(
+            "iotxmpp_device_problems",
+            "Problems that the device's presence tells now; 0 while it is away.",
+            ["device"],
+            registry=own,
+        )
         self._liveness = Gauge(
             "iotxmpp_device_liveness",
             "1 for the state that the device is in, 0 for each other.",
@@ -143,6 +149,10 @@ class Metrics:
         """A device came or went."""
         self._online.labels(device).set(online)
 
+    def device_problems(self, device: str, count: int) -> None:
+        """So many things do not work on a device, as its presence says."""
+        self._problems.labels(device).set(count)
+
     def liveness(self, device: str, state: State) -> None:
         """A device is in a state."""
         for each in STATES:
@@ -238,6 +248,7 @@ class Metrics:
         self.described(device, {})
         del self._shown[device]
         self._online.remove(device)
+        self._problems.remove(device)
         for state in STATES:
             with suppress(KeyError):  # nobody watched it
                 self._liveness.remove(device, state)

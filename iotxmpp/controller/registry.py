@@ -187,6 +187,7 @@ class Registry:
     def note(self, device: Device) -> None:
         """A device may have changed: shows it, and wakes who waits for it."""
         self._metrics.device_online(device.id, online=device.online)
+        self._metrics.device_problems(device.id, _problems(device))
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -207,6 +208,12 @@ class Registry:
             bad = next(each for each in presence.extensions if each.tag == TAG)
             self._reject(origin.rejection("status", error, tostring(bad, encoding="unicode")))
             return None
+
+
+def _problems(device: Device) -> int:
+    """How many its presence tells; 0 of a device that is away, of which nobody knows what works."""
+    status = device.status if device.online or device.state == "sleeping" else None
+    return 0 if status is None else len(status.problems)
 
 
 def _is(device: Device, *, online: bool | None, state: State | None) -> bool:

@@ -55,15 +55,20 @@ def _why_no_i2c(places: Places) -> tuple[str, ...]:
     return "it is switched on since the last start of the system", _REBOOT
 
 
-def check_onewire(places: Places, *, needed: bool, wanted: str = "") -> list[Finding]:
+def check_onewire(
+    places: Places, *, needed: bool, wanted: Collection[str] = (), root: Path | None = None
+) -> list[Finding]:
     """Whether 1-Wire is there, and a sensor on it.
 
     Args:
         places: Where to look.
         needed: Whether the device's driver uses it.
-        wanted: The sensor's id of its settings; empty for none.
+        wanted: The sensors' ids of its settings.
+        root: Where its settings say that the bus is shown; where the kernel does unless given.
     """
-    root = places.sys / "bus/w1/devices"
+    if root is not None and not root.exists():
+        return [fault(f"no 1-Wire bus at {root}", "`root` in [driver] says so; correct or remove it")]
+    root = root or places.sys / "bus/w1/devices"
     if not root.exists():
         if not (needed or is_pi(places)):
             return [ok("1-Wire is not there, and not needed")]
@@ -72,8 +77,9 @@ def check_onewire(places: Places, *, needed: bool, wanted: str = "") -> list[Fin
     if not sensors:
         why = "1-Wire is on, and nothing answers: check data (GPIO 4), 3.3 V, ground, the 4.7 kOhm pull-up"
         return [graded(needed, "no 1-Wire sensor is there", why, f"ls {root}")]
-    if wanted and wanted not in sensors:
-        return [fault(f"1-Wire sensor {wanted} is not there", f"there are: {', '.join(sensors)}")]
+    missing = [each for each in wanted if each.lower() not in sensors]
+    if missing:
+        return [fault(f"1-Wire sensor {', '.join(missing)} is not there", f"there are: {', '.join(sensors)}")]
     return [ok(f"1-Wire: {', '.join(sensors)}")]
 
 

@@ -1,18 +1,14 @@
 """What an agent's file says about its device, as far as a doctor or an installer has to know."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-import device_profiles
 from iotxmpp.addresses import DeviceId, device_id, local_part
-from iotxmpp.agent.config import AgentFile
+from iotxmpp.agent.config import profile_of_file, read_agent_file
 from iotxmpp.agent.outbox.settings import OutboxSettings, outbox_settings
-from iotxmpp.errors import ConfigError
-from iotxmpp.validation import explain
+from iotxmpp.errors import ConfigError, InvalidError
+from iotxmpp.tables import parse_table, read_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,26 +51,18 @@ class Device:
 
 
 def read_device(path: Path) -> Device:
-    """Reads the files of a device; needs neither its password nor its hardware.
+    """Reads the files of a device; needs neither its account, its password nor its hardware.
 
     Raises:
-        ConfigError: A file is missing or wrong.
+        ConfigError: The agent's file or the profile is missing or wrong.
     """
-    where = f"agent file {path}"
-    try:
-        file = AgentFile.model_validate(_table(path, where))
-    except ValidationError as error:
-        raise ConfigError(explain(error, where)) from error
+    file = read_agent_file(path)
     config = path.absolute()
     account = config.parent / file.account
-    table = _table(account, f"account file {account}")
+    table = _account_table(account)
     jid, credential = (str(table.get(key, "")) for key in ("jid", "password_credential"))
     own = {key: value for key, value in file.driver.items() if key != "kind"}
-    profile = (
-        device_profiles.load_file(config.parent / file.profile)
-        if file.profile.endswith(".toml")
-        else device_profiles.load(file.profile)
-    )
+    profile = profile_of_file(config, file)
     kind = str(file.driver.get("kind") or profile.driver.kind)
     inherited = profile.driver.settings if kind == profile.driver.kind else {}
     outbox = outbox_settings(file.outbox)
@@ -85,17 +73,23 @@ def read_device(path: Path) -> Device:
         account=account,
         jid=jid,
         credential=credential if "password" not in table else "",
-        id=device_id(file.device or local_part(jid)),
+        id=_id(file.device, jid),
         kind=kind,
         settings={**inherited, **own},
         outbox=outbox,
     )
 
 
-def _table(path: Path, where: str) -> dict[str, object]:
+def _id(given: str | None, jid: str) -> DeviceId:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where}: not TOML: {error}") from error
+        return device_id(given or local_part(jid))
+    except InvalidError:
+        return device_id("device")  # what is wrong with the account is told by whoever checks it
+
+
+def _account_table(path: Path) -> dict[str, object]:
+    """What stands in the account's file; nothing where it cannot be read."""
+    try:
+        return parse_table(read_text(path), str(path))
+    except ConfigError:
+        return {}

@@ -85,7 +85,9 @@ def check_pins(
         return [ok(f"GPIO: the pin factory {working[0]} works", _refusals(factories))]
     if not needed:
         return [ok("GPIO: no pin factory works here, and none is needed", _refusals(factories))]
-    if "No module" not in factories.get("lgpio", ""):
+    if "unable to locate pi revision" in _refusals(factories).lower() and "lgpio" not in _denied(factories):
+        fix = ["# in [driver] of agent.toml, for a machine that is no Raspberry Pi:", "simulated = true"]
+    elif "No module" not in factories.get("lgpio", ""):
         fix = ["sudo usermod -aG gpio $USER", "log out and in again"]
     elif version <= NEWEST_WITH_WHEEL:
         fix = ["pip install lgpio"]
@@ -93,6 +95,11 @@ def check_pins(
         fix = ["sudo apt install python3-lgpio", "python3 -m venv --system-site-packages .venv"]
     why = f"{_refusals(factories)}. Without a board, `simulated = true` in [driver] simulates pins"
     return [graded(needed, "GPIO: no pin factory works", why, *fix)]
+
+
+def _denied(factories: Factories) -> str:
+    """The factories that this user may not use."""
+    return " ".join(name for name, why in factories.items() if "ermission" in why or "not open" in why)
 
 
 def _refusals(factories: Factories) -> str:

@@ -1,8 +1,9 @@
 """Which checks there are for a machine, a device and an account."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from iotxmpp.account import Account
 from iotxmpp.doctor import machine
@@ -56,7 +57,9 @@ def local_checks(device: Device | None, places: Places) -> list[Check]:
         "reset": partial(check_reset, places),
         "pins": partial(check_pins, needed=device is not None and device.uses("gpio")),
         "i2c": partial(check_i2c, places, needed=i2c, bus=bus if isinstance(bus, int) else 1),
-        "onewire": partial(check_onewire, places, needed=onewire, wanted=str(settings.get("id", ""))),
+        "onewire": partial(
+            check_onewire, places, needed=onewire, wanted=_ids(settings), root=_root(settings)
+        ),
         "groups": partial(check_groups, places, needed=groups),
     }
     whole: dict[str, Callable[[], list[Finding]]] = {
@@ -72,6 +75,18 @@ def local_checks(device: Device | None, places: Places) -> list[Check]:
         *(plain("hardware", name, function) for name, function in hardware.items()),
         *(plain("machine", name, function) for name, function in whole.items()),
     ]
+
+
+def _ids(settings: Mapping[str, object]) -> list[str]:
+    """The 1-Wire sensors that the settings name."""
+    given = settings.get("id")
+    several = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
+    return [each for each in several if isinstance(each, str)]
+
+
+def _root(settings: Mapping[str, object]) -> Path | None:
+    root = settings.get("root")
+    return Path(root) if isinstance(root, str) else None
 
 
 def names(checks: Collection[Check]) -> set[str]:

@@ -144,11 +144,11 @@ def _run(*words: str | Path) -> str:
     return ended.stdout
 
 
-def library_for(processor: str, folder: Path) -> Path:
-    """The C core by itself, for another processor than an Uno's."""
+def library_for(processor: str, folder: Path, *options: str) -> Path:
+    """The C core by itself, for any AVR and with options such as `-DIOTX_RX=16`."""
     target = folder / f"iotx-{processor}.o"
     words = [word for word in _C if not word.startswith("-mmcu")]
-    _run(*words, *_STRICT, "-pedantic", f"-mmcu={processor}", SOURCES / "iotx.c", "-o", target)
+    _run(*words, *_STRICT, "-pedantic", f"-mmcu={processor}", *options, SOURCES / "iotx.c", "-o", target)
     return target
 
 

@@ -48,10 +48,10 @@ static uint8_t do_busy(iotx_call *call) {
     iotx host = {0};
     host.write = feed_back;
     host.port = board;
-    put(&host, CALL);
-    put_raw(&host, "\x34\x12", 2);
-    put_raw(&host, &board->hello.boot, 4);
-    put(&host, 0);
+    put(CALL);
+    put_raw("\x34\x12", 2);
+    put_raw(&board->hello.boot, 4);
+    put(0);
     send_body(&host);
     return IOTX_BUSY;
 }

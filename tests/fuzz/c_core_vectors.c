@@ -28,10 +28,9 @@ int main(void) {
     iotx board = test_board(print_byte, no_time);
     while (fgets(line, sizeof line, stdin)) {
         unsigned byte;
-        board.out_size = board.in_size = 0;
-        board.in_state = FRESH;
+        out_size = board.in_size = board.in_left = 0;
         for (const char *at = line + 2; sscanf(at, "%2x", &byte) == 1; at += 2) {
-            if (line[0] == 'E') put(&board, (uint8_t)byte);
+            if (line[0] == 'E') put((uint8_t)byte);
             else decode(&board, (uint8_t)byte);
         }
         if (line[0] == 'E') send_body(&board);

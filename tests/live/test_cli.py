@@ -177,7 +177,8 @@ async def run_watch_and_call(terminal: Terminal, device: Path, house: str) -> No
     rows = documents(watched.out)
     assert "readings are not acknowledged; they wait on disk" in ended.err
     assert {row["device"] for row in rows} == {"greenhouse-1"}
-    assert {"device": "greenhouse-1", "presence": "online", "text": "online, 3 sensors"} in rows
+    online = {"device": "greenhouse-1", "presence": "online", "text": "online, 3 sensors", "problems": []}
+    assert online in rows
     readings = {row["channel"]: row for row in rows if "channel" in row}
     units = {name: row["unit"] for name, row in readings.items()}
     assert units == {"temperature": "Cel", "humidity": "%RH", "pressure": "hPa"}
@@ -645,7 +646,7 @@ async def test_watch_shows_the_devices_that_are_asked_for_and_ends_in_time(
         rows = documents((await some.end()).out)
         assert {row.pop("device") for row in rows} == {name_of(wanted)}
         assert [row for row in rows if "presence" in row] == [
-            {"presence": "online", "text": "online, 2 sensors"}
+            {"presence": "online", "text": "online, 2 sensors", "problems": []}
         ]
         assert [(row["was"], row["state"], row["why"]) for row in rows if "state" in row] == [
             ("unknown", "online", "presence")
@@ -673,6 +674,33 @@ async def test_watch_tells_a_change_of_state_once(home: Site, terminal: Terminal
         await watch.says("online -> stale: silent for ")
         ended = await watch.end(signal.SIGINT)
         assert (ended.code, ended.err, ended.out.count("-> stale")) == (0, "", 1)
+
+
+async def test_watch_prints_each_problem_when_it_comes_and_when_it_is_over(
+    home: Site, terminal: Terminal
+) -> None:
+    house = await home.account("house")
+    device = await home.device("greenhouse", house)
+    account, agent, works = saved(house, terminal.home, "house"), Agent(device), asyncio.Event()
+
+    @agent.sensor("temperature", unit="Cel", every=0.05)
+    def temperature() -> float:
+        if not works.is_set():
+            raise OSError("no answer\x9b31m")
+        return 21.5
+
+    told = rf"{name_of(device)}  %s: temperature: OSError: no answer\x9b31m" + "\n"
+    async with (
+        terminal.started("watch", "-a", account) as watch,
+        terminal.started("watch", "-a", account, "--json") as rows,
+        agent,
+    ):
+        await watch.says(told % "problem")
+        await rows.says('"problems": ["temperature: OSError: no answer\\u009b31m"]')
+        works.set()
+        await watch.says(told % "over")
+        ended = await watch.end(signal.SIGINT)
+    assert (ended.out.count("  problem: "), ended.out.count("  over: ")) == (1, 1)
 
 
 async def test_watch_ends_when_nobody_reads_it_any_more(home: Site, terminal: Terminal) -> None:

@@ -177,7 +177,7 @@ def test_a_change_is_seen_and_an_unchanged_value_comes_again_within_a_minute(
         ('account = "greenhouse.toml"\nprofile = "fan.toml"\nrename.speed = "a b"', "name 'a b'"),
         (
             'account = "greenhouse.toml"\nprofile = "fan.toml"\nrename.speed = "blocked"',
-            "rename: two channels",
+            "rename.speed: two channels have one name: speed and blocked",
         ),
     ],
 )

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge import updating
+from firmware_bridge import candidates, updating
+from firmware_bridge.driver import SerialDriver
 from firmware_bridge.flash import Said, command_line, run_tool
 from firmware_bridge.flashing import flash_now, planned
 from firmware_bridge.simulated import SimulatedBoard
@@ -52,7 +53,7 @@ def reborn(told: Path, uno: SimulatedBoard, house: Plugged, version: str = "1.2.
 
 
 async def flashed(
-    folder: Path, *more: str, tool: str = "avrdude", timeout: float = 20.0
+    folder: Path, *more: str, tool: str = "avrdude", timeout: float = 20.0, again: bool = False
 ) -> tuple[str, list[str]]:
     shown: list[str] = []
     update, settings = planned(
@@ -62,6 +63,7 @@ async def flashed(
         expect="1.2.0",
         baud=None,
         timeout=timeout,
+        again=again,
     )
     settings = settings.model_copy(update={"reset_wait": 0.3})
     flash = update.flash.model_copy(update={"hello_within": 4.0, "quiet": 2.0})
@@ -128,8 +130,107 @@ async def test_what_a_program_started_is_ended_with_it(tmp_path: Path) -> None:
         await until(lambda: not Path(f"/proc/{int(note.read_text())}/fd").exists() or _is_zombie(note), 3.0)
 
 
+def _is_over(note: Path) -> bool:
+    return not Path(f"/proc/{int(note.read_text())}").exists() or _is_zombie(note)
+
+
 def _is_zombie(note: Path) -> bool:
     return ") Z" in Path(f"/proc/{int(note.read_text())}/stat").read_text()
+
+
+async def test_what_a_program_leaves_behind_is_ended_and_not_waited_for(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    words = ["sh", "-c", f"sleep 60 & echo $! > {note}; echo done"]
+    start = time.monotonic()
+    last = await run_tool(words, timeout=20.0, quiet=10.0, progress=lambda _phase, _share: None)
+    assert last == ["done"]
+    assert time.monotonic() - start < 8
+    assert _is_over(note)
+
+
+async def test_the_last_words_of_a_program_that_goes_on_silently_are_kept() -> None:
+    words = ["sh", "-c", "echo last; exec >&- 2>&-; sleep 0.3; exit 3"]
+    with pytest.raises(CommandFailedError, match="failed with code 3; its last lines: last"):
+        await run_tool(words, timeout=20.0, quiet=10.0, progress=lambda _phase, _share: None)
+
+
+async def moved(house: Plugged, uno: SimulatedBoard, told: Path, place: Path, houses: list[Plugged]) -> None:
+    """Plugs the board in again at another name once it is written."""
+    await until(lambda: told.read_text() == "written", 30.0)
+    house.pull()
+    await asyncio.sleep(0.2)
+    uno.version = "1.2.0"
+    houses.append(Plugged(uno, place))
+
+
+@pytest.fixture
+def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "dev"
+    folder.mkdir()
+    monkeypatch.setattr(candidates, "DEV", folder)
+    return folder
+
+
+async def test_a_board_without_a_port_may_come_back_under_another_name(
+    tmp_path: Path, programs: Path, dev: Path
+) -> None:
+    told = stand_in(programs, "avrdude", AVRDUDE)
+    uno = board(id="shed-1")
+    kind = profile(commands={"set": SET, "firmware-update": UPDATE})
+    flash = {"tool": "avrdude", "folder": str(tmp_path), "hello_within": 6.0}
+    settings = {"board": "shed-1", "reset_wait": 0.3, "flash": flash}
+    house, houses = Plugged(uno, dev / "ttyACM0"), list[Plugged]()
+    moving = asyncio.create_task(moved(house, uno, told, dev / "ttyACM1", houses))
+    try:
+        with plugged(board(id="other", version="1.2.0"), dev / "ttyACM7"):
+            async with SerialDriver(profile=kind, settings=settings) as opened:
+                arguments = {"file": "new.hex", "expect": "1.2.0"}
+                assert await opened.command("firmware-update", arguments) == {"version": "1.2.0"}
+    finally:
+        moving.cancel()
+        for each in [house, *houses]:
+            each.pull()
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_from_the_command_line_it_may_come_back_under_another_name(
+    tmp_path: Path, programs: Path, dev: Path, named: bool
+) -> None:
+    told = stand_in(programs, "avrdude", AVRDUDE)
+    agent = tmp_path / "agent.toml"
+    driver_ = 'driver.board = "shed-1"\n' if named else ""
+    agent.write_text(f'account = "a.toml"\nprofile = "weather-station"\n{driver_}driver.reset_wait = 0.3\n')
+    uno = board(id="shed-1")
+    update, settings = planned(
+        [str(tmp_path / "new.hex")], agent=agent, tool="avrdude", expect="1.2.0", baud=None, timeout=20
+    )
+    house, houses = Plugged(uno, dev / "ttyACM0"), list[Plugged]()
+    moving = asyncio.create_task(moved(house, uno, told, dev / "ttyACM1", houses))
+    try:
+        assert await flash_now(update, settings, lambda _phase, _share: None) == "1.2.0"
+    finally:
+        moving.cancel()
+        for each in [house, *houses]:
+            each.pull()
+
+
+@pytest.mark.parametrize("level", [0, 1])
+async def test_a_program_that_writes_nothing_is_no_success(
+    tmp_path: Path, programs: Path, level: int
+) -> None:
+    stand_in(programs, "avrdude", AVRDUDE)
+    with plugged(board(version="1.2.0", level=level), tmp_path / "tty0"):
+        with pytest.raises(CommandFailedError, match=r"already ran that version, 1\.2\.0.*--again"):
+            await flashed(tmp_path)
+        assert (await flashed(tmp_path, again=True))[0] == "1.2.0"
+
+
+async def test_the_same_version_from_a_new_start_is_success(tmp_path: Path, programs: Path) -> None:
+    told = stand_in(programs, "avrdude", AVRDUDE)
+    uno = board(version="1.2.0")
+    with plugged(uno, tmp_path / "tty0") as house, reborn(told, uno, house):
+        version, _ = await flashed(tmp_path)
+    assert version == "1.2.0"
 
 
 async def test_esptool_is_given_its_words_and_understood(tmp_path: Path, programs: Path) -> None:

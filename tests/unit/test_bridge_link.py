@@ -416,5 +416,5 @@ def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"the same source\.name"):
         driver("none", profile(readings=twice, commands={}))
     wrong = {"a": {"type": "float", "source": {"pin": 3}}}
-    with pytest.raises(ConfigError, match=r"readings\.a\.source\.pin"):
+    with pytest.raises(ConfigError, match=r"pin in readings\.a\.source"):
         driver("none", profile(readings=wrong, commands={}))

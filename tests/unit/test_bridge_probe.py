@@ -1,10 +1,13 @@
 """`iotxmpp serial`: the speed is found, what speaks is shown, the files that are written load and run."""
 
 import asyncio
+import contextlib
 import json
 import os
 import termios
 import threading
+import time
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
@@ -13,12 +16,13 @@ from pathlib import Path
 import pytest
 import typer
 from pydantic import SecretStr
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import device_profiles
 from firmware_bridge import candidates as ports
 from firmware_bridge import probing
 from firmware_bridge.candidates import candidates, holders, ports_of
+from firmware_bridge.crc import crc16
 from firmware_bridge.hearsay import Hearsay
 from firmware_bridge.messages import Channel
 from firmware_bridge.noise import NoisyWire
@@ -56,6 +60,16 @@ class OtherSpeed(NoisyWire):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing, "STARTS", 0.6)
     monkeypatch.setattr(probing, "LISTENS", 0.3)
+    monkeypatch.setattr(probing, "PATIENT", 0.6)
+    monkeypatch.setattr(probing, "LASTS", 1.5)
+    monkeypatch.setattr(probing, "SHOWS", 0.3)
+
+
+async def found_by(probe: Probe) -> Findings | None:
+    try:
+        return await probe.find()
+    finally:
+        await probe.close()
 
 
 def speaking_at(speed: int, uno: SimulatedBoard, path: Path) -> Plugged:
@@ -70,7 +84,7 @@ async def test_the_speed_is_found(tmp_path: Path, level: int, speed: int, baud: 
     house = speaking_at(speed, board(level=level, every=0.02), tmp_path / "tty0")
     told: list[str] = []
     try:
-        found = await Probe(str(tmp_path / "tty0"), tell=told.append).find()
+        found = await found_by(Probe(str(tmp_path / "tty0"), tell=told.append))
     finally:
         house.pull()
     assert found is not None
@@ -83,15 +97,20 @@ async def test_a_silent_port_says_what_may_be_wrong(tmp_path: Path) -> None:
     uno.silent = True
     with plugged(uno, tmp_path / "tty0"):
         probe = Probe(str(tmp_path / "tty0"), bauds=(115_200, 9600), tell=lambda _text: None)
-        assert await probe.find() is None
+        start = time.monotonic()
+        assert await found_by(probe) is None
+        assert 1.4 < time.monotonic() - start < 4.0
         assert "nothing came at any speed" in probe.nothing()
+        assert "reset button" in probe.nothing()
+        assert "--baud" in probe.nothing()
+        assert "--seconds" in probe.nothing()
 
 
 async def test_text_of_another_form_is_shown_as_it_is(tmp_path: Path) -> None:
     uno = board(level=0, every=0.0)
     with plugged(uno, tmp_path / "tty0") as house:
         probe = Probe(str(tmp_path / "tty0"), bauds=(115_200,), tell=lambda _text: None)
-        finding = asyncio.create_task(probe.find())
+        finding = asyncio.create_task(found_by(probe))
         await asyncio.sleep(0.1)
         uno.silent = True
         for _ in range(20):
@@ -108,6 +127,136 @@ def test_points_tell_lines_and_frames_from_noise() -> None:
     assert lines.is_sure
     assert noise.worth <= 0
     assert not noise.is_sure
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"@hello id=shed-1 version=1.0.0\n", b"temperature=21.5 *" + b"%04X\n" % crc16(b"temperature=21.5")],
+)
+def test_one_hello_or_one_check_is_sure_and_one_line_is_good(line: bytes) -> None:
+    vouched, plain, damaged = Hearsay(), Hearsay(), Hearsay()
+    vouched.take(b"\xff\xfe\n\xfd\n" + line)
+    assert vouched.is_sure
+    plain.take(b"temperature=21.5\n")
+    assert (plain.is_sure, plain.is_good) == (False, True)
+    damaged.take(b"\n\xff\xfe\n\xfd\ntemperature=21.5\n")
+    assert not damaged.is_good
+    damaged.take(b"temperature=21.5\n")
+    assert damaged.is_sure
+
+
+class Speaking:
+    """A sketch without a library on a pty: at another speed what it says is noise.
+
+    Args:
+        path: The link that leads to the pty.
+        speed: Its speed.
+        lines: What it prints, each at so many seconds after the port was first opened at any speed.
+    """
+
+    def __init__(self, path: Path, speed: int, lines: list[tuple[float, bytes]]) -> None:
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self._idle = termios.tcgetattr(self._slave)
+        path.symlink_to(os.ttyname(self._slave))
+        self._speed, self._lines = speed, lines
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._speak)
+
+    def __enter__(self) -> None:
+        os.set_blocking(self._master, False)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        os.close(self._master)
+        os.close(self._slave)
+
+    def _speak(self) -> None:
+        while termios.tcgetattr(self._slave) == self._idle:  # until the port is opened
+            if self._stop.wait(0.01):
+                return
+        start = time.monotonic()
+        for at, line in self._lines:
+            if self._stop.wait(max(0.0, start + at - time.monotonic())):
+                return
+            right = termios.tcgetattr(self._slave)[4] == self._speed
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._master, line if right else bytes(byte | 0x80 for byte in line))
+
+
+def every(seconds: float, line: bytes, first: float = 0.0) -> list[tuple[float, bytes]]:
+    return [(first + number * seconds, line) for number in range(100)]
+
+
+HELLO = b"@hello id=weather-1 name=weather version=1.0.0\r\n"
+LINE = b"temperature=21.5 light=300\r\n"
+
+
+async def probed(*words: str) -> Result:
+    return await asyncio.to_thread(RUNNER.invoke, app, ["serial", "probe", *words])
+
+
+async def test_a_slow_sketchs_first_words_are_kept_for_the_files(tmp_path: Path) -> None:
+    spoken = [(0.2, HELLO), *every(30.0, LINE, 0.25)]
+    with Speaking(tmp_path / "tty0", termios.B115200, spoken):
+        result = await probed(str(tmp_path / "tty0"), "--write", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    kind, _ = written(tmp_path / "out")
+    assert (kind.id, set(kind.channels())) == ("weather", {"temperature", "light"})
+    assert 'board = "weather-1"' in (tmp_path / "out" / "agent.toml").read_text()
+
+
+async def test_a_sketch_without_a_hello_that_speaks_seldom_is_found(tmp_path: Path) -> None:
+    told: list[str] = []
+    probe = Probe(str(tmp_path / "tty0"), bauds=(115_200, 9600), seconds=8.0, tell=told.append)
+    with Speaking(tmp_path / "tty0", termios.B9600, [(0.3, LINE), *every(0.45, LINE, 1.8)]):
+        found = await found_by(probe)
+    assert found is not None
+    assert found.baud == 9600
+    assert "speaks seldom" in told[-1]
+    assert "115200" not in told[-1]  # noise came there
+
+
+async def test_one_good_line_at_a_speed_beats_going_on(tmp_path: Path) -> None:
+    told: list[str] = []
+    with Speaking(tmp_path / "tty0", termios.B9600, every(0.25, LINE, 0.1)):
+        found = await found_by(Probe(str(tmp_path / "tty0"), tell=told.append))
+    assert found is not None
+    assert found.baud == 9600
+    assert len(told) == 2
+
+
+async def test_at_a_given_speed_it_listens_for_the_given_seconds(tmp_path: Path) -> None:
+    words = (str(tmp_path / "tty0"), "--baud", "115200", "--seconds", "2.5")
+    with Speaking(tmp_path / "tty0", termios.B115200, [(1.6, HELLO), (1.65, LINE)]):
+        start = time.monotonic()
+        result = await probed(*words, "--json")
+        assert 2.4 < time.monotonic() - start < 4.5
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert (found["id"], found["channels"]["light"]) == ("weather-1", 300)
+
+
+@pytest.mark.parametrize(
+    ("spoken", "said"),
+    [
+        ([], "nothing came at 115200 baud"),
+        ([(0.1, HELLO)], "no reading came, so no file was written"),
+        (every(0.1, b"Temp: 21.5 C\r\n"), "nothing that is understood"),
+    ],
+)
+async def test_without_a_reading_no_file_is_written(
+    tmp_path: Path, spoken: list[tuple[float, bytes]], said: str
+) -> None:
+    words = (str(tmp_path / "tty0"), "--baud", "115200", "--seconds", "1", "--write", str(tmp_path / "out"))
+    with Speaking(tmp_path / "tty0", termios.B115200, spoken):
+        result = await probed(*words)
+    assert result.exit_code == 1
+    assert said in str(result.exception)
+    assert "--seconds" in str(result.exception)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -309,11 +458,14 @@ def test_firmware_is_written_from_the_command_line(tmp_path: Path, monkeypatch: 
     port, file = str(tmp_path / "tty0"), str(tmp_path / "new.bin")
     words = ["serial", "flash", port, file, "--tool", "esptool", "--expect"]
     with on_a_thread(board(version="1.2.0"), tmp_path / "tty0"):
-        good = RUNNER.invoke(app, [*words, "1.2.0", "--", "0x8000"])
+        good = RUNNER.invoke(app, [*words, "1.2.0", "--again", "--", "0x8000"])
         assert good.exit_code == 0, good.output
         assert "writing 100 %" in good.output
         assert "done: the board says version 1.2.0" in good.output
         assert told.read_text() == "written"
+        same = RUNNER.invoke(app, [*words, "1.2.0"])
+        assert same.exit_code == 1
+        assert "already ran that version" in str(same.exception)
         bad = RUNNER.invoke(app, [*words, "1.3.0"])
         assert bad.exit_code == 1
         assert "says version 1.2.0, not 1.3.0" in str(bad.exception)

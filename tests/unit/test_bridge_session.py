@@ -201,6 +201,71 @@ def test_gaps_are_counted_and_repeats_dropped() -> None:
     assert (home.session.counts.gaps, home.session.counts.repeated) == (2, 1)
 
 
+def reports(home: House, count: int) -> list[bytes]:
+    frames = []
+    for _ in range(count):
+        home.clock.now += 0.1
+        home.board.report(home.clock.now)
+        frames.append(home.board.outgoing())
+    return frames
+
+
+def test_a_late_repeat_is_dropped_and_nothing_is_asked_nor_missed() -> None:
+    home = house(SimulatedBoard(every=0))
+    home.run(1)
+    one, two, three, four = reports(home, 4)
+    home.events.clear()
+    home.session.outgoing()
+    for frame in (one, two, three, one, four, two):
+        home.events += home.session.receive(frame, home.clock.now)
+        assert home.session.outgoing() == b""
+    assert [each.values["humidity"] for each in home.of(Sampled)] == [20.25, 20.5, 20.75, 21.0]
+    assert not home.of(Gap)
+    assert (home.session.counts.gaps, home.session.counts.repeated) == (0, 2)
+
+
+def test_a_run_of_late_repeats_makes_it_ask_and_is_dropped_all_the_same() -> None:
+    home = house(SimulatedBoard(every=0))
+    home.run(1)
+    one, two, three, four = reports(home, 4)
+    home.events.clear()
+    for frame in (one, two, three, one, two, three, four):
+        home.events += home.session.receive(frame, home.clock.now)
+    home.run(1)
+    assert [each.values["humidity"] for each in home.of(Sampled)] == [20.25, 20.5, 20.75, 21.0]
+    assert not home.of(Gap)
+    assert (home.session.counts.gaps, home.session.counts.repeated) == (0, 3)
+    assert home.session.counts.restarts == 0
+
+
+def test_a_new_host_gets_no_result_of_what_another_asked_for() -> None:
+    home = house(SimulatedBoard(commands=COMMANDS, every=0))
+    home.run(1)
+    home.session = FrameSession(wall=home.clock.wall, first_call=5)
+    home.events = home.session.open(home.clock.now)
+    home.run(1)
+    home.call("long")
+    home.run(0.5)
+    home.session = FrameSession(wall=home.clock.wall, first_call=5)
+    home.events = home.session.open(home.clock.now)
+    home.run(0.5)
+    assert home.done("switch", channel=1, on=True).value is True
+    assert [name for name, _ in home.board.ran] == ["long", "switch"]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_new_hosts_first_call_runs_though_its_number_is_the_kept_one(kept: bool) -> None:
+    board, clock = SimulatedBoard(commands=COMMANDS, every=0), Clock()
+    home = House(FrameSession(wall=clock.wall, first_call=7), board, clock)
+    home.run(1)
+    assert home.done("switch", channel=1, on=True).outcome is Outcome.DONE
+    home.session = FrameSession(wall=clock.wall, first_call=7 if kept else 99)
+    home.events = home.session.open(clock.now)
+    home.run(1)
+    assert home.done("switch", channel=2, on=False).value is False
+    assert [arguments["channel"] for _, arguments in board.ran] == [1, 2]
+
+
 def test_events_logs_lines_and_nonsense() -> None:
     home = house(SimulatedBoard(every=0))
     home.run(1)

@@ -5,6 +5,7 @@ import pytest
 from firmware_bridge.board import BoardSession, Protocol
 from firmware_bridge.crc import crc16
 from firmware_bridge.events import (
+    Answered,
     BoardChanged,
     Damaged,
     Described,
@@ -56,9 +57,113 @@ def test_hello_and_answers_as_lines() -> None:
     assert parse_line(b"<17 ok") == Answer(number=17, ok=True)
     assert parse_line(b"<17 ok on=true") == Answer(number=17, ok=True, values={"on": True})
     assert parse_line(b"<17 error no such valve") == Answer(number=17, ok=False, text="no such valve")
-    for line in (b"@helo", b"<ok", b"<1 maybe", b"<123456 ok", b"@hello id"):
+    for line in (b"@helo", b"<ok", b"<123456 ok", b"<1ok", b"@hello id", b"<1 ok t=nan"):
         with pytest.raises(InvalidError):
             parse_line(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"<1 OK", Answer(number=1, ok=True)),
+        (b"<1 ok done", Answer(number=1, ok=True, text="done")),
+        (b"<1 Ok on=true at once", Answer(number=1, ok=True, text="on=true at once")),
+        (b"<1 ok a=1 a=2", Answer(number=1, ok=True, text="a=1 a=2")),
+        (b"<1 ERROR stuck", Answer(number=1, ok=False, text="stuck")),
+        (b"<1 error t=nan", Answer(number=1, ok=False, text="t=nan")),
+        (b"<1 maybe  so", Answer(number=1, ok=None, text="maybe so")),
+        (b"<1", Answer(number=1, ok=None)),
+        (b"<1 ok t=nan h=40 u=-inf", Answer(number=1, ok=True, values={"h": 40})),
+    ],
+)
+def test_whatever_an_answer_says_it_is_an_answer(line: bytes, expected: Answer) -> None:
+    dropped: list[str] = []
+    assert parse_line(line, dropped=dropped) == expected
+    assert dropped == (["t", "u"] if b"h=40" in line else [])
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome", "text", "values"),
+    [
+        (b"<1 ok temperature=nan humidity=40", Outcome.DONE, "", {"humidity": 40}),
+        (b"<1 ok done", Outcome.DONE, "done", {}),
+        (b"<1 OK", Outcome.DONE, "", {}),
+        (b"<1 Error stuck", Outcome.FAILED, "stuck", {}),
+        (
+            b"<1 maybe",
+            Outcome.UNKNOWN,
+            "the board answered 'maybe', which is neither ok nor error; it may have run",
+            {},
+        ),
+    ],
+)
+def test_an_answer_ends_its_call_at_once(
+    line: bytes, outcome: Outcome, text: str, values: dict[str, Value]
+) -> None:
+    home, clock = session()
+    home.receive(b"@hello id=a name=b\n", clock.now)
+    token = home.call("led", {"on": True}, clock.now)
+    told = [each for each in home.receive(line + b"\n", clock.now) if isinstance(each, Answered)]
+    assert [(each.token, each.outcome, each.text, dict(each.values or {})) for each in told] == [
+        (token, outcome, text, values)
+    ]
+    assert home.counts.dropped == line.count(b"nan")
+    assert home.counts.damaged == 0
+
+
+HELLO = b"@hello id=a name=b version=1\n"
+
+
+def asked_thrice() -> TextSession:
+    """A sketch was asked at 100, 102 and 104 s, and answers for the first time at 105 s."""
+    home, _ = session()
+    home.tick(102.0)
+    home.tick(104.0)
+    assert home.outgoing().count(b">0 hello") == 3
+    assert [type(each) for each in home.receive(b"#\n" + HELLO, 105.0)] == [Logged, Greeted]
+    return home
+
+
+def test_hellos_that_were_asked_for_are_no_restarts() -> None:
+    home = asked_thrice()
+    token = home.call("led", {"on": True}, 105.1, 30.0)
+    assert home.receive(HELLO, 110.0) == home.receive(HELLO, 114.0) == []
+    told = home.receive(b"<1 ok\n", 118.0)
+    assert told == [Answered(token=token, outcome=Outcome.DONE, values={})]
+    assert home.counts.restarts == 0
+
+
+def test_a_hello_after_all_answers_or_after_a_later_calls_answer_is_a_restart() -> None:
+    home = asked_thrice()
+    for now in (110.0, 114.0, 118.0):
+        assert home.receive(HELLO, now) == []
+    assert Restarted(boot=None) in home.receive(HELLO, 122.0)
+    home = asked_thrice()
+    home.call("led", {"on": True}, 105.1)
+    home.receive(b"<1 ok\n", 106.0)  # a sketch reads its lines in their order
+    token = home.call("led", {"on": True}, 107.0)
+    told = home.receive(HELLO, 110.0)
+    assert told[0] == Answered(
+        token=token, outcome=Outcome.UNKNOWN, text="the board restarted before it answered; it may have run"
+    )
+    assert told[1] == Restarted(boot=None)
+    late = asked_thrice()
+    assert Restarted(boot=None) in late.receive(HELLO, 165.0)  # no question waits for so long
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        (b"@hello id=a name=b version=1 boot=1\n", b"@hello id=a name=b version=1 boot=2\n"),
+        (HELLO, HELLO.replace(b"version=1", b"version=2")),
+    ],
+)
+def test_an_asked_hello_that_differs_is_a_restart(first: bytes, later: bytes) -> None:
+    home, _ = session()
+    home.receive(first, 100.1)
+    assert home.receive(first, 101.0) == []
+    assert Restarted(boot=2 if b"boot" in later else None) in home.receive(later, 101.5)
+    assert home.counts.restarts == 1
 
 
 def test_commands_as_lines_come_back_as_they_were() -> None:

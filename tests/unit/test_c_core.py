@@ -189,6 +189,20 @@ def test_a_call_runs_once_however_often_it_comes(board: Board) -> None:
     ]  # fmt: skip
 
 
+def test_who_makes_it_forget_the_last_calls_number(board: Board) -> None:
+    board.ask(call(9, COUNT), call(9, COUNT), Who(), call(9, COUNT), call(9, COUNT))
+    assert [(each.call, each.value) for each in results(board.all())] == [(9, 1), (9, 1), (9, 2), (9, 2)]
+
+
+def test_a_long_command_that_a_new_host_did_not_ask_for_ends_without_a_result(board: Board) -> None:
+    board.ask(call(1, BUSY), Who(), call(2, FINISH), call(1, COUNT))
+    assert [(each.call, each.status, each.value) for each in results(board.all())] == [
+        (1, Status.BUSY, None),
+        (2, Status.DONE, None),
+        (1, Status.DONE, 1),
+    ]
+
+
 def test_a_call_to_another_boot_never_runs(board: Board) -> None:
     board.ask(call(1, COUNT, boot=8), call(1, COUNT, boot=8), call(1, COUNT), call(1, COUNT))
     assert [(each.status, each.value) for each in results(board.all())] == [

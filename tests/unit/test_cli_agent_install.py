@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from iotxmpp import systemd
 from iotxmpp.cli import agent_install
 from iotxmpp.cli.app import app
 from iotxmpp.errors import ConfigError
@@ -111,7 +112,12 @@ def test_a_password_that_is_a_credential_is_asked_for(config: Path, folder: Path
     assert "sudo install -D -m 600 /dev/stdin /etc/credstore/iotxmpp-test-hall" in done.output
 
 
-def test_files_that_the_services_own_user_cannot_reach_are_refused(config: Path, folder: Path) -> None:
+def test_files_that_the_services_own_user_cannot_reach_are_refused(
+    config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if config.is_relative_to("/tmp"):  # where pytest makes its folders
+        assert "has a /tmp of its own" in refused(config, "--run-as", "dynamic")
+    monkeypatch.setattr(systemd, "_SHARED", ())
     config.chmod(0o600)
     text = refused(config, "--run-as", "dynamic")
     assert "others may not read" in text
@@ -147,3 +153,54 @@ def test_now_runs_the_commands_and_tells_when_one_fails(
     assert done.exit_code == 1
     assert asked[-2:] == [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "iotxmpp-hall"]]
     assert "ended with code 1" in done.output
+
+
+WRONG = {
+    'driver = { kind = "i2c", chip = "bme280", adress = 118 }\n': "unknown key adress",
+    "[rename]\nwarmth = 'x'\n": "rename.warmth",
+    "[rename]\ntemperature = 'a b'\n": "rename.temperature",
+    "[rename]\ntemperature = 'humidity'\n": "two channels have one name",
+    "[calibration.temp]\noffset = 1\n": "calibration.temp",
+}
+
+
+@pytest.mark.parametrize(("more", "words"), WRONG.items())
+def test_a_file_that_agent_run_refuses_is_no_service_and_no_good_one(
+    config: Path, folder: Path, more: str, words: str
+) -> None:
+    config.write_text(config.read_text() + more)
+    assert words in refused(config, *AS)
+    assert words in refused(config, "--print")
+    assert not folder.exists()
+    examined = CliRunner().invoke(app, ["doctor", str(config), "--only", "clock"])
+    assert examined.exit_code == 1
+    assert words in examined.stdout
+    assert install(config, *AS, "--force").exit_code == 0
+
+
+def test_a_missing_account_hides_no_other_fault(config: Path, folder: Path) -> None:
+    config.write_text('account = "none.toml"\nprofile = "bme280"\n[rename]\nwarmth = "x"\n')
+    text = refused(config, *AS)
+    assert "none.toml" in text
+    assert "rename.warmth" in text
+    examined = CliRunner().invoke(app, ["doctor", str(config), "--only", "clock"])
+    assert "none.toml" in examined.stdout
+    assert "rename.warmth" in examined.stdout
+
+
+def test_a_file_that_is_not_there_is_not_advised_to_run(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["doctor", str(tmp_path / "none.toml"), "--only", "clock"])
+    assert done.exit_code == 1
+    assert "there is no such file" in done.stdout
+    assert "agent run" not in done.stdout
+
+
+def test_groups_that_this_machine_lacks_are_told_and_can_be_given(
+    config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_install, "_groups", list)
+    assert "has no such group: i2c" in install(config, "--print").stdout
+    given = install(config, "--print", "--groups", "i2c, video").stdout
+    assert "SupplementaryGroups=i2c video\n" in given
+    assert "no such group" not in given
+    assert install(config, "--print", "--groups", "a b").exit_code == 2

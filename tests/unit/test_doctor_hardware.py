@@ -11,6 +11,7 @@ from iotxmpp.doctor.extras import check_extras
 from iotxmpp.doctor.finding import Finding
 from iotxmpp.doctor.pins import ask_factories, check_pins
 from iotxmpp.doctor.places import Places
+from iotxmpp.doctor.plan import _ids, _root
 from iotxmpp.doctor.ports import serial_ports
 from iotxmpp.doctor.serial import (
     check_holders,
@@ -212,7 +213,7 @@ def test_one_wire_goes_from_off_to_a_sensor(tmp_path: Path) -> None:
     assert "pull-up" in only(check_onewire(places, needed=True)).why
     (root / "28-000005e2fdc3").mkdir()
     assert only(check_onewire(places, needed=True)).what == "1-Wire: 28-000005e2fdc3"
-    assert only(check_onewire(places, needed=True, wanted="28-1")).level == "fault"
+    assert only(check_onewire(places, needed=True, wanted=("28-1",))).level == "fault"
 
 
 def test_a_missing_group_is_told_if_the_driver_needs_it(tmp_path: Path) -> None:
@@ -242,6 +243,13 @@ def test_pins_that_work_or_are_not_needed_are_well() -> None:
     assert only(check_pins(needed=False, ask=lambda: NO_LGPIO)).level == "ok"
     closed = only(check_pins(needed=True, ask=lambda: {"lgpio": "error: can not open gpiochip"}))
     assert closed.fix[0] == "sudo usermod -aG gpio $USER"
+    elsewhere = {
+        "lgpio": "ModuleNotFoundError: No module",
+        "native": "PinError: unable to locate Pi revision",
+    }
+    no_pi = only(check_pins(needed=True, ask=lambda: elsewhere))
+    assert no_pi.fix[-1] == "simulated = true"
+    assert not [line for line in no_pi.fix if "usermod" in line]
     missing = only(check_pins(needed=True, ask=lambda: {"gpiozero": "ModuleNotFoundError: no"}))
     assert missing.fix == ("pip install 'iotxmpp[pi]'",)
 
@@ -263,3 +271,12 @@ def test_a_missing_library_names_its_extra() -> None:
     assert only(check_extras("lora", simulated=False, registered=none)).level == "fault"
     assert only(check_extras("lora", simulated=False, registered=lambda _: True)).level == "ok"
     assert only(check_extras("serial", simulated=False, there=lambda name: name == "serial")).level == "ok"
+
+
+def test_the_settings_of_onewire_say_where_the_bus_is(tmp_path: Path) -> None:
+    places, root = Places.under(tmp_path), tmp_path / "elsewhere"
+    assert str(root) in only(check_onewire(places, needed=True, root=root)).what
+    (root / "28-000005e2fdc3").mkdir(parents=True)
+    assert only(check_onewire(places, needed=True, root=root, wanted=["28-000005E2FDC3"])).level == "ok"
+    assert _ids({"id": {"a": "28-1", "b": "28-2"}}) == ["28-1", "28-2"]
+    assert (_ids({"id": ["28-1"]}), _ids({}), _root({"root": "/x"})) == (["28-1"], [], Path("/x"))

@@ -267,12 +267,12 @@ async def test_a_simulated_chip_measures_what_the_profile_simulates() -> None:
     [
         ("", {"chip": "bme281"}, "chip: .*'bme280' or 'scd4x'"),
         ("", {"chip": "bme280", "address": 0x03}, "address: "),
-        ("", {"chip": "bme280", "pin": 3}, "pin: .*known: chip, bus, address"),
+        ("", {"chip": "bme280", "pin": 3}, "unknown key pin in settings.*known: chip, bus, address"),
         ('[readings.co2]\ntype="float"\n', {"chip": "bme280"}, "readings.co2: bme280 has no value 'co2'"),
         (
             '[readings.t]\ntype="float"\nsource={valve="x"}\n',
             {"chip": "bme280"},
-            r"readings\.t\.source\.valve",
+            r"unknown key valve in readings\.t\.source: did you mean value",
         ),
         ('[readings.temperature]\ntype="float"\nunit="K"\n', {"chip": "bme280"}, "is a float in Cel"),
         ('[readings.pressure]\ntype="bool"\n', {"chip": "bme280"}, "is a float in hPa or Pa"),

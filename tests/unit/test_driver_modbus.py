@@ -468,12 +468,12 @@ async def test_settings_that_a_port_does_not_do_are_told(monkeypatch: pytest.Mon
         (ONE, {"port": "a", "host": "b"}, "port and host: give one"),
         (ONE, {"port": "a", "unit": 0}, "unit 0: on a serial line from 1 to 247"),
         (ONE, {"port": "a", "parity": "none"}, "parity: .*'N', 'E' or 'O'"),
-        (ONE, {"port": "a", "speed": 9600}, "speed: .*known: port, host"),
+        (ONE, {"port": "a", "speed": 9600}, "unknown key speed in settings: did you mean seed"),
         (HEAD + '[readings.x]\ntype="float"\n', {"port": "a"}, r"readings\.x\.source is missing"),
         (
             ONE.replace("register", "registre"),
             {"port": "a"},
-            r"readings\.x\.source\.register: Field required",
+            r"readings\.x\.source\.register: missing",
         ),
         (ONE.replace("register=0", "register=65536"), {"port": "a"}, r"readings\.x\.source\.register: "),
         (

@@ -1,6 +1,7 @@
 """The modbus driver in an agent: a device that goes silent is a problem, and heals by itself."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +10,7 @@ from iotxmpp.agent.drivers import create_driver
 from iotxmpp.agent.profiled import equip
 from iotxmpp.profiles import parse_profile
 from tests.unit.agent_house import House, open_house, until
-from tests.unit.test_driver_modbus import Device, registers
+from tests.unit.test_driver_modbus import Device, refused, registers, reply
 
 TEXT = """
 schema = 1
@@ -56,3 +57,48 @@ async def test_a_device_that_goes_silent_is_a_problem_until_it_answers(house: Ho
     finally:
         server.close()
         await asyncio.sleep(0.05)
+
+
+MORE = """
+[readings.voltage]
+type = "float"
+unit = "V"
+every = 0.02
+source = { register = 100, datatype = "float32" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(2, "exception 2, it has no such register"), (6, "exception 6, it is busy")]
+)
+async def test_a_refused_channel_is_a_problem_of_its_own_and_logged(
+    house: House, caplog: pytest.LogCaptureFixture, code: int, words: str
+) -> None:
+    refuses = asyncio.Event()
+    refuses.set()
+
+    def answer(request: bytes) -> bytes:
+        if request[8:10] != bytes([0, 100]):
+            return registers(request)
+        return refused(request, code) if refuses.is_set() else reply(request, b"\3\4\x43\x66\0\0")
+
+    device = Device(answer)
+    server = await asyncio.start_server(device.serve, "127.0.0.1", 0)
+    place = {"host": "127.0.0.1", "tcp_port": server.sockets[0].getsockname()[1]}
+    profile = parse_profile(TEXT + MORE, "meter.toml")
+    agent = house.agent()
+    equip(agent, profile, lambda: create_driver(profile, place))
+    caplog.set_level(logging.INFO, "iotxmpp.agent.presence")
+    try:
+        async with agent:
+            await until(lambda: agent.status.problems != () and 3.5 in house.values("power"))
+            (problem,) = agent.status.problems
+            assert words in problem
+            assert house.values("voltage") == []
+            refuses.clear()
+            await until(lambda: 230.0 in house.values("voltage"))
+            assert agent.status.problems == ()
+    finally:
+        server.close()
+        await asyncio.sleep(0.05)
+    assert [each.levelname for each in caplog.records if words in each.message] == ["WARNING", "INFO"]

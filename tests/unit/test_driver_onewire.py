@@ -182,9 +182,9 @@ async def test_several_sensors_for_one_channel_need_a_choice(bus: Path) -> None:
         (TWO, {}, "which sensor is tank/1"),
         (ONE.replace("Cel", "K"), {}, "temperature is a float in Cel"),
         (ONE.replace("float", "int"), {}, "temperature is a float in Cel"),
-        (ONE + "source={pin=4}", {}, r"readings\.temperature\.source\.pin: Extra inputs .*known: id"),
+        (ONE + "source={pin=4}", {}, r"unknown key pin in readings\.temperature\.source.*known: id"),
         (ONE + "[commands.heat]", {}, "no command 'heat'"),
-        (ONE, {"bus": 1}, "driver onewire: settings: bus"),
+        (ONE, {"bus": 1}, "driver onewire: unknown key bus in settings"),
     ],
 )
 def test_a_wrong_profile_or_setting_is_told(text: str, settings: dict[str, object], words: str) -> None:

@@ -102,12 +102,17 @@ async def test_one_channel_takes_a_bare_value(write: Path) -> None:
         ("return 1 / 0", "tank: own.py line 2: ZeroDivisionError: division by zero"),
         ("raise OSError(5, 'bus')", r"tank: own.py line 2: OSError: \[Errno 5\] bus"),
         ("import json; json.loads('{')", "tank: own.py line 2: JSONDecodeError"),
-        ("import sys; sys.exit(3)", "tank: .*SystemExit: 3"),
-        ("raise StopIteration", "tank: .*StopIteration"),
+        ("import sys; sys.exit(3)", "tank: own.py line 2: SystemExit: 3$"),
+        ("raise KeyboardInterrupt", "tank: own.py line 2: KeyboardInterrupt: $"),
+        ("raise StopIteration", "tank: own.py line 2: StopIteration: $"),
+        ("raise RuntimeError('dry') from OSError('bus')", "tank: own.py line 2: RuntimeError: dry$"),
     ],
 )
-async def test_what_a_function_does_wrong_is_told_with_its_line(write: Path, body: str, words: str) -> None:
-    put(write, f"def read():\n    {body}\n")
+@pytest.mark.parametrize("way", ["def", "async def"])
+async def test_what_a_function_does_wrong_is_told_with_its_line(
+    write: Path, body: str, words: str, way: str
+) -> None:
+    put(write, f"{way} read():\n    {body}\n")
     async with python(write) as driver:
         with pytest.raises(InvalidError, match=words):
             await driver.read()
@@ -121,6 +126,7 @@ async def test_what_a_function_does_wrong_is_told_with_its_line(write: Path, bod
         ("def read(:\n", {}, r"own\.py line 1: SyntaxError"),
         ("import nothing_like_this\n", {}, r"own\.py line 1: ModuleNotFoundError"),
         ("1 / 0\n", {}, r"own\.py line 1: ZeroDivisionError"),
+        ("import sys\nsys.exit(3)\n", {}, r"own\.py line 2: SystemExit: 3$"),
         ("read = 5\n", {}, "read: int is no function"),
         ("", {}, "read: not found: .*no attribute 'read'"),
         ("def read(): ...\n", {"command": "tell"}, "tell: not found"),
@@ -142,7 +148,10 @@ async def test_a_file_that_cannot_be_used_is_told_with_its_line(
         ({"function": "a b:c"}, 'use "module:function"'),
         ({"file": "nowhere.py"}, r"file nowhere\.py: there is none"),
         ({"file": "nowhere.py", "function": "m:read"}, 'give either "module:function", or file'),
-        ({"function": "m:read", "funktion": "x"}, "driver python: settings: funktion"),
+        (
+            {"function": "m:read", "funktion": "x"},
+            "unknown key funktion in settings: did you mean function",
+        ),
     ],
 )
 def test_a_wrong_setting_is_told(settings: dict[str, object], words: str) -> None:
@@ -171,6 +180,8 @@ def command(name, arguments):
         raise ArgumentsError("litres: too little")
     if arguments["litres"] == 2:
         raise RuntimeError("dry")
+    if arguments["litres"] == 4:
+        raise SystemExit("empty")
     return object() if arguments["litres"] == 3 else {"did": [name, arguments["litres"]]}
 """
 
@@ -183,6 +194,8 @@ async def test_commands_are_carried_out_and_their_faults_told(write: Path) -> No
             await driver.command("fill", {"litres": 1})
         with pytest.raises(CommandFailedError, match=r"fill: own\.py line 9: RuntimeError: dry"):
             await driver.command("fill", {"litres": 2})
+        with pytest.raises(CommandFailedError, match=r"fill: own\.py line 11: SystemExit: empty$"):
+            await driver.command("fill", {"litres": 4})
         with pytest.raises(CommandFailedError, match="fill: its result is no JSON"):
             await driver.command("fill", {"litres": 3})
         with pytest.raises(ArgumentsError, match="10 is not in 1 to 9"):

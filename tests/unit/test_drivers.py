@@ -190,7 +190,7 @@ async def test_a_simulated_machine_is_the_profile_s(machine: dict[str, object]) 
 def test_the_simulated_driver_takes_the_word_that_all_take() -> None:
     profile = device_profiles.load("bme280")
     create_driver(profile, {"simulated": True}, kind="simulated")
-    with pytest.raises(ConfigError, match="driver simulated: settings: simulated"):
+    with pytest.raises(ConfigError, match=r"driver simulated: settings\.simulated"):
         create_driver(profile, {"simulated": False}, kind="simulated")
 
 
@@ -293,9 +293,9 @@ def test_the_device_s_settings_go_before_the_profile_s() -> None:
 
 
 def test_wrong_settings_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"driver simulated: settings: sead: .*known: seed"):
+    with pytest.raises(ConfigError, match="simulated: unknown key sead in settings: did you mean seed"):
         create_driver(device_profiles.load("relay4"), {"sead": 1}, kind="simulated")
-    with pytest.raises(ConfigError, match="driver host: settings: disc: "):
+    with pytest.raises(ConfigError, match="driver host: unknown key disc in settings: did you mean disk"):
         create_driver(device_profiles.load("host"), {"disc": "/"})
 
 
@@ -309,7 +309,10 @@ def test_an_unknown_driver_is_named() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (["no.such.module:Driver"], "driver 'odd': no.such.module:Driver cannot be loaded: No module"),
+        (
+            ["no.such.module:Driver"],
+            "driver 'odd': no.such.module:Driver cannot be loaded: ModuleNotFound",
+        ),
         (["iotxmpp.agent.drivers.host:Nothing"], "driver 'odd': .* cannot be loaded: .*Nothing"),
         (["a:A", "b:B"], "driver 'odd': installed more than once, as a:A, b:B"),
     ],

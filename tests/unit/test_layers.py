@@ -30,6 +30,7 @@ VALUES = frozenset(
         "eager",
         "errors",
         "extending",
+        "faulttexts",
         "fleet",
         "intervals",
         "kinds",

@@ -40,6 +40,7 @@ def reading(channel: str, value: Value, unit: str | None = None, time: float = 1
 def test_every_metric_has_a_good_name_and_help() -> None:
     metrics = Metrics()
     metrics.device_online("hall", online=True)
+    metrics.device_problems("hall", 2)
     metrics.liveness_changed("hall", "stale")
     metrics.flaps("hall", 2)
     metrics.pack("hall", 3)
@@ -58,6 +59,7 @@ def test_every_metric_has_a_good_name_and_help() -> None:
         "iotxmpp_link_up": 1,
         "iotxmpp_devices": 1,
         "iotxmpp_device_online{hall}": 1,
+        "iotxmpp_device_problems{hall}": 2,
         **{f"iotxmpp_device_liveness{{hall,{state}}}": state == "stale" for state in STATES},
         "iotxmpp_liveness_changes_total{hall,stale}": 1,
         "iotxmpp_flaps_total{hall}": 2,
@@ -111,6 +113,7 @@ def test_a_new_description_takes_old_channels_away() -> None:
 def test_a_forgotten_device_shows_no_state_but_keeps_its_counts() -> None:
     metrics = Metrics()
     metrics.device_online("hall", online=True)
+    metrics.device_problems("hall", 2)
     metrics.liveness("hall", "online")
     metrics.pack("hall", 1)
     metrics.reading("hall", reading("a", 1.0), 1000, described=True)

@@ -104,7 +104,7 @@ def test_a_shipped_profile_can_be_stood_on(folder: Path) -> None:
         ("without = 'level'", 'child.toml: without: give a list of names, such as ["humidity"]'),
         ("[readings.level]\nunit = 'C'", "child.toml: readings.level.unit: unit C: did you mean Cel?"),
         ("[readings.new]\nevery = 5", "child.toml: readings.new.type: missing"),
-        ("readings = 5", "child.toml: readings: Input should be a valid dictionary"),
+        ("readings = 5", "child.toml: readings: Input should be a table"),
         ("driver = 5", "child.toml: driver: "),
     ],
 )
@@ -159,7 +159,7 @@ def test_eight_levels_are_enough(folder: Path) -> None:
     assert "extends: more than 8 levels: " in fault(folder / "level8.toml")
 
 
-def test_an_endless_file_is_not_read_to_its_end() -> None:
+def test_an_endless_file_is_not_read() -> None:
     if not os.access("/dev/zero", os.R_OK):  # pragma: no cover  # a system without it
         pytest.skip("no /dev/zero")
-    assert "/dev/zero: longer than 32768 bytes" in fault(Path("/dev/zero"))
+    assert "/dev/zero: it is no regular file" in fault(Path("/dev/zero"))

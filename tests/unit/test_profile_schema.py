@@ -97,7 +97,7 @@ def test_a_good_table_fits() -> None:
         ("readings.t.unti", "Cel", ".readings.t.unti: not allowed"),
         ("readings.t.range", [1], ".readings.t.range: out of bounds"),
         ("readings.t.range", ["a", "b"], ".readings.t.range.0: no number"),
-        ("readings.t.every", 0, ".readings.t.every: too small"),
+        ("readings.t.every", 0, ".readings.t.every: out of bounds"),
         ("readings.t.simulate", {"wave": "weekly"}, ".readings.t.simulate.wave: not in enum"),
         ("readings.t.counter", "yes", ".readings.t.counter: no boolean"),
         ("commands.c.args.a.type", None, ".commands.c.args.a: type is missing"),

@@ -125,7 +125,7 @@ def test_an_unknown_command_is_named() -> None:
 
 BAD_PROFILES = [
     ("schema = ", "x.toml: not TOML: "),
-    ("", "x.toml: schema: missing; id: missing; version: missing; driver: missing"),
+    ("", "x.toml: schema: missing; write schema = 1; id: missing; version: missing; driver: missing"),
     (HEAD.replace("= 1\n", "= 2\n", 1), "x.toml: schema: Input should be 1"),
     (HEAD.replace('"x"', '"X y"'), "x.toml: id: "),
     (HEAD.replace("1.0.0", "1.0"), "version '1.0': use three numbers"),
@@ -143,7 +143,10 @@ BAD_PROFILES = [
         HEAD + "[readings.t]\ntype = 'float'\nrange = [1, 0]",
         "readings.t.range: [1, 0]: the first must be less",
     ),
-    (HEAD + "[readings.t]\ntype = 'float'\nrange = [0, nan]", "readings.t.range.1: Input should be a finite"),
+    (
+        HEAD + "[readings.t]\ntype = 'float'\nrange = [0, nan]",
+        "readings.t.range[1]: Input should be a finite",
+    ),
     (HEAD + "[readings.t]\ntype = 'int'\nrange = [0.5, 2]", "readings.t: range: use whole numbers"),
     (HEAD + "[readings.t]\ntype = 'float'\ncount = 0", "readings.t.count: "),
     (HEAD + "[readings.t]\ntype = 'float'\nevery = 0", "readings.t.every: "),
@@ -231,6 +234,14 @@ BAD_PROFILES = [
     (HEAD.replace("}", ", since = 1979-05-27 }"), "driver.since: "),
     (HEAD + "without = ['x']", "without: only with extends; remove it"),
     (HEAD + "extends = 'bme280'", "extends: 'bme280' cannot be found from here"),
+    (HEAD.replace("= 1\n", "= true\n", 1), "schema: write schema = 1"),
+    (HEAD + "[readings.'a b']\ntype = 'float'", "readings: name 'a b'"),
+    (HEAD + "[readings.t]\ntype = 'float'\nevery = 1e-4", "readings.t.every: Input should be from 0.001 to"),
+    (HEAD + "[readings.t]\ntype = 'float'\nevery = 1e8", "readings.t.every: Input should be from 0.001 to"),
+    (
+        HEAD + "[readings.t]\ntype = 'float'\nrange = [0, 1]\nsimulate.mean = 5",
+        "simulate.mean: 5 is outside range, 0 to 1",
+    ),
     (HEAD + "title = 5", "title: Input should be a valid string"),
     (
         HEAD + "\n\n[readings.t\n",

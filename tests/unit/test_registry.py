@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AGENT = "hall@localhost/agent"
 PHONE = "hall@localhost/phone"
 
-Show = Literal["", "away"]
+Show = Literal["", "away", "xa"]
 
 
 class UpLink:
@@ -110,6 +110,34 @@ async def test_a_heartbeat_is_no_news_but_a_problem_is(case: Case) -> None:
     assert case.told(here(problems=("sensor lost",)))
     assert case.told(here(problems=("sensor lost",), show="away"))
     assert case.told(here(problems=("sensor lost",), show="away", text="cold"))
+
+
+async def test_problems_are_shown_while_the_device_is_there(case: Case) -> None:
+    def shown() -> str:
+        (line,) = [each for each in case.metrics.text().splitlines() if each.startswith("iotxmpp_device_pro")]
+        return line
+
+    assert shown() == 'iotxmpp_device_problems{device="hall"} 0.0'
+    case.told(here(problems=("no bus", "too hot")))
+    assert shown() == 'iotxmpp_device_problems{device="hall"} 2.0'
+    case.told(here(problems=("no bus",)))
+    assert shown().endswith(" 1.0")
+    case.registry.link_changed(LinkState(up=False))
+    assert shown().endswith(" 0.0"), "unknown"
+    case.registry.link_changed(LinkState(up=True, resumed=True))
+    assert shown().endswith(" 1.0")
+    case.told(here(problems=("no bus",), why="sleep", sleeping=60, show="xa"))
+    assert case.hall.state == "sleeping"
+    assert shown().endswith(" 1.0"), "asleep, as it was"
+    case.told(here(why="change"))
+    assert shown().endswith(" 0.0")
+    case.told(here(problems=("no bus",), available=False, why="stop"))
+    assert shown().endswith(" 0.0"), "it stopped"
+    case.told(here(problems=("no bus",)))
+    case.told(gone())
+    assert shown().endswith(" 0.0"), "lost"
+    case.registry.remove(device_id("hall"))
+    assert "iotxmpp_device_problems{" not in case.metrics.text()
 
 
 async def test_a_bad_status_is_rejected_and_the_presence_counts(case: Case) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from iotxmpp.cli.exits import exit_code
 from iotxmpp.errors import ConfigError
 from iotxmpp.systemd import Hardware, Unit, hardware_of, is_changed, quoted
 
@@ -188,3 +189,13 @@ def test_systemd_calls_it_safe(tmp_path: Path, hardware: Hardware) -> None:
     unit = replace(UNIT, hardware=hardware)
     done = analysed(unit, tmp_path, "security", "--offline=true", "--threshold=30", "--no-pager")
     assert done.returncode == 0, done.stdout[-400:]
+
+
+def test_a_wrong_file_is_not_started_for_ever() -> None:
+    assert settings(UNIT)["RestartPreventExitStatus"] == [str(int(exit_code(ConfigError("wrong"))))]
+
+
+def test_files_in_the_shared_folder_are_not_hidden() -> None:
+    unit = replace(UNIT, config=Path("/var/tmp/hall/agent.toml"))  # named alone
+    assert "PrivateTmp" not in settings(unit)
+    assert "it would hide /var/tmp/hall/agent.toml" in unit.text()

@@ -4,9 +4,6 @@
 #include <string.h>
 
 #if defined(__AVR__)
-#include <util/crc16.h>
-#endif
-#if defined(__AVR__)
 #define FLASH_BYTE(at) pgm_read_byte(at)
 #define FLASH_HANDLER(at) ((iotx_handler)pgm_read_word(at))
 #elif defined(ESP8266)
@@ -38,13 +35,12 @@ enum {
     SYNC = 0x13
 };
 
-enum { FRESH, INSIDE, SPOILT }; /* what came since the last zero */
-
 enum {
     PROTOCOL = 1,
     CALL_HEAD = 8,
     SYNC_SIZE = 8,
-    REPORT_HEAD = 7
+    REPORT_HEAD = 7,
+    TOO_LONG = 255 /* as in_size */
 };
 
 #define CRC_START 0xFFFFU
@@ -53,7 +49,7 @@ enum {
 /* Every description must fit the buffer, whatever its texts. */
 typedef char descriptions_fit[IOTX_BODY >= 16 + sizeof(iotx_about) &&
                                       IOTX_BODY >= 4 + 16 + IOTX_ARGS * 13 && IOTX_BODY <= 250 &&
-                                      IOTX_RX <= 255 && IOTX_ANSWER >= 5 && IOTX_BODY >= 5 + IOTX_ANSWER
+                                      IOTX_RX >= 16 && IOTX_RX <= 255 && IOTX_ANSWER >= 5 && IOTX_BODY >= 5 + IOTX_ANSWER
                                   ? 1
                                   : -1];
 
@@ -65,58 +61,73 @@ static uint32_t bits_of(float value) {
 
 static SMALL uint16_t crc_of(uint16_t crc, const uint8_t *data, uint8_t size) {
     while (size--) {
-#if defined(__AVR__)
-        crc = _crc_xmodem_update(crc, *data++);
-#else
         crc ^= (uint16_t)(*data++ << 8);
-        for (uint8_t bit = 0; bit < 8; bit++)
-            crc = (uint16_t)((crc & 0x8000) ? (crc << 1) ^ 0x1021 : crc << 1);
-#endif
+        for (uint8_t bit = 8; bit; bit--) crc = (uint16_t)((crc & 0x8000) ? (crc << 1) ^ 0x1021 : crc << 1);
     }
     return crc;
 }
 
 /* ---- out ---- */
 
-static SMALL void put(iotx *board, uint8_t byte) {
-    board->out[board->out_size++] = byte;
+/* One body is made and sent at a time, for whichever board: kept here, it costs no pointer at each call. */
+static uint8_t out_size;
+static uint8_t out[IOTX_BODY + 2]; /* a body and its check */
+
+static SMALL void put(uint8_t byte) {
+    out[out_size++] = byte;
 }
 
-static void put_raw(iotx *board, const void *data, uint8_t size) {
-    memcpy(board->out + board->out_size, data, size);
-    board->out_size = (uint8_t)(board->out_size + size);
+static SMALL void put_raw(const void *data, uint8_t size) {
+    memcpy(out + out_size, data, size);
+    out_size = (uint8_t)(out_size + size);
 }
 
-static SMALL void put_number(iotx *board, uint32_t bits) {
-    memcpy(board->out + board->out_size, &bits, sizeof bits);
-    board->out_size = (uint8_t)(board->out_size + sizeof bits);
+/* The lowest bytes of a number. */
+static SMALL void put_number(uint32_t bits, uint8_t size) {
+    for (; size; size--, bits >>= 8) put((uint8_t)bits);
 }
 
-static void start(iotx *board, uint8_t type) {
-    board->out_size = 0;
-    put(board, type);
+static SMALL void start(uint8_t type) {
+    out_size = 0;
+    put(type);
+}
+
+static SMALL void start_with(uint8_t type, uint8_t second) {
+    start(type);
+    put(second);
 }
 
 static void put_millis(iotx *board) {
-    put_number(board, board->millis());
+    put_number(board->millis(), 4);
 }
 
-/* A text as far as there is room, never cut inside a character. */
-static void put_text(iotx *board, const char *text, bool in_flash) {
-    uint8_t *start = board->out + board->out_size;
-    uint8_t *end = start;
+/* Its length and a text as far as there is room, never cut inside a character. Returns the bytes of both. */
+static uint8_t copy_text(uint8_t *to, uint8_t room, const char *text, bool in_flash) {
+    uint8_t size = 0;
     uint8_t byte;
     while ((byte = in_flash ? FLASH_BYTE(text) : (uint8_t)*text) != 0) {
-        text++;
-        *++end = byte;
-        if (end >= board->out + IOTX_BODY) {
-            while (end != start && (*end & 0xC0) == 0x80) end--;
-            end--;
+        if (size == room) {
+            while (size && (byte & 0xC0) == 0x80) byte = to[size--];
             break;
         }
+        text++;
+        to[++size] = byte;
     }
-    *start = (uint8_t)(end - start);
-    board->out_size = (uint8_t)(end + 1 - board->out);
+    to[0] = size;
+    return (uint8_t)(size + 1);
+}
+
+static void put_text(const char *text, bool in_flash) {
+    uint8_t size = out_size;
+    out_size = (uint8_t)(size + copy_text(out + size, (uint8_t)(IOTX_BODY - 1 - size), text, in_flash));
+}
+
+static SMALL void put_flash_text(const char *text) {
+    put_text(text, true);
+}
+
+static SMALL void put_flash(const void *at) {
+    put(FLASH_BYTE((const uint8_t *)at));
 }
 
 static SMALL void emit(const iotx *board, uint8_t byte) {
@@ -124,13 +135,13 @@ static SMALL void emit(const iotx *board, uint8_t byte) {
 }
 
 /* Stuffs on the way out: each run goes behind the number of bytes to the next zero. */
-static void send_body(iotx *board) {
-    uint16_t crc = (uint16_t)~crc_of(CRC_START, board->out, board->out_size);
-    put(board, (uint8_t)(crc >> 8));
-    put(board, (uint8_t)crc);
-    uint8_t size = board->out_size;
-    const uint8_t *from = board->out;
-    board->out_size = 0;
+static SMALL void send_body(iotx *board) {
+    uint16_t crc = (uint16_t)~crc_of(CRC_START, out, out_size);
+    put((uint8_t)(crc >> 8));
+    put((uint8_t)crc);
+    uint8_t size = out_size;
+    const uint8_t *from = out;
+    out_size = 0;
     emit(board, 0);
     for (;;) {
         uint8_t run = 0;
@@ -145,38 +156,39 @@ static void send_body(iotx *board) {
     emit(board, 0);
 }
 
-static void put_channel(iotx *board, uint8_t index) {
-    const iotx_channel *channel = &board->channels[index];
+static void put_channel(const iotx_channel *channel) {
     const uint8_t *range = (const uint8_t *)channel->range;
-    uint8_t ranged = 0;
-    for (uint8_t at = 0; at < sizeof channel->range; at++) ranged |= FLASH_BYTE(range + at);
-    put(board, FLASH_BYTE(&channel->kind));
-    put(board, ranged != 0);
-    put_text(board, channel->name, true);
-    put_text(board, channel->unit, true);
-    for (uint8_t at = 0; ranged && at < sizeof channel->range; at++) put(board, FLASH_BYTE(range + at));
+    put_flash(&channel->kind);
+    uint8_t *ranged = out + out_size;
+    put(0);
+    put_flash_text(channel->name);
+    put_flash_text(channel->unit);
+    uint8_t size = out_size;
+    for (uint8_t at = sizeof channel->range; at; at--, range++) {
+        put_flash(range);
+        if (FLASH_BYTE(range)) *ranged = 1;
+    }
+    if (!*ranged) out_size = size;
 }
 
-static void put_command(iotx *board, uint8_t index) {
-    const iotx_command *command = &board->commands[index];
-    put(board, FLASH_BYTE(&command->flags));
-    uint8_t *count = board->out + board->out_size;
-    put(board, 0);
-    put_text(board, command->name, true);
+static void put_command(const iotx_command *command) {
+    put_flash(&command->flags);
+    uint8_t *count = out + out_size;
+    put(0);
+    put_flash_text(command->name);
     for (const iotx_arg *arg = command->args; *count < IOTX_ARGS && FLASH_BYTE(arg->name); arg++) {
         ++*count;
-        put(board, FLASH_BYTE(&arg->kind));
-        put(board, FLASH_BYTE(&arg->flags));
-        put_text(board, arg->name, true);
+        put_flash(&arg->kind);
+        put_flash(&arg->flags);
+        put_flash_text(arg->name);
     }
 }
 
 /* Makes the body that describes a channel (`what` 0) or a command; false if there is none. */
-static bool describe(iotx *board, uint8_t what, uint8_t index) {
-    start(board, (uint8_t)(CHANNEL + what));
-    put(board, index);
-    if (what == 0 && index < board->hello.channels) put_channel(board, index);
-    else if (what == 1 && index < board->hello.commands) put_command(board, index);
+static SMALL bool describe(iotx *board, uint8_t what, uint8_t index) {
+    start_with((uint8_t)(CHANNEL + what), index);
+    if (what == 0 && index < board->hello.channels) put_channel(&board->channels[index]);
+    else if (what == 1 && index < board->hello.commands) put_command(&board->commands[index]);
     else return false;
     return true;
 }
@@ -185,18 +197,18 @@ static bool describe(iotx *board, uint8_t what, uint8_t index) {
 static uint16_t schema_of(iotx *board) {
     uint16_t crc = CRC_START;
     for (uint8_t what = 0; what < 2; what++)
-        for (uint8_t index = 0; describe(board, what, index); index++) crc = crc_of(crc, board->out, board->out_size);
+        for (uint8_t index = 0; describe(board, what, index); index++) crc = crc_of(crc, out, out_size);
     return (uint16_t)~crc;
 }
 
-static void send_hello(iotx *board, uint8_t flags) {
+static SMALL void send_hello(iotx *board, uint8_t flags) {
     board->hello.flags = flags;
-    board->out_size = 0;
-    put_raw(board, &board->hello, sizeof board->hello);
+    start_with(HELLO, PROTOCOL);
+    put_raw(&board->hello, sizeof board->hello);
     put_millis(board);
-    put_text(board, board->about->id, true);
-    put_text(board, board->about->name, true);
-    put_text(board, board->about->version, true);
+    put_flash_text(board->about->id);
+    put_flash_text(board->about->name);
+    put_flash_text(board->about->version);
     send_body(board);
 }
 
@@ -229,10 +241,9 @@ static bool find_args(const iotx_arg *arg, iotx_call *call, uint8_t left) {
 }
 
 static uint8_t run_command(iotx *board, uint8_t size) {
-    const uint8_t *in = board->in;
-    if (memcmp(in + 3, &board->hello.boot, 4) != 0) return IOTX_OTHER_BOOT;
-    if (in[7] >= board->hello.commands) return IOTX_UNKNOWN_COMMAND;
-    const iotx_command *command = &board->commands[in[7]];
+    uint8_t index = board->in[7];
+    if (index >= board->hello.commands) return IOTX_UNKNOWN_COMMAND;
+    const iotx_command *command = &board->commands[index];
     iotx_call call = {board, {NULL}};
     if (!find_args(command->args, &call, (uint8_t)(size - CALL_HEAD))) return IOTX_BAD_ARGUMENTS;
     board->running = true;
@@ -242,30 +253,46 @@ static uint8_t run_command(iotx *board, uint8_t size) {
 }
 
 static void send_result(iotx *board) {
-    start(board, RESULT);
-    put_raw(board, board->kept_call, 2);
-    put(board, board->kept_status);
-    put_raw(board, board->kept, board->kept_size);
+    start(RESULT);
+    put_raw(&board->kept, (uint8_t)(sizeof board->kept.call + 1 + board->kept_size));
     send_body(board);
 }
 
-/* The call's number and boot are kept before the command runs: it can never run a second time. */
+/* A host that does not know this start hears so; the kept call stays. */
+static void refuse_boot(iotx *board) {
+    start(RESULT);
+    put_raw(board->in + 1, sizeof board->kept.call);
+    put_number(IOTX_OTHER_BOOT, 2); /* with an empty text */
+    send_body(board);
+}
+
+/* The call's number is kept before the command runs: it can never run a second time. */
 static void on_call(iotx *board, uint8_t size) {
-    if (!board->kept_size || memcmp(board->kept_call, board->in + 1, sizeof board->kept_call) != 0) {
-        memcpy(board->kept_call, board->in + 1, sizeof board->kept_call);
-        board->kept[0] = 0;
+    uint16_t number;
+    uint32_t boot;
+    memcpy(&number, board->in + 1, sizeof number);
+    memcpy(&boot, board->in + 3, sizeof boot);
+    if (boot != board->hello.boot) {
+        refuse_boot(board);
+        return;
+    }
+    if (!board->kept_size || board->kept.call != number) {
+        board->kept.call = number;
+        board->kept.answer[0] = 0;
         board->kept_size = 1;
-        board->kept_status = run_command(board, size);
+        board->kept.status = run_command(board, size);
     }
     send_result(board);
 }
 
 static void on_sync(iotx *board) {
-    memcpy(&board->sync, board->in + 2, sizeof board->sync);
-    board->sync_at = board->millis();
-    start(board, SYNCED);
-    put(board, board->in[1]);
-    put_raw(board, &board->sync_at, sizeof board->sync_at);
+    uint32_t now = board->millis();
+    uint16_t past;
+    memcpy(&board->sync_unix, board->in + 2, sizeof board->sync_unix);
+    memcpy(&past, board->in + 6, sizeof past);
+    board->sync_at = now - past;
+    start_with(SYNCED, board->in[1]);
+    put_number(now, sizeof now);
     send_body(board);
 }
 
@@ -273,7 +300,10 @@ static void on_sync(iotx *board) {
 static void on_body(iotx *board, uint8_t size) {
     const uint8_t *in = board->in;
     uint8_t type = in[0];
-    if (type == WHO && size == 1) send_hello(board, 0);
+    if (type == WHO && size == 1) {
+        board->kept_size = 0; /* a new host may begin with any number */
+        send_hello(board, 0);
+    }
     if (type == DESCRIBE && size == 3 && describe(board, in[1], in[2])) send_body(board);
     if (type == CALL && size >= CALL_HEAD) on_call(board, size);
     if (type == SYNC && size == SYNC_SIZE) on_sync(board);
@@ -282,9 +312,9 @@ static void on_body(iotx *board, uint8_t size) {
 /* A zero ends a frame and may begin one. Returns the size of the body that it ends, 0 for none. */
 static uint8_t end_frame(iotx *board) {
     uint8_t size = board->in_size;
-    bool whole = board->in_state == INSIDE && board->in_left == 1 && size > 2;
+    bool whole = board->in_left == 1 && size > 2 && size != TOO_LONG;
     board->in_size = 0;
-    board->in_state = FRESH;
+    board->in_left = 0;
     return whole && crc_of(CRC_START, board->in, size) == CRC_GOOD ? (uint8_t)(size - 2) : 0;
 }
 
@@ -293,25 +323,20 @@ void iotx_receive(iotx *board, uint8_t byte) {
     if (!byte) {
         uint8_t size = end_frame(board);
         if (size) on_body(board, size);
-    } else if (board->in_state == FRESH) {
-        board->in_state = INSIDE;
-        board->in_left = byte;
-    } else {
-        if (!--board->in_left) {
-            board->in_left = byte;
-            byte = 0;
-        }
-        if (board->in_size == IOTX_RX - 3) board->in_state = SPOILT;
-        else board->in[board->in_size++] = byte;
+        return;
     }
+    uint8_t left = board->in_left;
+    board->in_left = left > 1 ? (uint8_t)(left - 1) : byte;
+    if (!left) return;
+    if (left == 1) byte = 0;
+    if (board->in_size < sizeof board->in) board->in[board->in_size++] = byte;
+    else board->in_size = TOO_LONG;
 }
 
 /* ---- what the sketch calls ---- */
 
 void iotx_begin(iotx *board, uint32_t boot) {
     memset((uint8_t *)board + offsetof(iotx, running), 0, offsetof(iotx, sync_at) - offsetof(iotx, running));
-    board->hello.type = HELLO;
-    board->hello.protocol = PROTOCOL;
     board->hello.boot = boot;
     board->hello.rx = IOTX_RX;
     board->hello.schema = schema_of(board);
@@ -319,12 +344,12 @@ void iotx_begin(iotx *board, uint32_t boot) {
 }
 
 static void start_counted(iotx *board, uint8_t type) {
-    start(board, type);
-    put_raw(board, &board->seq, sizeof board->seq);
+    start(type);
+    put_number(board->seq, sizeof board->seq);
     put_millis(board);
 }
 
-static void send_counted(iotx *board) {
+static SMALL void send_counted(iotx *board) {
     send_body(board);
     board->seq++;
 }
@@ -335,15 +360,16 @@ void iotx_report_begin(iotx *board) {
 
 /* Puts the index, if a report is open, the kind is right and `size` bytes more fit. */
 static bool add(iotx *board, uint8_t channel, uint8_t kind, uint8_t size) {
-    if (board->out_size < REPORT_HEAD || board->out_size + size >= IOTX_BODY) return false;
+    if (out_size < REPORT_HEAD || out_size + size >= IOTX_BODY) return false;
     if (iotx_kind(board, channel) != kind) return false;
-    put(board, channel);
+    put(channel);
     return true;
 }
 
-static SMALL bool add_number(iotx *board, uint8_t channel, uint8_t kind, uint32_t bits) {
-    if (!add(board, channel, kind, sizeof bits)) return false;
-    put_number(board, bits);
+static bool add_number(iotx *board, uint8_t channel, uint8_t kind, uint32_t bits) {
+    uint8_t size = kind == IOTX_BOOL ? 1 : sizeof bits;
+    if (!add(board, channel, kind, size)) return false;
+    put_number(bits, size);
     return true;
 }
 
@@ -355,27 +381,25 @@ bool iotx_add_int(iotx *board, uint8_t channel, int32_t value) {
     return add_number(board, channel, IOTX_INT, (uint32_t)value);
 }
 
-bool iotx_add_bool(iotx *board, uint8_t channel, bool value) {
-    if (!add(board, channel, IOTX_BOOL, 1)) return false;
-    put(board, value);
-    return true;
+SMALL bool iotx_add_bool(iotx *board, uint8_t channel, bool value) {
+    return add_number(board, channel, IOTX_BOOL, value);
 }
 
 bool iotx_add_text(iotx *board, uint8_t channel, const char *value) {
     if (!add(board, channel, IOTX_TEXT, 1)) return false;
-    put_text(board, value, false);
+    put_text(value, false);
     return true;
 }
 
 void iotx_report_send(iotx *board) {
-    if (board->out_size >= REPORT_HEAD) send_counted(board);
+    if (out_size >= REPORT_HEAD) send_counted(board);
 }
 
 static void send_event(iotx *board, const char *name, bool in_flash, const char *text) {
     start_counted(board, EVENT);
-    put_text(board, name, in_flash);
-    if (board->out_size == IOTX_BODY) return;
-    put_text(board, text, false);
+    put_text(name, in_flash);
+    if (out_size == IOTX_BODY) return;
+    put_text(text, false);
     send_counted(board);
 }
 
@@ -388,9 +412,8 @@ void iotx_event_flash(iotx *board, const char *name_in_flash, const char *text) 
 }
 
 static void send_log(iotx *board, uint8_t level, const char *text, bool in_flash) {
-    start(board, LOG);
-    put(board, level);
-    put_text(board, text, in_flash);
+    start_with(LOG, level);
+    put_text(text, in_flash);
     send_body(board);
 }
 
@@ -403,8 +426,8 @@ void iotx_log_flash(iotx *board, uint8_t level, const char *text_in_flash) {
 }
 
 uint32_t iotx_unix(const iotx *board) {
-    if (!board->sync.unix_time) return 0;
-    return board->sync.unix_time + (board->millis() - board->sync_at + board->sync.ms) / 1000;
+    if (!board->sync_unix) return 0;
+    return board->sync_unix + (board->millis() - board->sync_at) / 1000;
 }
 
 uint8_t iotx_kind(const iotx *board, uint8_t channel) {
@@ -431,36 +454,33 @@ const char *iotx_arg_text(const iotx_call *call, uint8_t arg, const char *otherw
     return call->at[arg] ? (const char *)call->at[arg] : otherwise;
 }
 
+static void answer_text(iotx_call *call, const char *text, bool in_flash) {
+    call->board->kept_size = copy_text(call->board->kept.answer, IOTX_ANSWER, text, in_flash);
+}
+
 void iotx_answer_text(iotx_call *call, const char *text) {
-    uint8_t *kept = call->board->kept;
-    uint8_t size = 0;
-    while (text[size] && size < IOTX_ANSWER) {
-        kept[size + 1] = (uint8_t)text[size];
-        size++;
-    }
-    while (size && (text[size] & 0xC0) == 0x80) size--;
-    kept[0] = size;
-    call->board->kept_size = (uint8_t)(size + 1);
+    answer_text(call, text, false);
+}
+
+void iotx_answer_text_flash(iotx_call *call, const char *text_in_flash) {
+    answer_text(call, text_in_flash, true);
 }
 
 uint16_t iotx_call_number(const iotx_call *call) {
-    uint16_t number;
-    memcpy(&number, call->board->kept_call, sizeof number);
-    return number;
+    return call->board->kept.call;
 }
 
 void iotx_finish(iotx *board, uint16_t number, uint8_t status) {
-    if (!board->kept_size || board->kept_status != IOTX_BUSY) return;
-    if (memcmp(board->kept_call, &number, sizeof number) != 0) return;
-    board->kept_status = status;
+    if (!board->kept_size || board->kept.status != IOTX_BUSY || board->kept.call != number) return;
+    board->kept.status = status;
     send_result(board);
 }
 
 static void answer_value(iotx_call *call, uint8_t kind, uint32_t bits, uint8_t size) {
-    uint8_t *kept = call->board->kept;
-    kept[0] = 0;
-    kept[1] = kind;
-    memcpy(kept + 2, &bits, sizeof bits);
+    uint8_t *answer = call->board->kept.answer;
+    answer[0] = 0;
+    answer[1] = kind;
+    memcpy(answer + 2, &bits, sizeof bits);
     call->board->kept_size = (uint8_t)(size + 2);
 }
 
@@ -489,7 +509,7 @@ uint32_t iotx_avr_boot(void) {
         ADCSRA |= _BV(ADEN) | _BV(ADSC);
         while (ADCSRA & _BV(ADSC)) {
         }
-        noise = _crc_xmodem_update(noise, ADCL);
+        noise = (uint16_t)(noise * 31 + ADCL);
         (void)ADCH; /* it must be read for the next result */
     }
 #endif

@@ -23,11 +23,12 @@
 #endif
 
 #ifdef __cplusplus
+class __FlashStringHelper; /* Arduino's type of F("text") */
 extern "C" {
 #endif
 
 #ifndef IOTX_RX
-#define IOTX_RX 60 /* longest frame from the host with both its zeros; at most 255 */
+#define IOTX_RX 60 /* longest frame from the host with both its zeros; 16 to 255 */
 #endif
 #ifndef IOTX_BODY
 #if defined(__AVR__)
@@ -114,12 +115,13 @@ struct iotx_call {
     inline uint8_t done(int32_t value);
     inline uint8_t done(bool value);
     inline uint8_t fail(const char *text);
+    inline uint8_t fail(const __FlashStringHelper *text);
 #endif
 };
 
-/* The beginning of a hello, as it goes out. */
+/* What a hello says behind its protocol, as it goes out. */
 typedef struct __attribute__((packed)) {
-    uint8_t type, protocol, flags;
+    uint8_t flags;
     uint32_t boot;
     uint8_t rx;
     uint16_t schema;
@@ -137,22 +139,19 @@ struct iotx {
 
     /* The core's own. */
     iotx_hello hello;
-    bool running; /* a handler runs: nothing is received */
-    uint8_t in_state, in_size;
-    uint8_t in_left; /* bytes to the next COBS code, with it */
-    uint8_t out_size;
-    uint8_t kept_size; /* 0: no call was answered since the start */
+    bool running;    /* a handler runs: nothing is received */
+    uint8_t in_size; /* 255 for what is too long */
+    uint8_t in_left; /* bytes to the next COBS code, with it; 0 after a zero */
+    uint8_t kept_size; /* bytes of kept.answer; 0: no call was answered since the start */
     uint16_t seq;
+    uint32_t sync_unix; /* the host's time ... */
+    uint32_t sync_at;   /* ... at these millis */
     struct __attribute__((packed)) {
-        uint32_t unix_time;
-        uint16_t ms;
-    } sync;                        /* the host's time ... */
-    uint32_t sync_at;              /* ... at these millis */
-    uint8_t kept_call[6];          /* the last call's number and boot */
-    uint8_t kept_status;
-    uint8_t kept[1 + IOTX_ANSWER]; /* its text and its value, as they went out */
-    uint8_t in[IOTX_RX];           /* three bytes longer than any decoded frame */
-    uint8_t out[IOTX_BODY + 2];    /* a body and its check */
+        uint16_t call;
+        uint8_t status;
+        uint8_t answer[1 + IOTX_ANSWER]; /* its text and its value */
+    } kept;                              /* the last call's result, as it went out */
+    uint8_t in[IOTX_RX - 3];             /* a frame without its zeros and its first code */
 };
 
 /* Starts, and says hello. `boot` must differ from that of the last start, as best as it can. */
@@ -161,7 +160,7 @@ void iotx_begin(iotx *board, uint32_t boot);
 /* Takes one byte from the host; answers and runs commands. During a command it takes nothing. */
 void iotx_receive(iotx *board, uint8_t byte);
 
-/* A report of one moment: begin, add values, send; any other call between gives the report up.
+/* A report of one moment: begin, add values, send; any other call between, for any board, gives the report up.
  * An add gives false, and leaves the value out, if its kind is not the channel's or it does not fit. */
 void iotx_report_begin(iotx *board);
 bool iotx_add_float(iotx *board, uint8_t channel, float value);
@@ -192,6 +191,7 @@ const char *iotx_arg_text(const iotx_call *call, uint8_t arg, const char *otherw
 
 /* What the answer says besides its status: a text, or a value. A text is copied, and cut if too long. */
 void iotx_answer_text(iotx_call *call, const char *text);
+void iotx_answer_text_flash(iotx_call *call, const char *text_in_flash);
 void iotx_answer_float(iotx_call *call, float value);
 void iotx_answer_int(iotx_call *call, int32_t value);
 void iotx_answer_bool(iotx_call *call, bool value);
@@ -220,6 +220,10 @@ inline uint8_t iotx_call::done(float value) { iotx_answer_float(this, value); re
 inline uint8_t iotx_call::done(int32_t value) { iotx_answer_int(this, value); return IOTX_DONE; }
 inline uint8_t iotx_call::done(bool value) { iotx_answer_bool(this, value); return IOTX_DONE; }
 inline uint8_t iotx_call::fail(const char *text) { iotx_answer_text(this, text); return IOTX_FAILED; }
+inline uint8_t iotx_call::fail(const __FlashStringHelper *text) {
+    iotx_answer_text_flash(this, reinterpret_cast<const char *>(text));
+    return IOTX_FAILED;
+}
 #endif
 
 #endif

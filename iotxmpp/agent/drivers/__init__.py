@@ -12,11 +12,11 @@ from typing import Annotated, Protocol, Self, TypeVar, cast, runtime_checkable
 
 from pydantic import AfterValidator, BaseModel, JsonValue, ValidationError, ValidationInfo
 
-from iotxmpp.errors import ConfigError
+from iotxmpp.errors import ConfigError, InvalidError
+from iotxmpp.faulttexts import fault_texts
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 from iotxmpp.serving.offloop import call
-from iotxmpp.validation import explain
 
 GROUP = "iotxmpp.drivers"
 """The entry-point group that drivers register in, by their kind's name."""
@@ -29,6 +29,8 @@ def _from_folder(path: Path, info: ValidationInfo) -> Path:
 
 LocalPath = Annotated[Path, AfterValidator(_from_folder)]
 """A path in a driver's settings; a relative one starts at the folder of the agent's file, if there is one."""
+
+_LONGEST_TOLD = 300
 
 SettingsModel = TypeVar("SettingsModel", bound=BaseModel)
 Result = TypeVar("Result")
@@ -178,11 +180,18 @@ def create_driver(
             unless given.
 
     Raises:
-        ConfigError: There is no such driver, it cannot be loaded, or a setting is wrong.
+        ConfigError: There is no such driver, it cannot be loaded, it breaks while it is made, or a setting is
+            wrong.
     """
     if kind is None or kind == profile.driver.kind:
         kind, settings = profile.driver.kind, {**profile.driver.settings, **settings}
-    return _factory(kind)(profile=profile, settings=DeviceSettings(settings, folder))
+    factory = _factory(kind)
+    try:
+        return factory(profile=profile, settings=DeviceSettings(settings, folder))
+    except (InvalidError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the panic of a library in Rust is no Exception
+        raise ConfigError(f"driver {kind!r}: cannot be made: {_told(error)}") from error
 
 
 def check_settings(model: type[SettingsModel], settings: Mapping[str, object], kind: str) -> SettingsModel:
@@ -200,8 +209,8 @@ def check_settings(model: type[SettingsModel], settings: Mapping[str, object], k
         folder = settings.folder if isinstance(settings, DeviceSettings) else None
         return model.model_validate(dict(settings), context={"folder": folder})
     except ValidationError as error:
-        known = f"; known: {', '.join(model.model_fields) or 'none'}"
-        raise ConfigError(f"{explain(error, f'driver {kind}: settings')}{known}") from error
+        faults = "; ".join(fault_texts(error, model, "settings"))
+        raise ConfigError(f"driver {kind}: {faults}") from error
 
 
 def check_source(model: type[SettingsModel], source: Mapping[str, object], where: str) -> SettingsModel:
@@ -218,11 +227,7 @@ def check_source(model: type[SettingsModel], source: Mapping[str, object], where
     try:
         return model.model_validate(dict(source))
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, (where, *fault['loc'])))}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()
-        )
-        raise ConfigError(f"{faults}; known: {', '.join(model.model_fields) or 'none'}") from error
+        raise ConfigError("; ".join(fault_texts(error, model, where))) from error
 
 
 def _factory(kind: str) -> DriverFactory:
@@ -241,9 +246,21 @@ def _factory(kind: str) -> DriverFactory:
         raise ConfigError(f"driver {kind!r}: installed more than once, as {places}; remove all but one")
     try:
         factory: DriverFactory = points[0].load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"driver {kind!r}: {points[0].value} cannot be loaded: {error}") from error
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # as above
+        raise ConfigError(f"driver {kind!r}: {points[0].value} cannot be loaded: {_told(error)}") from error
     return factory
+
+
+def _told(error: BaseException) -> str:
+    """What a driver raised, and where, in one line."""
+    import traceback  # noqa: PLC0415  # only whoever has a broken driver pays for it
+
+    said = " ".join(str(error).split())[:_LONGEST_TOLD]
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{f': {said}' if said else ''}{place}; mend the driver, or choose another"
 
 
 def _own_factory(kind: str) -> DriverFactory | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import inspect
 import json
 import logging
 import pkgutil
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
@@ -115,7 +116,7 @@ class PythonDriver:
         if self._read is None:
             raise InvalidError("driver python: not open")
         try:
-            result = await call(self._read)
+            result = await _called(self._read)
         except Exception as error:
             text = f"{self._profile.id}: {place(error, self._read)}"
             if text != self._said:
@@ -137,7 +138,7 @@ class PythonDriver:
         if self._command is None:
             raise CommandFailedError(f"{name}: driver python: not open")
         try:
-            result = await call(partial(self._command, name, checked))
+            result = await _called(partial(self._command, name, checked))
         except CommandError:
             raise
         except Exception as error:
@@ -151,11 +152,11 @@ class PythonDriver:
     async def _loaded(self) -> tuple[Function, Function | None]:
         settings = self._settings
         try:
-            module = await call(partial(_module, settings.file)) if settings.file is not None else None
-            read = await call(partial(_function, module, settings.function))
+            module = await _called(partial(_module, settings.file)) if settings.file is not None else None
+            read = await _called(partial(_function, module, settings.function))
             command = None
             if settings.command is not None:
-                command = await call(partial(_function, module, settings.command))
+                command = await _called(partial(_function, module, settings.command))
         except ConfigError:
             raise
         except Exception as error:
@@ -186,6 +187,8 @@ def place(error: BaseException, function: Function | None) -> str:
         error: What was raised.
         function: The user's function; its file is the user's code.
     """
+    if isinstance(error, RuntimeError) and _ends_too_much(error.__cause__):
+        error = error.__cause__
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{Path(error.filename).name} line {error.lineno}: {text_of(error)}"
     own = getattr(getattr(function, "__code__", None), "co_filename", None)
@@ -196,6 +199,25 @@ def place(error: BaseException, function: Function | None) -> str:
     if not frames:
         return text_of(error)
     return f"{Path(frames[-1].filename).name} line {frames[-1].lineno}: {text_of(error)}"
+
+
+async def _called(function: Function) -> Any:  # noqa: ANN401  # the user's own
+    """As `call`; a RuntimeError in place of what would end the loop has that as its cause, with its lines."""
+    return await call(function if inspect.iscoroutinefunction(function) else partial(_caught, function))
+
+
+def _caught(function: Function) -> object:
+    try:
+        return function()
+    except BaseException as error:
+        if _ends_too_much(error):
+            raise RuntimeError(text_of(error)) from error
+        raise
+
+
+def _ends_too_much(error: BaseException | None) -> TypeGuard[BaseException]:
+    """Whether a future cannot hold it, or it would end the program."""
+    return error is not None and (not isinstance(error, Exception) or isinstance(error, StopIteration))
 
 
 def _module(file: Path) -> ModuleType:

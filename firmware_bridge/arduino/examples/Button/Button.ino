@@ -3,18 +3,16 @@
 
 const uint8_t pin = 2;
 
-enum { HELD, PRESSES };
+enum { HELD };
 const IotxChannel channels[] PROGMEM = {
   {"held", "", IOTX_BOOL},
-  {"presses", "", IOTX_INT},
 };
 
 const IotxAbout about PROGMEM = {"button-1", "button", "1.0.0"};
 Iotxmpp board(about, channels);
 
 bool held = false;
-int32_t presses = 0;
-uint32_t changed = 0;
+uint16_t changed = 0;
 
 void setup() {
   pinMode(pin, INPUT_PULLUP);
@@ -25,15 +23,12 @@ void setup() {
 void loop() {
   board.run();
   bool now = digitalRead(pin) == LOW;
-  bool settled = millis() - changed > 20;  // contacts bounce for some milliseconds
+  bool settled = (uint16_t)(millis() - changed) > 20;  // contacts bounce for some milliseconds
   if (now != held && settled) {
     held = now;
     changed = millis();
-    if (held) {
-      presses++;
-      board.event(F("pressed"));
-    }
-    board.report(HELD, held, PRESSES, presses);
+    if (held) board.event(F("pressed"));
+    board.report(HELD, held);
   }
-  if (board.every(60000)) board.report(HELD, held, PRESSES, presses);
+  if (board.every(60000)) board.report(HELD, held);
 }

@@ -1,7 +1,7 @@
 // Four relays on pins 4 to 7, switched on by a low level as most relay boards are.
 #include <Iotxmpp.h>
 
-const uint8_t pins[] = {4, 5, 6, 7};
+const uint8_t firstPin = 4;
 
 const IotxChannel channels[] PROGMEM = {
   {"relay/1", "", IOTX_BOOL},
@@ -11,13 +11,13 @@ const IotxChannel channels[] PROGMEM = {
 };
 
 bool isOn(uint8_t relay) {
-  return digitalRead(pins[relay]) == LOW;
+  return digitalRead(firstPin + relay) == LOW;
 }
 
 uint8_t setRelay(IotxCall *call) {
   int32_t relay = call->integer(0);
-  if (relay < 1 || relay > 4) return call->fail("relay 1 to 4");
-  digitalWrite(pins[relay - 1], call->flag(1) ? LOW : HIGH);
+  if (relay < 1 || relay > 4) return call->fail(F("relay 1 to 4"));
+  digitalWrite(firstPin + relay - 1, call->flag(1) ? LOW : HIGH);
   return call->done(isOn(relay - 1));
 }
 
@@ -29,7 +29,7 @@ const IotxAbout about PROGMEM = {"relay-1", "relay4", "1.0.0"};
 Iotxmpp board(about, channels, commands);
 
 void setup() {
-  for (uint8_t pin : pins) {
+  for (uint8_t pin = firstPin; pin < firstPin + 4; pin++) {
     digitalWrite(pin, HIGH);
     pinMode(pin, OUTPUT);
   }
