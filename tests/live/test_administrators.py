@@ -11,9 +11,9 @@ from iotxmpp.server import ServerKind, ServerProcess
 from iotxmpp.server.devices import add_device, list_devices, remove_device
 from iotxmpp.xmpp import XmppLink, XmppProvisioner
 
-ADMINISTRATORS = 6
-ROUNDS = 4
-"""So many, that without `call_patiently` ejabberd refuses some in each run: its transactions deadlock."""
+ADMINISTRATORS = 2
+"""With more, ejabberd at times undoes a deletion by half and leaves a node that nobody owns."""
+ROUNDS = 8
 
 
 @pytest.mark.parametrize("kind", list(ServerKind))
