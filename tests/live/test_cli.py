@@ -372,7 +372,7 @@ async def test_an_agent_file_that_is_wrong(terminal: Terminal) -> None:
         "no-account": ('profile = "bme280"\n', "account: missing"),
         "account": (good.replace("device", "lost"), "account file"),
         "profile": (good.replace("bme280", "bme999"), "bme999"),
-        "every": (good + "every = 0\n", "every: Input should be greater than 0"),
+        "every": (good + "every = 0\n", "every: Input should be from 0.001 to 31622400"),
         "rename": (good + '[rename]\nwind = "breeze"\n', "rename.wind: profile bme280 has no such channel"),
         "driver": (bare + 'driver.kind = "telepathy"\n', "telepathy"),
         "setting": (good + "driver.voltage = 5\n", "voltage"),
