@@ -88,11 +88,15 @@ async def call_command(
         NoAnswerError: No answer in time: it may have been carried out.
         LinkDownError: The link went down: it may have been carried out.
     """
+    try:
+        return await exchange(link, to, command, arguments, timeout=timeout)
+    except StanzaError as error:
+        raise command_error(error) from error
+
+
+async def exchange(link: Link, to: str, command: str, arguments: Mapping[str, Any], *, timeout: float) -> Any:  # noqa: ANN401  # whatever the command gives
+    """As `call_command`, but a refusal is raised as it came: `StanzaError`."""
     element = call_element(
         command, arguments, id=secrets.token_hex(8), expires=time.time() + timeout, within=timeout
     )
-    try:
-        answer = await link.call(to, element, timeout=timeout)
-    except StanzaError as error:
-        raise command_error(error) from error
-    return read_reply(answer)
+    return read_reply(await link.call(to, element, timeout=timeout))

@@ -10,7 +10,8 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from iotxmpp.addresses import bare_jid
-from iotxmpp.commands import call_element, command_error, read_reply
+from iotxmpp.commands import command_error
+from iotxmpp.controller.calls import exchange
 from iotxmpp.controller.desk_read import read_json
 from iotxmpp.controller.queued import QueuedCommand
 from iotxmpp.durations import duration
@@ -109,14 +110,10 @@ async def ask_desk(
         NoAnswerError: No answer in time.
         LinkDownError: The link is down or went down.
     """
-    call = call_element(
-        command, arguments, id=secrets.token_hex(8), expires=time.time() + timeout, within=timeout
-    )
     try:
-        answer = await link.call(desk, call, timeout=timeout)
+        return await exchange(link, desk, command, arguments, timeout=timeout)
     except StanzaError as error:
         raise _meaning(error) from error
-    return read_reply(answer)
 
 
 def _meaning(error: StanzaError) -> CommandError:
@@ -226,7 +223,7 @@ class _Waiting:
         size = data.get("shortened", {}).get("result", 0) if state.state == "done" else 0
         return await self._long_result(size, time.monotonic() + GRACE) if size else state.outcome()
 
-    async def _long_result(self, size: int, until: float) -> Any:  # noqa: ANN401  # as above
+    async def _long_result(self, size: int, until: float) -> Any:  # noqa: ANN401  # the result
         pause = _FIRST_LOOK
         while True:
             try:
@@ -243,7 +240,7 @@ class _Waiting:
     def _see(self) -> str:
         return f"see `iotxmpp commands show {self._id}`"
 
-    async def _ask(self, command: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401  # as above
+    async def _ask(self, command: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401  # the result
         try:
             return await ask_desk(self._link, self._desk, command, arguments)
         except _NO_ANSWER:

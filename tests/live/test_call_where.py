@@ -16,6 +16,7 @@ from iotxmpp import Agent, progress
 from iotxmpp.account import Account
 from tests.live.site import PATIENCE, Site, name_of, until
 from tests.live.terminal import Ended, Terminal
+from tests.pty_output import read_all
 from tests.servers import server_directory
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -169,16 +170,3 @@ async def test_a_long_command_shows_how_far_it_is(street: Street) -> None:
     steps = [f"step {step} of 4" in shown for step in range(1, 5)]
     assert sum(steps) >= 3, shown  # the last may be over before it is drawn
     assert "move" in shown
-
-
-def read_all(file: int) -> str:
-    """Everything that is written to a terminal, until nobody has it open."""
-    data = b""
-    try:
-        while more := os.read(file, 65536):
-            data += more
-    except OSError:  # Linux's way to say so
-        pass
-    finally:
-        os.close(file)
-    return data.decode(errors="replace")

@@ -22,6 +22,7 @@ from iotxmpp.cli.output import (
     shown_json,
 )
 from iotxmpp.readings import Value
+from tests.pty_output import read_all
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -119,6 +120,7 @@ ROWS = [
 ]
 SCRIPT = f"""
 from iotxmpp.cli.output import print_table
+from tests.pty_output import read_all
 print_table({ROWS!r}, ("id", "device", "a", "b", "c", "d", "who", "text"), whole=("id",))
 """
 
@@ -149,19 +151,6 @@ def test_a_table_folds_on_a_narrow_terminal_and_loses_nothing(width: int) -> Non
     assert rows[0][0].strip() == "0123456789ab"
     assert (cells[1], cells[6]) == (ROWS[0]["device"], ROWS[0]["who"])
     assert cells[7].replace(" ", "") == ROWS[0]["text"].replace(" ", "")
-
-
-def read_all(file: int) -> str:
-    """Everything that is written to a terminal, until nobody has it open."""
-    data = b""
-    try:
-        while more := os.read(file, 65536):
-            data += more
-    except OSError:  # Linux's way to say so
-        pass
-    finally:
-        os.close(file)
-    return data.decode()
 
 
 def test_output_without_our_letters_gets_json_as_it_was_and_marks_for_the_rest(
