@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 SERVER ?= prosody
 
-.PHONY: help demo test check unit chaos chaos-commands liveness bench fuzz wheels lock servers clients arduino clean
+.PHONY: help demo test check unit chaos chaos-commands liveness bench fuzz wheels lock servers clients arduino mosquitto clean
 
 help:
 	@echo "make demo    a private server, five devices and a controller, live in this terminal"
@@ -14,7 +14,7 @@ help:
 	@echo "make chaos   20 devices, a million readings, 100 kills of each kind, on both servers; CHAOS=... for options"
 	@echo "make chaos-commands  10,000 commands that must not run twice, cuts and kills, on both servers"
 	@echo "make liveness  seconds until the right state after each fault, and ten minutes of packet loss"
-	@echo "make bench   latencies, side by side with a raw slixmpp round trip; delivery with the outbox on and off; the serial link"
+	@echo "make bench   against MQTT in Python and the server's limit; growth; latencies; delivery; the serial link (40 minutes)"
 	@echo "make fuzz    any bytes into the serial link and the board's C core; SECONDS=60 for each target"
 	@echo "make wheels  what pip install 'iotxmpp[pi]' needs on each machine, from the wheels' tags"
 	@echo "make lock    renew requirements.lock"
@@ -44,7 +44,7 @@ unit: .venv/ready arduino
 	@$(PY) -m pytest tests/unit
 
 # Two at a time: most tests wait for something. A file's tests stay together, and share its servers.
-test: servers clients arduino check
+test: servers clients arduino mosquitto check
 	@$(PY) -m pytest -n 2 --dist loadfile
 
 chaos: servers
@@ -57,8 +57,15 @@ liveness: servers
 	@LIVENESS_TRIALS=$(or $(TRIALS),10) LIVENESS_LOSS_SECONDS=$(or $(LOSS_SECONDS),600) \
 	 $(PY) -m pytest -s tests/chaos/test_liveness_trials.py
 
-bench: servers
+mosquitto:
+	@.ci/setup-servers mosquitto
+
+# About 40 minutes; each of these programs also runs alone, and the first two take `--only`.
+bench: servers mosquitto
+	@$(PY) bench/speed.py
+	@$(PY) bench/growth.py
 	@$(PY) bench/latency.py
+	@$(PY) bench/compact.py
 	@$(PY) bench/delivery.py
 	@$(PY) bench/serial_page.py
 

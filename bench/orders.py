@@ -9,6 +9,9 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+_LONGEST = 2**24
+"""Bytes of a line: an identity may be of hundreds of devices."""
+
 
 class Orders:
     """The process's side: its standard input and output."""
@@ -19,7 +22,7 @@ class Orders:
     @classmethod
     async def open(cls) -> "Orders":
         """Starts to read."""
-        lines = asyncio.StreamReader()
+        lines = asyncio.StreamReader(limit=_LONGEST)
         await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
         )

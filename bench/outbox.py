@@ -67,10 +67,11 @@ async def backlog(path: Path, readings: int) -> dict[str, float]:
     running = asyncio.create_task(keeper.run())
     started = time.monotonic()
     for count in range(readings):
-        done = keeper.take({"temperature": (count / 10, "Cel")})
-        if count % 1000 == 0:
-            await done
-    await done
+        reading = {"temperature": (count / 10, "Cel")}
+        if count % 1000 == 0 or count == readings - 1:
+            await keeper.keep(reading)
+        else:
+            keeper.take(reading)
     took = time.monotonic() - started
     running.cancel()
     await keeper.close()

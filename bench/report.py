@@ -8,14 +8,12 @@ from machine import machine, server_version, software
 from samples import Series
 
 HEAD = """\
-# Performance
+## Latency at low load
 
-`make bench` measures anew, and replaces what it measured.
+`python bench/latency.py` writes this section and the next.
 
 - Machine: {machine}; its load before the run was {load}
 - Software: {software}
-
-## Latency at low load
 
 On the loopback interface, over TLS, one at a time: {repetitions} repetitions of {rounds} rounds. Each round
 takes each measurement once, in an order that rotates, with a pause of {pause:g} ms after each, so that the

@@ -5,6 +5,7 @@ it is first used: a device never loads what only a controller needs.
 """
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _HOMES = {
     "Reading": "iotxmpp.readings",
     "progress": "iotxmpp.serving.progress",
 }
+_OF_CONTROLLERS = ("Controller", "Device")
 
 
 if not TYPE_CHECKING:  # type checkers see the names above, and report any other
@@ -48,10 +50,19 @@ if not TYPE_CHECKING:  # type checkers see the names above, and report any other
         if name == "__version__":
             return import_module("iotxmpp.version").VERSION
         if name in _HOMES:
-            value = getattr(import_module(_HOMES[name]), name)
+            value = getattr(_load(name), name)
             globals()[name] = value
             return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _load(name: str) -> ModuleType:
+    if name in _OF_CONTROLLERS:
+        return import_module(_HOMES[name])
+    from iotxmpp.lean import leanly  # noqa: PLC0415  # importing iotxmpp alone loads nothing
+
+    with leanly():
+        return import_module(_HOMES[name])
 
 
 def __dir__() -> list[str]:

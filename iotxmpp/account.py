@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import stat
-import tempfile
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,6 +103,8 @@ class Account(BaseModel):
         Raises:
             ConfigError: The file is missing, readable by others, or wrong, or there is no such credential.
         """
+        import tomllib  # noqa: PLC0415  # a password may come without a file
+
         where = f"account file {path}"
         credential = _credential(path.name)
         try:
@@ -232,6 +232,8 @@ def _password(name: object, where: str) -> str:
 @contextmanager
 def _scratch_file(folder: Path, name: str) -> Iterator[tuple[TextIO, Path]]:
     """A new file of mode 0600, gone in the end unless it was moved."""
+    import tempfile  # noqa: PLC0415  # a device writes no account; half a MB with all that it takes along
+
     handle, path = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -1,6 +1,7 @@
 """Named places at which a process can be told to die, for tests of crash safety.
 
-On the agent they are `accepted`, `committed`, `published`, `acked` and `trimmed`; on the controller `stored`
+On the agent they are `accepted`, `committed`, `uncommitted` (published before it was committed), `published`,
+`acked` and `trimmed`; on the controller `stored`
 and `ack-sent`, and, in its queue of commands, `queue.committed`, `queue.sent` and `queue.answered`. Where a
 call is carried out they are `journal.begun`, `command.ran` and `journal.finished`. Where an agent makes or
 replaces its outbox they are those of `MAKING_LABELS` and `REPLACING_LABELS`. The environment variable
@@ -12,10 +13,12 @@ import itertools
 import os
 import signal
 
-__all__ = ["COMMAND_LABELS", "LABELS", "MAKING_LABELS", "REPLACING_LABELS", "VARIABLE", "at"]
+__all__ = ["COMMAND_LABELS", "LABELS", "MAKING_LABELS", "REPLACING_LABELS", "VARIABLE", "at", "is_armed"]
 
 VARIABLE = "IOTXMPP_CRASH_AT"
-LABELS = frozenset({"accepted", "committed", "published", "acked", "trimmed", "stored", "ack-sent"})
+LABELS = frozenset(
+    {"accepted", "committed", "uncommitted", "published", "acked", "trimmed", "stored", "ack-sent"}
+)
 """The places on a reading's way."""
 
 COMMAND_LABELS = frozenset(
@@ -39,6 +42,11 @@ REPLACING_LABELS = ("outbox.salvaged", "outbox.ready", "outbox.aside", "outbox.r
 the old one moved aside; the new one in its place."""
 
 _passes = itertools.count(1)
+
+
+def is_armed() -> bool:
+    """Whether the environment names any place: for code that runs too often to ask each time."""
+    return VARIABLE in os.environ
 
 
 def at(label: str) -> None:

@@ -82,6 +82,18 @@ class LinkState:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LinkLimits:
+    """What the server takes in one session, as far as it says (XEP-0478).
+
+    Attributes:
+        stanza_bytes: Bytes of the largest stanza; None where it does not say: the smallest usual limit is
+            64 KiB.
+    """
+
+    stanza_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """A request (IQ) from another session.
 
@@ -168,6 +180,14 @@ class Link(Protocol):
     @property
     def state(self) -> LinkState:
         """Whether the link is up."""
+        ...
+
+    @property
+    def limits(self) -> LinkLimits:
+        """The server's limits in the newest session; before the first none is known.
+
+        A payload over them raises `InvalidError` in `publish` and `call`.
+        """
         ...
 
     async def __aenter__(self) -> Self:

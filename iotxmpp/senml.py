@@ -1,26 +1,41 @@
 """SenML packs in JSON (RFC 8428), and the ids of the items that carry them."""
 
-import json
-import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from iotxmpp.addresses import DeviceId
 from iotxmpp.errors import InvalidError
-from iotxmpp.readings import ClockQuality, Reading, Value, check_value
+from iotxmpp.readings import ClockQuality, Reading, Value
+from iotxmpp.senml_encode import encode_plain
 from iotxmpp.senml_json import LABELS, Number, RawRecord, parse_records
+from iotxmpp.senml_rules import (
+    ABSOLUTE,
+    INTEGERS,
+    check_absolute,
+    check_name,
+    check_number,
+    check_relative,
+)
+
+__all__ = [
+    "ABSOLUTE",
+    "VERSION",
+    "Record",
+    "check_name",
+    "decode",
+    "encode",
+    "encode_plain",
+    "item_id",
+    "numbers_of",
+    "parse_item_id",
+    "readings_of",
+]
 
 VERSION = 10
 """The SenML version of RFC 8428; a pack of a higher one is refused (section 4.4)."""
 
-ABSOLUTE = 2**28
-"""Times from here on are seconds since 1970; smaller ones are relative to now (section 4.5.3)."""
-
-_YEAR_10000 = 253_402_300_800
-_INTEGERS = 2**63
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:./_-]*")
 _ITEM_ID = re.compile(r"([A-Za-z0-9-]{1,32})\.([1-9][0-9]{0,18})")
 _DATA = re.compile(r"[A-Za-z0-9_-]*")
 
@@ -51,19 +66,6 @@ class Record:
     clock: ClockQuality = "s"
 
 
-def check_name(text: str, where: str) -> str:
-    """Returns a channel's or a record's name if SenML can carry it (RFC 8428 section 4.5.1).
-
-    Raises:
-        InvalidError: It is empty, or has other characters.
-    """
-    if not _NAME.fullmatch(text):
-        raise InvalidError(
-            f"{where}: name {text[:80]!r}: use A-Z, a-z, 0-9 and - : . / _, starting with a letter or a digit"
-        )
-    return text
-
-
 def encode(readings: Sequence[Reading], *, device: DeviceId) -> str:
     """The readings as one pack, in compact JSON.
 
@@ -76,22 +78,11 @@ def encode(readings: Sequence[Reading], *, device: DeviceId) -> str:
         InvalidError: There are none, their clocks differ in quality, their numbers do not ascend, or one has
             a bad name, a value that is no number, truth value or text, or a time that cannot travel.
     """
-    if not readings:
-        raise InvalidError("pack: no readings; a pack holds at least one")
-    clock = readings[0].clock
+    clock = readings[0].clock if readings else "s"
     if any(reading.clock != clock for reading in readings):
         raise InvalidError("pack: clocks of several qualities; give each a pack of its own")
-    check_time = _relative if clock == "r" else _absolute
-    base_time = readings[0].time
-    records = [_encoded(reading, base_time, check_time) for reading in readings]
-    for before, reading, record in zip(readings, readings[1:], records[1:], strict=False):
-        if reading.seq and reading.seq <= before.seq:
-            raise InvalidError(f"pack: number {reading.seq} after {before.seq}; numbers must ascend")
-        if reading.seq > before.seq + 1:
-            record["sq"] = reading.seq
-    quality = {} if clock == "s" else {"cq": clock}
-    records[0] = {"bn": f"{device}/", "bt": base_time, **quality, **records[0]}
-    return json.dumps(records, separators=(",", ":"), allow_nan=False)
+    plain = [(each.channel, each.unit, each.value, each.time, each.seq) for each in readings]
+    return encode_plain(plain, device=device, clock=clock)
 
 
 def decode(text: str | bytes, *, most: int = 100_000, received: float | None = None) -> list[Record]:
@@ -158,7 +149,7 @@ def numbers_of(records: Sequence[Record], *, first_seq: int) -> list[int]:
     for index, record in enumerate(records):
         least = numbers[-1] + 1 if numbers else first_seq
         number = least if record.seq is None else record.seq
-        if not least <= number < _INTEGERS or (index == 0 and number != first_seq):
+        if not least <= number < INTEGERS or (index == 0 and number != first_seq):
             expected = f"{first_seq}, as the item's id says" if index == 0 else f"{least} or more"
             raise InvalidError(f"SenML record {index}: sq: number {number}, expected {expected}")
         numbers.append(number)
@@ -183,68 +174,9 @@ def parse_item_id(text: str) -> tuple[str, int]:
         InvalidError: It is no such id.
     """
     match = _ITEM_ID.fullmatch(text)
-    if match is None or int(match[2]) >= _INTEGERS:
+    if match is None or int(match[2]) >= INTEGERS:
         raise InvalidError(f"item id {text[:80]!r}: expected <epoch>.<first number>, such as 7f3a.120")
     return match[1], int(match[2])
-
-
-def _encoded(reading: Reading, base_time: float, check_time: Callable[[float, str], float]) -> dict[str, Any]:
-    where = f"channel {reading.channel}"
-    record: dict[str, Any] = {"n": check_name(reading.channel, "channel")}
-    if reading.unit is not None:
-        record["u"] = reading.unit
-    value = check_value(reading.value, where)
-    if isinstance(value, bool):
-        record["vb"] = value
-    elif isinstance(value, str):
-        record["vs"] = _unicode(value, where)
-    else:
-        record["v"] = _number(value, where)
-    later = round(reading.time - base_time, 6)
-    check_time(base_time + later, where)
-    if later:
-        record["t"] = later
-    return record
-
-
-def _unicode(text: str, where: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidError(
-            f"{where}: half of a surrogate pair at position {error.start}; remove it"
-        ) from error
-    return text
-
-
-def _number(value: Number, where: str) -> Number:
-    """The number as a 64-bit integer or a finite float."""
-    if isinstance(value, int):
-        if -_INTEGERS <= value < _INTEGERS:
-            return value
-        try:
-            value = float(value)
-        except OverflowError:
-            value = math.inf
-    if not math.isfinite(value):
-        raise InvalidError(f"{where}: the number is too large for a floating-point number")
-    return value
-
-
-def _absolute(time: float, where: str) -> float:
-    if not time >= ABSOLUTE:
-        raise InvalidError(
-            f"{where}: no absolute time ({time:.6g} s); set the clock; give seconds since 1970, not from now"
-        )
-    if time >= _YEAR_10000:
-        raise InvalidError(f"{where}: time {time:.6g} is beyond the year 9999; give seconds since 1970")
-    return time
-
-
-def _relative(time: float, where: str) -> float:
-    if not -ABSOLUTE < time <= 0:
-        raise InvalidError(f"{where}: relative time {time:.6g} s: must be 0 or less, in seconds before now")
-    return time
 
 
 @dataclass(slots=True)
@@ -289,10 +221,10 @@ class _Resolver:
 
     def _resolved(self, time: Number) -> Number:
         if self.clock != "r":
-            return _absolute(time, "t")
+            return check_absolute(time, "t")
         if self.received is None:
             raise InvalidError("cq: times are relative, and when the pack came is not known")
-        return self.received + _relative(time, "t")
+        return self.received + check_relative(time, "t")
 
     def _carry(self, raw: RawRecord) -> None:
         self.name = raw.get("bn", self.name)
@@ -340,7 +272,7 @@ def _added(label: str, base: Number, value: Number) -> Number:
     """A base field and its field, added; a finite number."""
     if not base and type(value) is float:
         return value
-    return _number(_number(base, label) + _number(value, label), label)
+    return check_number(check_number(base, label) + check_number(value, label), label)
 
 
 def _data(text: str) -> str:

@@ -1,12 +1,16 @@
 """The JSON of SenML packs (RFC 8428 section 5), before anything in it is resolved."""
 
 import json
-from typing import Annotated, NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
-from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
+from pydantic import ConfigDict, FailFast, ValidationError
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from iotxmpp.errors import InvalidError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Number = int | float
 
@@ -35,7 +39,6 @@ class RawRecord(TypedDict, total=False):
     cq: str
 
 
-_PACK: TypeAdapter[list[RawRecord]] = TypeAdapter(Annotated[list[RawRecord], FailFast()])
 LABELS = frozenset(RawRecord.__annotations__)
 _EXPECTED = {Number: "a finite number", int: "a whole number", bool: "true or false", str: "text"}
 
@@ -56,7 +59,7 @@ def parse_records(text: str | bytes, most: int) -> list[RawRecord]:
         except UnicodeDecodeError as error:
             raise InvalidError(f"SenML pack: byte {error.start} is no UTF-8") from error
     try:
-        pack = _PACK.validate_json(text)
+        pack = _rules().validate_json(text)
     except ValidationError as error:
         raise InvalidError(_fault(error)) from error
     if not pack:
@@ -67,6 +70,14 @@ def parse_records(text: str | bytes, most: int) -> list[RawRecord]:
     if text.count(":") != sum(map(len, pack)) or "NaN" in text or "Infinity" in text:
         _check_strictly(text)
     return pack
+
+
+@cache
+def _rules() -> "TypeAdapter[list[RawRecord]]":
+    """The rules of a pack, made when the first one comes: a device reads none, and has little memory."""
+    from pydantic import TypeAdapter  # noqa: PLC0415  # as said above
+
+    return TypeAdapter(Annotated[list[RawRecord], FailFast()])
 
 
 def _check_strictly(text: str) -> None:

@@ -19,6 +19,7 @@ from iotxmpp.addresses import DeviceId, bare_jid, device_id, local_part
 from iotxmpp.agent.channels import check_reading
 from iotxmpp.agent.clock import Clock
 from iotxmpp.agent.declarations import Declarations
+from iotxmpp.agent.intake import unknown_channel
 from iotxmpp.agent.notify import Pulse, notifying
 from iotxmpp.agent.outbox.settings import OutboxSettings, outbox_settings
 from iotxmpp.agent.outlet import Outlet
@@ -122,7 +123,8 @@ class Agent(Declarations):
     ) -> None:
         """Publishes one reading; returns when it is on disk, from where it will be sent whatever happens.
 
-        Many can wait for one commit, which comes within half a second.
+        It is sent at once, or with others. Many can wait for one commit, which comes within half a second; if
+        the collector has acknowledged it before, that ends the wait, too.
 
         Args:
             channel: A declared channel.
@@ -134,8 +136,28 @@ class Agent(Declarations):
             InvalidError: The agent does not run, there is no such channel, or the value does not fit it.
             OutboxFullError: The outbox is full, and its policy for this channel is to keep what it has.
         """
-        running, good = self._checked(channel, value)
-        await running.keep({channel: good}, time, urgent=urgent)
+        await self._require_running().intake.take(channel, value, time, urgent=urgent)
+
+    async def publish_many(
+        self,
+        readings: "Iterable[tuple[str, Value] | tuple[str, Value, float | None]]",
+        *,
+        urgent: bool = False,
+    ) -> None:
+        """Publishes many readings, as `publish` does each; for a sensor that gives them by the block.
+
+        Args:
+            readings: The channel, the value and the time of each; it was read now if there is no time.
+            urgent: They are alarms, and committed at once.
+
+        Raises:
+            InvalidError: The agent does not run, or one of the readings is wrong; none is published then.
+            OutboxFullError: The outbox is full, and the policy for one of the channels is to keep what it
+                has.
+        """
+        kept = self._require_running().intake.take_many(readings, urgent=urgent)
+        if kept is not None:
+            await kept
 
     def publish_soon(self, channel: str, value: Value, *, time: float | None = None) -> None:
         """Publishes one reading from any thread, such as a callback of gpiozero.
@@ -338,8 +360,7 @@ class Agent(Declarations):
     def _checked(self, channel: str, value: object) -> tuple[Running, Value]:
         running = self._require_running()
         if channel not in self._channels:
-            known = ", ".join(self._channels) or "none"
-            raise InvalidError(f"channel {channel!r} is not declared; declared are: {known}")
+            raise InvalidError(unknown_channel(channel, self._channels))
         return running, check_reading(channel, self._channels[channel], value)
 
 

@@ -94,12 +94,6 @@ class Moment:
     uptime: float
     quality: ClockQuality
 
-    def stamp(self, at: float | None) -> tuple[float, ClockQuality]:
-        """The time and its quality of a reading that was made now, or then; of quality `r` by `uptime`."""
-        if at is not None:
-            return at, "u" if self.quality == "r" else self.quality
-        return (self.uptime, "r") if self.time is None else (self.time, self.quality)
-
 
 @dataclass(kw_only=True)
 class Clock:
@@ -123,9 +117,21 @@ class Clock:
     def now(self) -> Moment:
         """The moment; a clock that was set since the last one has the quality that it has now."""
         wall, up = self.wall(), self.uptime()
+        quality = self._quality(wall, up)
+        return Moment(time=None if quality == "r" else wall, uptime=up, quality=quality)
+
+    def stamp(self, at: float | None) -> tuple[float, ClockQuality]:
+        """The time and its quality of a reading that was made now, or then; of quality `r` by `uptime`."""
+        wall, up = self.wall(), self.uptime()
+        quality = self._quality(wall, up)
+        if at is not None:
+            return at, "u" if quality == "r" else quality
+        return (up if quality == "r" else wall), quality
+
+    def _quality(self, wall: float, up: float) -> ClockQuality:
         if not FIRST_CREDIBLE <= wall < LAST_CREDIBLE:
-            return Moment(time=None, uptime=up, quality="r")
+            return "r"
         set_at = wall - up
         if up - self._asked >= ASK_EVERY or abs(set_at - self._set_at) > SET_BY:
             self._asked, self._set_at, self._is_synchronised = up, set_at, self.synchronised()
-        return Moment(time=wall, uptime=up, quality="s" if self._is_synchronised else "u")
+        return "s" if self._is_synchronised else "u"

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,8 +10,9 @@ from iotxmpp.agent.clock import Moment
 from iotxmpp.agent.outbox.keeper import Keeper
 from iotxmpp.agent.outbox.packs import MOST_READINGS, Pack, Timeless, cut
 from iotxmpp.agent.outbox.protocol import Span
-from iotxmpp.agent.outbox.rows import LAST, Loss, epoch_of, seq_of
+from iotxmpp.agent.outbox.rows import Loss, Row, epoch_of, seq_of
 from iotxmpp.agent.outbox.settings import OutboxSettings
+from iotxmpp.agent.packbound import MOST_BYTES
 from iotxmpp.delivery import MOST_LOST, Gap
 
 MOST_SPANS = 64
@@ -91,9 +92,13 @@ class Line:
     once does not flood its server. What may have broken the link waits until all else is out, or for
     `SUSPECTS_AFTER`: so each session brings out what is good before the next suspect can end it.
 
+    Live readings go out before they are on the disk, but never past others that are neither there nor
+    acknowledged: so an agent that is killed leaves no holes among its numbers. All else comes from the disk.
+
     Attributes:
         keeper: Where readings are kept.
         settings: How the backlog is emptied.
+        most_bytes: Bytes of one pack on the wire at most.
         choose: Picks a number of seconds between two bounds.
         hurry: The backlog need not be polite: it is the end.
         attempted: The highest number of this run that was given out, published or not.
@@ -101,10 +106,13 @@ class Line:
 
     keeper: Keeper
     settings: OutboxSettings
+    most_bytes: int = MOST_BYTES
     choose: Callable[[float, float], float] = field(default=random.uniform)
     hurry: bool = False
     attempted: int = 0
     _live: int = 0
+    _flying: list[Span] = field(default_factory=list)
+    _usual: float = MOST_READINGS
     _backlog: list[Span] = field(default_factory=list)
     _trials: list[Trial] = field(default_factory=list)
     _losses_sent: tuple[int, int] = (0, 0)
@@ -113,7 +121,7 @@ class Line:
 
     def new_session(self, now: float) -> None:
         """What was not published in the sessions before becomes the backlog."""
-        last = self.keeper.last_place
+        last = self.keeper.settled_place
         if self._live <= last:
             self._backlog.append((self._live, last))
             self._live = last + 1
@@ -133,33 +141,71 @@ class Line:
     def again(self) -> None:
         """Everything that is held, published or not, is to be published again."""
         self._backlog = [(0, self._live - 1)] if self._live else []
-        for trial in self._trials:
-            self._backlog = _without(self._backlog, trial.first, trial.last)
+        for first, last in [*((trial.first, trial.last) for trial in self._trials), *self._flying]:
+            self._backlog = _without(self._backlog, first, last)
         self._losses_sent = (0, 0)
 
-    async def next(self, now: float) -> Parcel | Timeless | None:
-        """What to publish now; None for nothing yet."""
+    async def next(self, now: float, *, live_first: bool = True) -> Parcel | Timeless | None:
+        """What to publish now; None for nothing yet.
+
+        Args:
+            now: The loop's time.
+            live_first: Live readings go before others that are due; else after them.
+        """
         moment = self.keeper.moment()
         parcel = await self._trial(now, moment, lambda trial: trial.keeps_its_turn)
-        if parcel is None and self._live <= self.keeper.last_place:
-            parcel = await self._cut("live", self._live, LAST, moment)
+        if live_first:
+            parcel = parcel or await self._newest(moment)
         parcel = parcel or await self._trial(now, moment, lambda trial: not trial.may_break)
         parcel = parcel or await self._loss()
         if parcel is None and now >= self._suspects_at:
             parcel = await self._trial(now, moment, lambda trial: trial.may_break)
         if parcel is None and (now >= self._replay_at or self.hurry):
             parcel = await self._replay(moment)
+        parcel = parcel or await self._newest(moment)
         if parcel is None and not self._backlog:
             parcel = await self._trial(now, moment, lambda trial: trial.may_break)
         if isinstance(parcel, Parcel):
             self._note(parcel)
         return parcel
 
+    async def next_live(self) -> Parcel | None:
+        """What to publish while something live is in flight; None for nothing."""
+        parcel = await self._newest(self.keeper.moment())
+        if not isinstance(parcel, Parcel):
+            return None
+        self._note(parcel)
+        return parcel
+
+    def others_are_due(self, now: float) -> bool:
+        """Whether something else than live readings is to go out, which must not wait for ever."""
+        replay = self._backlog and self._backlog[0][0] <= self.keeper.settled_place and now >= self._replay_at
+        return bool(replay) or self._has_losses()
+
+    @property
+    def calm(self) -> bool:
+        """Nothing is to be tried again: several live packs may be in flight."""
+        return not self._trials
+
+    @property
+    def waiting(self) -> int:
+        """Live readings that may go out now."""
+        if self._live - 1 > self.keeper.settled_place:
+            return 0
+        return max(0, self.keeper.last_place - self._live + 1)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether those that wait make up a whole pack, by the size of the last one."""
+        return self.waiting >= self._usual
+
     def wake_at(self) -> float | None:
         """When there may be something to publish without anything new; None for never."""
-        waiting = self._suspects_at if self._backlog else 0.0
-        times = [max(it.not_before, waiting if it.may_break else 0.0) for it in self._trials]
-        if self._backlog:
+        waiting, settled = self._suspects_at if self._backlog else 0.0, self.keeper.settled_place
+        times = [
+            max(it.not_before, waiting if it.may_break else 0.0) for it in self._trials if it.last <= settled
+        ]
+        if self._backlog and self._backlog[0][0] <= settled:
             times.append(self._replay_at)
         return min(times, default=None)
 
@@ -168,6 +214,7 @@ class Line:
         """Nothing is left that was not published."""
         return (
             self._live > self.keeper.last_place
+            and not self._flying
             and not self._trials
             and not self._backlog
             and not self._has_losses()
@@ -195,7 +242,7 @@ class Line:
         if parcel.pack is None:
             return
         readings, first, last = parcel.pack.readings, parcel.pack.first, parcel.pack.last
-        middle = first + readings[len(readings) // 2].seq - readings[0].seq
+        middle = first + readings[len(readings) // 2][4] - readings[0][4]
         self._leave(first, last)
         self._trials += [
             Trial(first=first, last=middle - 1, suspect=True),
@@ -208,8 +255,12 @@ class Line:
         await self.keeper.bury(first, last, reason)
 
     def _note(self, parcel: Parcel) -> None:
-        if parcel.pack is not None and parcel.pack.epoch == self.keeper.epoch:
-            self.attempted = max(self.attempted, parcel.pack.readings[-1].seq)
+        pack = parcel.pack
+        if pack is not None and pack.epoch == self.keeper.epoch:
+            self.attempted = max(self.attempted, pack.last_seq)
+        if pack is not None and parcel.source == "live":
+            self._live = max(self._live, pack.last + 1)
+            self._flying.append((pack.first, pack.last))
         if parcel.gap is not None and parcel.gap.epoch == self.keeper.epoch:
             self.attempted = max(self.attempted, parcel.gap.lost[-1][1])
 
@@ -220,26 +271,42 @@ class Line:
             self._trials.remove(trial)
             self._backlog.append((trial.first, trial.last))
         self._backlog = _without(self._backlog, first, last)
+        self._flying = _without(self._flying, first, last)
         if first >= self._live:
             self._live = last + 1
+
+    async def _newest(self, moment: Moment) -> Parcel | Timeless | None:
+        """The next live readings, if all before them are on the disk or acknowledged."""
+        if not self.waiting:
+            return None
+        rows = await self.keeper.newest(self._live, MOST_READINGS + 1)
+        parcel = self._packed("live", rows, moment)
+        if isinstance(parcel, Parcel) and parcel.pack is not None and len(parcel.pack.readings) < len(rows):
+            self._usual = len(parcel.pack.readings)
+        return parcel
 
     async def _cut(
         self, source: Source, first: int, last: int, moment: Moment, trial: Trial | None = None
     ) -> Parcel | Timeless | None:
         rows = await self.keeper.page(first, last, MOST_READINGS + 1)
+        return self._packed(source, rows, moment, trial)
+
+    def _packed(
+        self, source: Source, rows: Sequence[Row], moment: Moment, trial: Trial | None = None
+    ) -> Parcel | Timeless | None:
         if not rows:
             return None
-        pack = cut(rows, self.keeper, moment)
+        pack = cut(rows, self.keeper, moment, self.most_bytes)
         return pack if isinstance(pack, Timeless) else Parcel(source=source, pack=pack, trial=trial)
 
     async def _trial(
         self, now: float, moment: Moment, wanted: Callable[[Trial], bool]
     ) -> Parcel | Timeless | None:
-        """A trial that is due, of those that are wanted."""
+        """A trial that is due, of those that are wanted; it waits until it is on the disk."""
         for trial in sorted(self._trials, key=lambda each: each.not_before):
             if trial.not_before > now:
                 break
-            if not wanted(trial):
+            if not wanted(trial) or trial.last > self.keeper.settled_place:
                 continue
             parcel = await self._cut("again", trial.first, trial.last, moment, trial)
             if parcel is not None:
@@ -250,6 +317,9 @@ class Line:
     async def _replay(self, moment: Moment) -> Parcel | Timeless | None:
         while self._backlog:
             first, last = self._backlog[0]
+            last = min(last, self.keeper.settled_place)
+            if first > last:
+                return None  # not committed yet
             parcel = await self._cut("replay", first, last, moment)
             if parcel is not None:
                 return parcel

@@ -1,26 +1,26 @@
-"""Publishes the outbox to the device's node of readings: one item in flight."""
+"""Publishes the outbox to the device's node of readings: live packs side by side, all else one by one."""
 
 import asyncio
 import contextlib
 import logging
 
-from iotxmpp import crashpoints
 from iotxmpp.addresses import DeviceId, NodeAddress
 from iotxmpp.agent.line import Line, Parcel, Trial
 from iotxmpp.agent.outbox.packs import Timeless
 from iotxmpp.agent.presence import Problems
+from iotxmpp.agent.sending import Sender
+from iotxmpp.agent.window import Flight, Window
 from iotxmpp.backoff import Backoff
 from iotxmpp.errors import (
     ForbiddenError,
     InvalidError,
+    IotxmppError,
     LinkDownError,
     NoAnswerError,
     NotFoundError,
     StanzaError,
 )
 from iotxmpp.link import Link, LinkState
-from iotxmpp.payloads import json_element
-from iotxmpp.senml import encode, item_id
 
 AGAIN = 0.1
 """Seconds before a pack whose fate is unknown goes out again, once the link is up."""
@@ -58,6 +58,11 @@ _LOGGER = logging.getLogger(__name__)
 class Publisher:
     """Sends item after item; while one is in flight, readings gather for the next.
 
+    Readings that come while nothing is in flight go out at once. Else they wait until they make up a pack, or
+    for `gather` seconds, and for a place in the window of live packs in flight. If one of several in flight
+    is not accepted, all that were not go out again one by one, before anything is blamed; all but live packs
+    always do.
+
     A pack whose fate is unknown (the link went down, no answer came) is published again. While the node is
     missing or closed to us, packs wait: an operator can put that right. A pack that breaks the link twice in
     a row, or that is refused twice, is cut in halves until the reading that is to blame is alone; that one
@@ -93,12 +98,19 @@ class Publisher:
         self._link = link
         self._node = node
         self._device = device
+        self._sender = Sender(link, node=node, device=device, line=line)
         self._line = line
         self._keeper = line.keeper
         self._collected = collected
         self._problems = problems
         self._ready = ready
         self._backoff = backoff
+        self._gather = line.settings.gather
+        self._window = Window(self._gather)
+        self._flights: list[Flight] = []
+        self._gathering_since: float | None = None
+        self._others_waited = False
+        self._was_live = False
         self._accepted = 0
         self._works = True
         self._idle = asyncio.Event()
@@ -108,19 +120,35 @@ class Publisher:
     async def run(self) -> None:
         """Publishes until it is cancelled."""
         if self._link.state.up:
-            self._line.new_session(self._now())
-        while True:
+            self._begin_session()
+        try:
+            while True:
+                await self._step()
+        finally:
+            for flight in self._flights:
+                flight.answer.cancel()
+            await asyncio.gather(*(flight.answer for flight in self._flights), return_exceptions=True)
+
+    async def _step(self) -> None:
+        if not self._flights:
             await self._ready.wait()
-            self._keeper.changed.clear()
-            self._watch_acks()
-            parcel = await self._line.next(self._now())
-            if isinstance(parcel, Timeless):
-                await self._bury_timeless(parcel)
-            elif parcel is not None:
-                self._idle.clear()
-                await self._send(parcel)
+        self._keeper.changed.clear()
+        self._watch_acks()
+        if self._flights:
+            await self._follow()
+            return
+        parcel = await self._line.next(self._now(), live_first=not self._was_live)
+        self._was_live = isinstance(parcel, Parcel) and parcel.source == "live"
+        if isinstance(parcel, Timeless):
+            await self._bury_timeless(parcel)
+        elif parcel is not None:
+            self._idle.clear()
+            if parcel.source == "live" and self._line.calm:
+                self._launch(parcel)
             else:
-                await self._rest()
+                await self._send(parcel)
+        else:
+            await self._rest()
 
     def state_changed(self, state: LinkState) -> None:
         """Takes note of the link's state; a handler for `Link.on_state`."""
@@ -129,7 +157,7 @@ class Publisher:
             self._line.session_resumed(self._now())
         elif state.up:
             self._works = True  # readings go out only after its self-description was accepted
-            self._line.new_session(self._now())
+            self._begin_session()
         self._idle.clear()
         self._keeper.changed.set()
 
@@ -149,44 +177,114 @@ class Publisher:
         self._keeper.changed.set()
         await self._idle.wait()
 
+    def _begin_session(self) -> None:
+        self._sender.begin_session()
+        self._line.new_session(self._now())
+
     async def _rest(self) -> None:
         """Waits for something to publish."""
         if self._line.empty:
             self._idle.set()
-        times = [self._line.wake_at(), self._republish_at()]
+            if not self._collected:  # nobody will acknowledge it
+                self._keeper.acknowledge(self._keeper.everything())
+        await self._wait_until(self._line.wake_at(), self._republish_at())
+
+    async def _wait_until(self, *times: float | None) -> None:
+        """Waits for a change, or until the first of these times."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(min((at for at in times if at is not None), default=None)):
                 await self._keeper.changed.wait()
 
+    # Live packs, several in flight.
+
+    def _launch(self, parcel: Parcel) -> None:
+        """Sends a live pack without waiting for the answer."""
+        answer = asyncio.create_task(self._sender.publish(parcel))
+        answer.add_done_callback(lambda _: self._keeper.changed.set())
+        flight = Flight(parcel=parcel, answer=answer, started=self._now(), worked=self._works)
+        self._flights.append(flight)
+        self._gathering_since = None
+
+    async def _follow(self) -> None:
+        """Goes on while live packs are in flight: takes answers, and sends the next when it is due."""
+        if any(flight.answer.done() for flight in self._flights):
+            await self._take_answers()
+            return
+        now, due = self._now(), None
+        may_go = self._ready.is_set() and self._line.calm and not self._line.others_are_due(now)
+        if may_go and self._line.waiting:
+            self._gathering_since = self._gathering_since if self._gathering_since is not None else now
+            due = now if self._line.is_full else self._gathering_since + self._gather
+        if due is not None and due <= now:
+            if len(self._flights) < self._window.size:
+                parcel = await self._line.next_live()
+                if parcel is not None:
+                    self._launch(parcel)
+                    return
+            self._others_waited, due = True, None
+        await self._wait_until(due)
+
+    async def _take_answers(self) -> None:
+        """Takes what was accepted out of the window; where one was not, all that were not land."""
+        alone = len(self._flights) == 1
+        if any(_failure(flight) is not None for flight in self._flights if flight.answer.done()):
+            await asyncio.wait({flight.answer for flight in self._flights})
+        flights, self._flights = self._flights, []
+        failed: list[tuple[Flight, Exception]] = []
+        for flight in flights:
+            if not flight.answer.done():
+                self._flights.append(flight)
+            elif (error := _failure(flight)) is not None:
+                failed.append((flight, error))
+            else:
+                took = self._now() - flight.started
+                self._window.accepted(took, others_waited=self._others_waited)
+                self._others_waited = False
+                self._delivered(flight.parcel, took)
+        if failed:
+            self._window.trouble()
+            self._gathering_since = None
+            await self._land(failed, alone=alone)
+
+    async def _land(self, failed: list[tuple[Flight, Exception]], *, alone: bool) -> None:
+        """These were not accepted: only one that was alone in flight can be to blame for that."""
+        flight, error = failed[0]
+        if alone:
+            await self._failed(flight.parcel, error, flight.started, worked=flight.worked)
+            return
+        _LOGGER.info("%d packs in flight: %s; they go out again one by one", len(failed), error)
+        for each, _ in failed:
+            trial = self._trial(each.parcel)
+            trial.not_before = self._now() + AGAIN
+            self._line.try_again(each.parcel, trial)
+        await asyncio.sleep(AGAIN)
+
+    # All else, one by one.
+
     async def _send(self, parcel: Parcel) -> None:
         started, worked = self._now(), self._works
         try:
-            await self._publish(parcel)
-        except LinkDownError as error:
-            await self._interrupted(
-                parcel, error, broken=self._now() - started < BROKEN_WITHIN, worked=worked
-            )
-        except NoAnswerError as error:
-            await self._interrupted(parcel, error, broken=False, worked=worked)
-        except (ForbiddenError, NotFoundError) as error:
-            self._problems.report("publish", missing_node(self._node, self._device, error))
-            await asyncio.sleep(self._backoff.next_delay())
-        except (StanzaError, InvalidError) as error:
-            await self._refused(parcel, error)
+            await self._sender.publish(parcel)
+        except IotxmppError as error:
+            await self._failed(parcel, error, started, worked=worked)
         else:
             self._delivered(parcel, self._now() - started)
 
-    async def _publish(self, parcel: Parcel) -> None:
-        if parcel.pack is not None:
-            payload = json_element(encode(parcel.pack.readings, device=self._device))
-            identity = item_id(parcel.pack.epoch, parcel.pack.first_seq)
-        elif parcel.gap is not None:
-            payload = parcel.gap.element()
-            identity = item_id(parcel.gap.epoch, parcel.gap.first)
+    async def _failed(self, parcel: Parcel, error: Exception, started: float, *, worked: bool) -> None:
+        """It was not accepted, or nobody knows, while nothing else was in flight."""
+        self._sender.refused(parcel, error)
+        if isinstance(error, LinkDownError | NoAnswerError):
+            soon = isinstance(error, LinkDownError) and self._now() - started < BROKEN_WITHIN
+            await self._interrupted(parcel, error, broken=soon, worked=worked)
+        elif isinstance(error, ForbiddenError | NotFoundError):
+            self._problems.report("publish", missing_node(self._node, self._device, error))
+            if parcel.source == "live":
+                self._line.try_again(parcel, self._trial(parcel))
+            await asyncio.sleep(self._backoff.next_delay())
+        elif isinstance(error, StanzaError | InvalidError):
+            await self._refused(parcel, error)
         else:
-            return
-        await self._link.publish(self._node, payload, item_id=identity)
-        crashpoints.at("published")
+            raise error
 
     def _delivered(self, parcel: Parcel, took: float) -> None:
         now = self._now()
@@ -198,8 +296,6 @@ class Publisher:
             self._problems.clear("publish")
         if self._waiting_since is None:
             self._waiting_since = now
-        if not self._collected and self._line.empty:  # nobody will acknowledge it
-            self._keeper.acknowledge(self._keeper.everything())
 
     async def _interrupted(self, parcel: Parcel, error: Exception, *, broken: bool, worked: bool) -> None:
         """The link went down, or no answer came: it may have been accepted.
@@ -272,8 +368,9 @@ class Publisher:
         return self._waiting_since + self._patience
 
     def _watch_acks(self) -> None:
-        at = self._republish_at()
-        if at is not None and at <= self._now():
+        if self._waiting_since is None or self._now() < self._waiting_since + self._patience:
+            return
+        if self._republish_at() is not None:
             _LOGGER.info("no ack for %.0f s; what is not acknowledged goes out again", self._patience)
             self._patience = min(self._patience * 2, LONGEST_PATIENCE)
             self._waiting_since = self._now()
@@ -281,6 +378,14 @@ class Publisher:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _failure(flight: Flight) -> Exception | None:
+    """Why it was not accepted; None if it was."""
+    error = flight.answer.exception()
+    if error is not None and not isinstance(error, IotxmppError):
+        raise error
+    return error
 
 
 def _is_to_blame(trial: Trial, *, worked: bool) -> bool:

@@ -13,6 +13,7 @@ from iotxmpp.account import Account
 from iotxmpp.agent.acks import AckServer
 from iotxmpp.agent.clock import Clock
 from iotxmpp.agent.commanding import Commanding, Latest
+from iotxmpp.agent.intake import Intake, check_time
 from iotxmpp.agent.introduction import Introduction
 from iotxmpp.agent.line import Line
 from iotxmpp.agent.notify import Pulse
@@ -39,7 +40,6 @@ from iotxmpp.errors import (
 )
 from iotxmpp.link import Cancel, Link
 from iotxmpp.readings import Value
-from iotxmpp.senml import ABSOLUTE
 from iotxmpp.status import NAMESPACE as STATUS_NAMESPACE
 from iotxmpp.twin import DESIRED_TAG
 from iotxmpp.version import VERSION
@@ -49,9 +49,6 @@ if TYPE_CHECKING:
 
 DRAIN = 2.0
 """Seconds that an agent takes at most, when it ends, to send what is left."""
-
-LATEST = 253_402_300_800.0
-"""Readings are of a time before this, the year 10000."""
 
 STUCK_AFTER = 60.0
 """Seconds after which sampling counts as dead, if not one sensor's function has returned."""
@@ -69,6 +66,7 @@ class Running:
         plan: What was declared.
         keeper: Readings that wait.
         problems: What does not work.
+        intake: Takes readings that a program hands over one by one; once it is `opened`.
         opened: Whether readings can be taken: the outbox is open.
         begun: Whether sampling has begun.
     """
@@ -111,6 +109,7 @@ class Running:
         self._introduction = Introduction(
             link, plan=plan, problems=self.problems, backoff=backoff(longest=NODE_PATIENCE)
         )
+        self.intake = Intake(plan, self.keeper, self._latest)
         self._line = Line(keeper=self.keeper, settings=plan.outbox)
         self._publisher = Publisher(
             link,
@@ -254,18 +253,11 @@ class Running:
         else:
             self.problems.clear(key)
 
-    async def keep(
-        self, values: Mapping[str, Value], at: float | None = None, *, urgent: bool = False
-    ) -> None:
-        """As `take`, and returns when they are on disk, or in memory where there is none."""
-        urgent = urgent or self.plan.is_urgent(values)
-        await self.keeper.keep(self._with_units(values, at), at, urgent=urgent)
-
     def _with_units(
         self, values: Mapping[str, Value], at: float | None
     ) -> dict[str, tuple[Value, str | None]]:
-        if at is not None and not ABSOLUTE <= at < LATEST:
-            raise InvalidError(f"time {at:.0f} s since 1970: set the clock, or give the right time")
+        if at is not None:
+            check_time(at)
         read = {name: (value, self.plan.channels[name].unit) for name, value in values.items()}
         self._latest.update(read)
         return read

@@ -2,14 +2,9 @@
 
 import asyncio
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
-_METADATA = "importlib.metadata"
-"""Pydantic asks it for plugins, slixmpp for its own version; with all that it takes along it is 2 MB."""
+from iotxmpp.lean import leanly
 
 
 def run_agent(file: Path) -> None:
@@ -19,7 +14,7 @@ def run_agent(file: Path) -> None:
         ConfigError: The file, or one that it names, is missing or wrong.
         ConnectError: The server refused for good.
     """
-    with _leanly():
+    with leanly():
         import iotxmpp.xmpp  # noqa: F401  # for its effect: slixmpp is loaded
         from iotxmpp.agent.config import load_agent
     from iotxmpp.cli.signals import interruptible
@@ -33,20 +28,3 @@ def run_agent(file: Path) -> None:
             await agent.serve()
 
     asyncio.run(serve())
-
-
-@contextmanager
-def _leanly() -> Iterator[None]:
-    """Imports in the body find nothing installed; later ones find all that is."""
-    if _METADATA in sys.modules:
-        yield
-        return
-    stand_in = ModuleType(_METADATA)
-    vars(stand_in).update(
-        PackageNotFoundError=LookupError, entry_points=lambda **_: (), version=lambda _: "0.0.0"
-    )
-    sys.modules[_METADATA] = stand_in
-    try:
-        yield
-    finally:
-        del sys.modules[_METADATA]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import inf
 
+from iotxmpp.controller.columns import Columns
 from iotxmpp.readings import Reading
 
 SET_BACK = 60.0
@@ -35,14 +36,31 @@ class ClockError:
 
     def see(self, readings: Sequence[Reading], received: float) -> None:
         """Takes the readings of one item in their order, and when they came by our clock."""
-        for reading in readings:
-            if reading.seq > self._seq:
-                self._follow(reading, received)
+        if isinstance(readings, Columns) and self._is_plain(readings, received):
+            self._seq = readings.first + len(readings) - 1
+            self._newest = max(self._newest, readings.latest)
+        else:
+            for reading in readings:
+                if reading.seq > self._seq:
+                    self._follow(reading, received)
         self._error = min(self._error, received - self._newest)
 
     def of(self, reading: Reading) -> float:
         """The error when a reading was made; one from before the clock was set last has the error of then."""
         return self._error if reading.seq >= self._since else self._before
+
+    def _is_plain(self, readings: Columns, received: float) -> bool:
+        """Whether these tell nothing but the newest number and time: then none is looked at by itself."""
+        oldest = received - max(self._newest, readings.times[0])
+        youngest = received - max(self._newest, readings.latest)
+        return (
+            readings.first > self._seq
+            and max(self._newest, readings.latest) - readings.earliest <= SET_BACK
+            and received >= self._steady_since
+            and abs(oldest - self._steady_age) <= STEADY
+            and abs(youngest - self._steady_age) <= STEADY
+            and (received - self._steady_since < STEADY_FOR or oldest <= self._error + STEADY)
+        )
 
     def _follow(self, reading: Reading, received: float) -> None:
         self._seq = reading.seq

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from iotxmpp.controller.columns import epoch_of, span_of
 from iotxmpp.readings import Reading
 
 WINDOW = 60.0
@@ -50,8 +51,8 @@ class Clones:
         """
         if not readings:
             return None
-        epoch = readings[0].epoch
-        first, last = min(each.time for each in readings), max(each.time for each in readings)
+        epoch = epoch_of(readings)
+        first, last = span_of(readings)
         if self._turns and self._turns[-1].epoch == epoch:
             self._turns[-1].last = max(self._turns[-1].last, last)
             return None

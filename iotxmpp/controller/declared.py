@@ -1,8 +1,10 @@
 """The handlers that a user declared, with what their annotations ask for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
+from iotxmpp.controller.columns import Columns, live_of
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.handlers import Function, Parameters, name_of, parameters_of, second_of
 from iotxmpp.controller.wants import Want, want_of
@@ -31,10 +33,14 @@ class ReadingHandler:
     device: str | None
     historical: bool = False
 
-    def is_for(self, reading: Reading) -> bool:
-        """Whether it is given this reading."""
-        chosen = not self.channels or reading.channel in self.channels
-        return chosen and (self.historical or not reading.historical)
+    def chosen(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Those of an item's readings that it is given."""
+        wanted = readings if self.historical else live_of(readings)
+        if not self.channels:
+            return wanted
+        if isinstance(wanted, Columns):
+            return wanted.of(self.channels)
+        return [each for each in wanted if each.channel in self.channels]
 
     @classmethod
     def of(cls, function: Function, channels: tuple[str, ...], *, historical: bool = False) -> Self:

@@ -74,7 +74,7 @@ class Dispatcher:
     async def readings(self, device: Device, origin: Origin, readings: Sequence[Reading]) -> None:
         """Gives a pack's accepted readings to the handlers that are for them."""
         for handler, worker in self._readings:
-            chosen = [each for each in readings if handler.is_for(each)]
+            chosen = handler.chosen(readings)
             for part in handler.want.parts(chosen):
                 await worker.put(_Sample(device=device, origin=origin, part=part))
 

@@ -7,12 +7,14 @@ itself: its channel, type, unit, range and time, as the device's own description
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, tostring
 
 from iotxmpp.about import About, Channel
 from iotxmpp.addresses import DeviceId
+from iotxmpp.controller.fastpack import Checks, read_pack
 from iotxmpp.controller.items import Refused, Sender, check_sender, item_json, item_text, origin_of
 from iotxmpp.controller.rejection import Code, Origin, Rejection
 from iotxmpp.delivery import GAP_TAG, GapReason, parse_gap
@@ -54,19 +56,26 @@ class Checked:
 
     epoch: str | None = None
     numbers: tuple[Run, ...] = ()
-    readings: tuple[Reading, ...] = ()
+    readings: Sequence[Reading] = ()
     rejections: tuple[Rejection, ...] = ()
     seqs: tuple[int, ...] = ()
     reason: GapReason | None = None
 
 
-def check_item(item: Item, device: Sender, now: float) -> Checked:
+def checks_of(device: DeviceId, about: About) -> Checks:
+    """A description, made ready for `check_item`."""
+    return Checks(device, about, longest=MAX_CHANNEL)
+
+
+def check_item(item: Item, device: Sender, now: float, checks: Checks | None = None) -> Checked:
     """Checks an item of a device's readings node: a pack, or a gap record.
 
     Args:
         item: The item.
         device: Whose node it came by.
         now: The time by our clock, in seconds since 1970.
+        checks: The device's description, made ready: good packs of the common shape cost a tenth of the work
+            with it, and nothing else differs. None where there is none.
     """
     origin = origin_of(item, device)
     try:
@@ -74,7 +83,7 @@ def check_item(item: Item, device: Sender, now: float) -> Checked:
         epoch, first = _named(item)
         if item.payload is not None and item.payload.tag == GAP_TAG:
             return _gap(item.payload, epoch, first)
-        return _pack(item, device, epoch, first, now)
+        return _fast(item, checks, epoch, first, now) or _pack(item, device, epoch, first, now)
     except Refused as refused:
         return Checked(rejections=(origin.rejection(refused.code, refused, refused.payload),))
     except Exception as error:  # whatever a device sends, it is kept and seen
@@ -101,6 +110,20 @@ def _gap(payload: Element, epoch: str, first: int) -> Checked:
             tostring(payload, encoding="unicode"),
         )
     return Checked(epoch=epoch, numbers=gap.lost, reason=gap.reason)
+
+
+def _fast(item: Item, checks: Checks | None, epoch: str, first: int, now: float) -> Checked | None:
+    """What a pack held that is good, and of the common shape; None for any other."""
+    if checks is None:
+        return None
+    try:
+        text = item_json(item)
+    except Refused:
+        return None
+    readings = read_pack(text, checks, epoch=epoch, first=first, window=(EARLIEST, now + MOST_AHEAD))
+    if readings is None:
+        return None
+    return Checked(epoch=epoch, numbers=((first, first + len(readings) - 1),), readings=readings)
 
 
 def _pack(item: Item, device: Sender, epoch: str, first: int, now: float) -> Checked:

@@ -8,10 +8,12 @@ from weakref import WeakKeyDictionary
 
 from iotxmpp.controller.acks import Acks
 from iotxmpp.controller.clones import Clones
+from iotxmpp.controller.columns import last_of_each, live_of
 from iotxmpp.controller.description import check_about
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.dispatch import Dispatcher
-from iotxmpp.controller.ingest import Checked, check_item
+from iotxmpp.controller.fastpack import Checks
+from iotxmpp.controller.ingest import Checked, check_item, checks_of
 from iotxmpp.controller.items import Refused, origin_of
 from iotxmpp.controller.jobs import Job, Sink
 from iotxmpp.controller.lateness import Lateness
@@ -70,6 +72,7 @@ class Intake:
         self._bad_abouts: dict[str, str] = {}
         self._lateness: WeakKeyDictionary[Device, Lateness] = WeakKeyDictionary()
         self._clones: WeakKeyDictionary[Device, Clones] = WeakKeyDictionary()
+        self._checks: WeakKeyDictionary[Device, Checks] = WeakKeyDictionary()
 
     async def expect(self, device: Device) -> None:
         """Readings of a device may come from now on: recalls its newest ones from the store."""
@@ -91,7 +94,7 @@ class Intake:
     async def pack(self, device: Device, item: Item) -> None:
         """Takes an item of a device's readings node; waits while too much waits to be stored."""
         now = time.time()
-        checked = check_item(item, device, now)
+        checked = check_item(item, device, now, self._ready(device))
         if checked.epoch is None:
             self._metrics.pack(device.id, 0)
             for rejection in checked.rejections:
@@ -126,6 +129,15 @@ class Intake:
         device.describe(about)
         self._metrics.described(device.id, {name: each.unit for name, each in about.channels.items()})
 
+    def _ready(self, device: Device) -> Checks | None:
+        """The device's description, made ready once."""
+        if device.about is None:
+            return None
+        checks = self._checks.get(device)
+        if checks is None or checks.about is not device.about:
+            checks = self._checks[device] = checks_of(device.id, device.about)
+        return checks
+
     def _arrival(self, device: Device, checked: Checked, epoch: str, now: float) -> Arrival:
         heartbeat = 0.0 if device.about is None else device.about.heartbeat
         return Arrival(
@@ -147,11 +159,12 @@ class Intake:
         self._metrics.settled(device.id, taken, arrival.reason)
         if taken.lost:
             log.warning("device %s: %s readings are lost: %s", device.id, taken.lost, arrival.reason)
-        live = [reading for reading in taken.readings if not reading.historical]
+        live = live_of(taken.readings)
         self._look_for_clones(device, live)
-        device.show(live)
-        for reading in taken.readings:
-            self._metrics.reading(device.id, reading, arrival.received, described=device.about is not None)
+        newest = last_of_each(live)
+        device.show(newest)
+        described = newest if device.about is not None else ()
+        self._metrics.accepted(device.id, live, arrival.received, newest=described)
 
     async def _deliver(self, device: Device, origin: Origin, taken: Taken) -> None:
         if taken.readings:

@@ -8,10 +8,9 @@ from iotxmpp.addresses import DeviceId, bare_jid
 from iotxmpp.controller.rejection import Code, Origin
 from iotxmpp.errors import InvalidError
 from iotxmpp.link import Item
-from iotxmpp.payloads import pack_text
+from iotxmpp.payloads import MAX_TEXT, TooLargeError, pack_text
 
-MAX_TEXT = 256 * 1024
-"""Bytes of JSON that an item may carry."""
+_LONGEST_CHARACTER = 4  # in UTF-8
 
 
 class Sender(Protocol):
@@ -81,8 +80,12 @@ def item_json(item: Item) -> str:
         raise Refused("form", "the item has no payload")
     try:
         text = pack_text(item.payload)
+    except TooLargeError as error:
+        raise Refused("too-large", error, item_text(item)) from error
     except InvalidError as error:
         raise Refused("form", error, item_text(item)) from error
+    if len(text) * _LONGEST_CHARACTER <= MAX_TEXT:
+        return text
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_TEXT:
         raise Refused("too-large", f"{size} bytes, at most {MAX_TEXT} are taken; send smaller items", text)
@@ -90,7 +93,7 @@ def item_json(item: Item) -> str:
 
 
 def item_text(item: Item) -> str:
-    """An item's payload as text: its JSON, or its XML."""
+    """An item's payload as text: its JSON, however it came, or its XML where it cannot be read."""
     if item.payload is None:
         return ""
     try:

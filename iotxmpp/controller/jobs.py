@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from iotxmpp.controller.columns import texts_of
 from iotxmpp.controller.rejection import Origin
 from iotxmpp.controller.store import Arrival, Record, Taken
 from iotxmpp.readings import Reading
@@ -32,7 +33,7 @@ class Job:
     def size(self) -> int:
         """About how many characters it holds in memory."""
         rejected = sum(size_of(rejection) for _, rejection in self.arrival.rejections)
-        texts = sum(len(each.value) for each in self.arrival.readings if isinstance(each.value, str))
+        texts = sum(map(len, texts_of(self.arrival.readings)))
         return _ROW * (1 + len(self.arrival.readings)) + rejected + texts
 
     def without_readings(self, error: object) -> "Job":

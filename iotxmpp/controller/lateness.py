@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from iotxmpp.controller.clockerror import ClockError
+from iotxmpp.controller.columns import Columns, clock_of, epoch_of
 from iotxmpp.readings import Reading
 
 GRACE = 60.0
@@ -46,7 +47,7 @@ class Lateness:
             came = reading.time if reading.received is None else reading.received
             self._newest.setdefault(reading.channel, _mark(reading, came))
 
-    def mark(self, readings: Sequence[Reading], received: float, *, heartbeat: float) -> tuple[Reading, ...]:
+    def mark(self, readings: Sequence[Reading], received: float, *, heartbeat: float) -> Sequence[Reading]:
         """The readings of one item with `received` and `historical` filled in.
 
         Args:
@@ -56,6 +57,10 @@ class Lateness:
         """
         oldest = received - GRACE - heartbeat
         error = self._error(readings, received)
+        if isinstance(readings, Columns) and error is None:
+            historical = self._all_late(readings, received, oldest)
+            if historical is not None:
+                return readings.at(received, historical=historical)
         return tuple(
             replace(
                 reading,
@@ -64,6 +69,25 @@ class Lateness:
             )
             for reading in readings
         )
+
+    def _all_late(self, readings: Columns, received: float, oldest: float) -> bool | None:
+        """Whether all are late, or none is; None where they are to be looked at one by one."""
+        if readings.latest < oldest:
+            return True
+        if readings.earliest < oldest:
+            return None
+        last = readings.last_of_each()
+        for place in last:
+            newest = self._newest.get(place.channel)
+            if newest is None or newest.epoch != readings.epoch or newest.seq > readings.first:
+                return None
+        for place, index in last.items():
+            self._newest[place.channel] = _Mark(
+                epoch=readings.epoch,
+                seq=readings.first + index,
+                time=min(readings.times[index], received),
+            )
+        return False
 
     def _late(self, reading: Reading, received: float, oldest: float) -> bool:
         newest = self._newest.get(reading.channel)
@@ -76,15 +100,15 @@ class Lateness:
 
     def _error(self, readings: Sequence[Reading], received: float) -> ClockError | None:
         """The error of the epoch's clock; None where the readings' times need no correction."""
-        if not readings or readings[0].clock == "r":
+        if not readings or clock_of(readings) == "r":
             return None
-        epoch = readings[0].epoch
+        epoch = epoch_of(readings)
         error = self._errors.setdefault(epoch, ClockError())
         self._errors.move_to_end(epoch)
         if len(self._errors) > MOST_CLOCKS:
             self._errors.popitem(last=False)
         error.see(readings, received)
-        return error if readings[0].clock == "u" else None
+        return error if clock_of(readings) == "u" else None
 
 
 def _mark(reading: Reading, received: float) -> _Mark:

@@ -3,9 +3,15 @@
 Labels are bounded: device ids are slugs, channels are those that a device describes, the rest is ours.
 """
 
+import time
+from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import accumulate
+from threading import Lock
 
+from iotxmpp.controller.columns import live_of, span_of, times_of
 from iotxmpp.controller.queued import CommandState
 from iotxmpp.controller.rejection import Code
 from iotxmpp.controller.store import Taken
@@ -23,11 +29,14 @@ try:
         generate_latest,
         start_http_server,
     )
+    from prometheus_client.core import HistogramMetricFamily, Metric
+    from prometheus_client.registry import Collector
 except ImportError as error:
     raise ConfigError(
         f"the controller needs prometheus_client ({error}); run: pip install 'iotxmpp[controller]'"
     ) from error
 
+_DELAY = "iotxmpp_reading_delay_seconds"
 _DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400)
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -101,12 +110,7 @@ class Metrics:
             ["device", "channel", "unit"],
             registry=own,
         )
-        self._delay = Histogram(
-            "iotxmpp_reading_delay_seconds",
-            "From the reading, by the device's clock, to its acceptance, by ours.",
-            buckets=_DELAYS,
-            registry=own,
-        )
+        self._delay = _Delays(own)
         self._command = Histogram(
             "iotxmpp_command_seconds",
             "From a command's call to its outcome.",
@@ -135,7 +139,8 @@ class Metrics:
             "Items of devices that had not joined, which could not be held until they had.",
             registry=own,
         )
-        self._shown: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+        self._shown: defaultdict[str, dict[tuple[str, str], Gauge]] = defaultdict(dict)
+        self._children: dict[tuple[Counter, str], Counter] = {}
 
     def link_up(self, *, up: bool) -> None:
         """The link went up or down."""
@@ -173,8 +178,8 @@ class Metrics:
             self._postponed.labels(device).inc()
         if reason is None:
             self.pack(device, len(taken.readings))
-            self._duplicates.labels(device).inc(taken.duplicates)
-            self._historical.labels(device).inc(sum(each.historical for each in taken.readings))
+            self._of(self._duplicates, device).inc(taken.duplicates)
+            self._of(self._historical, device).inc(len(taken.readings) - len(live_of(taken.readings)))
         else:
             self._gone.labels(device, reason).inc(taken.lost)
 
@@ -188,18 +193,31 @@ class Metrics:
 
     def pack(self, device: str, readings: int) -> None:
         """A pack came, and so many of its readings were accepted."""
-        self._packs.labels(device).inc()
-        self._readings.labels(device).inc(readings)
+        self._of(self._packs, device).inc()
+        self._of(self._readings, device).inc(readings)
 
-    def reading(self, device: str, reading: Reading, now: float, *, described: bool) -> None:
-        """A reading was accepted; its value is shown if it is live and the device describes its channel."""
-        if reading.historical:
-            return
-        self._delay.observe(max(0.0, now - reading.time))
-        if described and not isinstance(reading.value, str):
-            unit = reading.unit or ""
-            self._shown[device].add((reading.channel, unit))
-            self._value.labels(device, reading.channel, unit).set(reading.value)
+    def accepted(
+        self, device: str, live: Sequence[Reading], now: float, *, newest: Iterable[Reading]
+    ) -> None:
+        """Readings of one item were accepted that did not come late.
+
+        Args:
+            device: The device's id.
+            live: The readings, whose delays are counted, each of them.
+            now: When they came, in seconds since 1970.
+            newest: The last one of each channel that the device describes: what they hold is shown.
+        """
+        if live:
+            self._delay.observe(now, times_of(live), span_of(live))
+        shown = self._shown[device]
+        for reading in newest:
+            if isinstance(reading.value, str):
+                continue
+            name = reading.channel, reading.unit or ""
+            gauge = shown.get(name)
+            if gauge is None:
+                gauge = shown[name] = self._value.labels(device, *name)
+            gauge.set(reading.value)
 
     def rejected(self, device: str, code: Code) -> None:
         """Something was rejected."""
@@ -240,7 +258,7 @@ class Metrics:
         """A device described itself: values of other channels, or in other units, are shown no more."""
         for channel, unit in tuple(self._shown[device]):
             if channel not in channels or (channels[channel] or "") != unit:
-                self._shown[device].discard((channel, unit))
+                del self._shown[device][channel, unit]
                 self._value.remove(device, channel, unit)
 
     def forget(self, device: str) -> None:
@@ -253,9 +271,58 @@ class Metrics:
             with suppress(KeyError):  # nobody watched it
                 self._liveness.remove(device, state)
 
+    def _of(self, counter: Counter, device: str) -> Counter:
+        """A device's own part of a counter; looking it up costs more than counting."""
+        child = self._children.get((counter, device))
+        if child is None:
+            child = self._children[counter, device] = counter.labels(device)
+        return child
+
     def text(self) -> str:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry).decode()
+
+
+class _Delays(Collector):
+    """The histogram of delays, each reading counted, many at once.
+
+    The library's own takes one at a time, which costs more than all else that is done for a reading here.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counts = [0] * (len(_DELAYS) + 1)
+        self._sum = 0.0
+        self._made = time.time()
+        self._lock = Lock()
+        registry.register(self)
+
+    def observe(self, now: float, times: Sequence[float], span: tuple[float, float]) -> None:
+        """Readings of these times, which lie in this span, were accepted now."""
+        delays = [now - each for each in times]
+        if span[1] > now:
+            delays = [max(0.0, each) for each in delays]
+        first, last = (bisect_left(_DELAYS, max(0.0, now - each)) for each in reversed(span))
+        with self._lock:
+            self._sum += sum(delays)
+            if first == last:
+                self._counts[first] += len(times)
+            else:
+                for delay in delays:
+                    self._counts[bisect_left(_DELAYS, delay)] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """The histogram as it is now."""
+        with self._lock:
+            totals, sum_value = list(accumulate(self._counts)), self._sum
+        bounds = [*map(str, map(float, _DELAYS)), "+Inf"]
+        family = HistogramMetricFamily(
+            _DELAY,
+            "From the reading, by the device's clock, to its acceptance, by ours.",
+            buckets=list(zip(bounds, totals, strict=True)),
+            sum_value=sum_value,
+        )
+        family.add_sample(f"{_DELAY}_created", {}, self._made)
+        yield family
 
 
 class MetricsServer:

@@ -6,6 +6,7 @@ came waits, then whoever brings more waits; devices keep what was not acknowledg
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,16 @@ MAX_RECORDS = 500
 
 MAX_WAITING = 16 * 1024 * 1024
 """About how many characters of packs, and of records, may wait each."""
+
+GATHER = 0.02
+"""Seconds from one transaction to the next, at least, while there is much to write.
+
+One costs as much as a hundred readings, so under load fewer of them carry more. What comes by itself is
+written at once.
+"""
+
+MUCH = 20
+"""Readings of the last transaction from which on there is much to write; as are those of several packs."""
 
 AHEAD = 4
 """Transactions whose packs may wait for handlers."""
@@ -75,6 +86,7 @@ class Writer:
         self._records: deque[Record] = deque()
         self._jobs_size = self._records_size = 0
         self._pieces = 0
+        self._again_at = 0.0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
@@ -180,7 +192,9 @@ class Writer:
 
     async def _run(self) -> None:
         while await self._something():
+            await self._gather()
             jobs, records = self._cut()
+            self._began(jobs)
             batch = Batch(arrivals=[job.arrival for job in jobs], records=records)
             try:
                 taken = await self._call(lambda batch=batch: self._store.take(batch))  # type: ignore[misc]
@@ -202,6 +216,17 @@ class Writer:
             self._wake.clear()
             await self._wake.wait()
         return True
+
+    async def _gather(self) -> None:
+        """While there is much to write, lets more of it come."""
+        rest = self._again_at - time.monotonic()
+        if rest > 0 and len(self._jobs) < MAX_JOBS:
+            await self._wait(rest)
+
+    def _began(self, jobs: list[Job]) -> None:
+        """A transaction begins."""
+        much = len(jobs) > 1 or sum(len(job.arrival.readings) for job in jobs) >= MUCH
+        self._again_at = time.monotonic() + GATHER if much else 0.0
 
     def _cut(self) -> tuple[list[Job], list[Record]]:
         """What goes into the next transaction."""
@@ -254,8 +279,12 @@ class Writer:
 
     async def _pause(self) -> None:
         """Waits for the next attempt, or for the end."""
+        await self._wait(self._backoff.next_delay())
+
+    async def _wait(self, seconds: float) -> None:
+        """Waits so long, or for the end."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._backoff.next_delay()):
+            async with asyncio.timeout(seconds):
                 await self._closing.wait()
 
     def _give_up(self) -> None:

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from iotxmpp.addresses import NodeAddress, bare_jid, domain
 from iotxmpp.errors import CredentialsError, StanzaError, stanza_error
-from iotxmpp.link import PING, Item, Message, Presence, Request
+from iotxmpp.link import PING, Item, LinkLimits, Message, Presence, Request
 from iotxmpp.memory.pubsub import PubSub, copy_item
 from iotxmpp.memory.rosters import Rosters
 from iotxmpp.memory.session import End, Outcome, Reply, Session
@@ -38,6 +38,7 @@ class Hub:
         delay: Seconds that every answer takes.
         silenced: The accounts that get and give no answers.
         keeps_messages: Whether messages to an account without a session wait for its next one (XEP-0160).
+        limits: What sessions that start from now on are told of the server's limits.
     """
 
     def __init__(self, *, service: str, max_bytes: int) -> None:
@@ -49,6 +50,7 @@ class Hub:
         self.delay = 0.0
         self.silenced: set[str] = set()
         self.keeps_messages = True
+        self.limits = LinkLimits()
         self._kept: dict[str, list[Message]] = {}
         self._sessions: dict[str, Session] = {}
 

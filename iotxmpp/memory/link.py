@@ -16,6 +16,7 @@ from iotxmpp.link import (
     CommandProvider,
     Item,
     ItemHandler,
+    LinkLimits,
     LinkState,
     Message,
     MessageHandler,
@@ -49,6 +50,7 @@ class MemoryLink:
         self._session: Session | None = None
         self._jid = account.jid
         self._state = LinkState(up=False, reason="not connected yet")
+        self._limits = LinkLimits()
         self._inbox = Inbox()
         self._state_handlers = StateHandlers(log, account.jid)
         self._discovery = Discovery(jid=lambda: self._jid, features=lambda: self.features)
@@ -72,6 +74,11 @@ class MemoryLink:
     def state(self) -> LinkState:
         """Whether the link is up."""
         return self._state
+
+    @property
+    def limits(self) -> LinkLimits:
+        """The server's limits in the newest session, as far as it says."""
+        return self._limits
 
     @property
     def features(self) -> frozenset[str]:
@@ -115,7 +122,7 @@ class MemoryLink:
         self, node: NodeAddress, payload: Element, *, item_id: str, timeout: float = REQUEST_TIMEOUT
     ) -> None:
         """Publishes one item; see `iotxmpp.link.Link.publish`."""
-        copy = checked_copy(payload, f"item {item_id!r} for {node}", self._hub.max_bytes)
+        copy = checked_copy(payload, f"item {item_id!r} for {node}", self._largest)
         check_text(item_id, "item id")
         await self._ask(lambda session: self._hub.publish(session, node, item_id, copy), timeout)
 
@@ -210,7 +217,7 @@ class MemoryLink:
         timeout: float = REQUEST_TIMEOUT,
     ) -> Element | None:
         """Sends a request to a JID and returns the answer's payload; see `iotxmpp.link.Link.call`."""
-        copy = checked_copy(payload, f"request to {to}", self._hub.max_bytes)
+        copy = checked_copy(payload, f"request to {to}", self._largest)
         check_text(to, "recipient")
         session, request = self._up(), Call(to=to, kind=kind, payload=copy)
         return await self._pending.answer(lambda settle: self._hub.route(session, request, settle), timeout)
@@ -283,6 +290,12 @@ class MemoryLink:
             log.exception("the rule of %s for who may follow raised", self._account.jid)
             return otherwise
 
+    @property
+    def _largest(self) -> int:
+        """Bytes of the largest payload."""
+        said = self._limits.stanza_bytes
+        return self._hub.max_bytes if said is None else min(said, self._hub.max_bytes)
+
     def _connect(self) -> None:
         resumed = self._session is not None
         if self._session is None:
@@ -294,6 +307,7 @@ class MemoryLink:
             self._subscribe_again(self._session)
         else:
             self._hub.resume(self._session)
+        self._limits = self._hub.limits
         if not self._presence_sent:
             self._send_presence(self._session)
         self._change(LinkState(up=True, resumed=resumed))

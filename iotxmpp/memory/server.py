@@ -3,7 +3,7 @@
 from iotxmpp.account import Account
 from iotxmpp.addresses import NodeAddress, bare_jid
 from iotxmpp.errors import ConflictError, InvalidError
-from iotxmpp.link import Cancel
+from iotxmpp.link import Cancel, LinkLimits
 from iotxmpp.memory.hub import Hub
 from iotxmpp.memory.link import MemoryLink
 from iotxmpp.provisioning import NodePolicy
@@ -125,6 +125,10 @@ class MemoryServer:
         It does, until this is called.
         """
         self._hub.keeps_messages = keep
+
+    def say_limits(self, limits: LinkLimits) -> None:
+        """Tells links its limits (XEP-0478) when they next connect; until this is called it says none."""
+        self._hub.limits = limits
 
     def delay(self, seconds: float) -> None:
         """Brings every answer so late; the request itself is carried out at once. 0 ends it."""

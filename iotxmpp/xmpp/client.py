@@ -17,12 +17,15 @@ from slixmpp.stanza import Iq, Message, Presence
 
 from iotxmpp.account import Account
 from iotxmpp.errors import ConnectError, HostError, SecurityError
+from iotxmpp.link import LinkLimits
 from iotxmpp.xmpp.guard import StreamGuard, StreamRefusedError
 from iotxmpp.xmpp.lean import let_it_ask_dns
-from iotxmpp.xmpp.management import ASKS_FOR_ACK, Management, SentIq
+from iotxmpp.xmpp.limits import limits_of
+from iotxmpp.xmpp.management import ACK, ASKS_FOR_ACK, Management, SentIq
 from iotxmpp.xmpp.sasl import MECHANISMS
-from iotxmpp.xmpp.stanzas import IQ
+from iotxmpp.xmpp.stanzas import IQ, MESSAGE
 from iotxmpp.xmpp.trust import default_port, tls_context, tls_error, tls_ways
+from iotxmpp.xmpp.turns import TurnWriter
 from iotxmpp.xmpp.vetting import STREAM, TLS, objection
 from iotxmpp.xmpp.wiretext import wire_text
 
@@ -30,7 +33,7 @@ log = logging.getLogger("iotxmpp.xmpp")
 _STANZAS_LOG = logging.getLogger("slixmpp.xmlstream.xmlstream")
 
 Taker = Callable[[Element], Callable[[], None] | None]
-"""Says what to do with an IQ; None where it is for others."""
+"""Says what to do with a stanza; None where it is for others."""
 
 CAPS_NODE = "urn:iotxmpp:caps"
 CAPS_TAG = "{http://jabber.org/protocol/caps}c"
@@ -58,6 +61,7 @@ class StrictClient(ClientXMPP):
         stream_error: The condition with which the server ended the stream (RFC 6120 section 4.9); empty
             while all is well.
         capabilities: The hash of what this session can do (XEP-0115 section 5); empty while not known.
+        said_limits: What the features of the newest stream say of the server's limits (XEP-0478).
     """
 
     _run_out_filters: "asyncio.Future[Any] | None" = None  # slixmpp looks for it even where __init__ failed
@@ -71,9 +75,11 @@ class StrictClient(ClientXMPP):
         self.refusal: ConnectError | None = None
         self.stream_error = ""
         self.capabilities = ""
+        self.said_limits = LinkLimits()
         self._promised_tls = False
         self._steps: set[asyncio.Future[Any]] = set()
-        self._takers: list[Taker] = []
+        self._turns = TurnWriter(self._send_text)
+        self._takers: dict[str, list[Taker]] = {IQ: [], MESSAGE: []}
         self.enable_plaintext = False
         self.enable_direct_tls, self.enable_starttls = tls_ways(account)
         self.default_port = default_port(account)  # where DNS names none
@@ -116,7 +122,11 @@ class StrictClient(ClientXMPP):
 
         Slixmpp asks some thirty handlers about each stanza, which costs a twentieth of a round trip.
         """
-        self._takers.append(taker)
+        self._takers[IQ].append(taker)
+
+    def take_messages(self, taker: Taker) -> None:
+        """The same for messages."""
+        self._takers[MESSAGE].append(taker)
 
     async def flush(self, within: float) -> None:
         """Waits until all that was sent is on the wire.
@@ -186,7 +196,17 @@ class StrictClient(ClientXMPP):
     def _write(self, stanza: Any) -> None:
         """Writes a stanza at once; slixmpp's queue costs two turns of the loop, a tenth of a round trip."""
         then = self._management.goes(stanza)  # the one filter that stanzas need
-        self.send_raw(wire_text(stanza.xml) + then)
+        self._turns.put(wire_text(stanza.xml) + then)
+
+    def send_raw(self, data: str | bytes) -> None:
+        """Writes text, behind all that was written before."""
+        self._turns.flush()
+        super().send_raw(data)
+
+    def _send_text(self, text: str) -> None:
+        """Writes text; what has no connection any more is lost with it."""
+        if self.transport is not None:
+            self.send_raw(text)
 
     def disconnect(self, *args: Any, **options: Any) -> Any:
         """Closes the stream, with all that came acknowledged; what that needs ends with `hang_up`."""
@@ -228,17 +248,19 @@ class StrictClient(ClientXMPP):
             super()._spawn_event(xml)
         elif xml.tag == ASKS_FOR_ACK:
             self._management.asked()
-        elif xml.tag != IQ or not self._is_taken(xml):
+        elif (xml.tag != ACK or not self._management.acked(xml)) and not self._is_taken(xml):
             super()._spawn_event(xml)
 
-    def _is_taken(self, iq: Element) -> bool:
-        """Whether a taker took an IQ, and had it counted."""
+    def _is_taken(self, stanza: Element) -> bool:
+        """Whether a taker took a stanza, and had it counted."""
+        if stanza.tag not in self._takers:
+            return False
         try:
-            _check_sender(iq.get("from"))
+            _check_sender(stanza.get("from"))
         except InvalidJID:
             return False
         try:
-            deed = self._deed(iq)
+            deed = self._deed(stanza)
             if deed is None:
                 return False
             self._management.came()
@@ -265,6 +287,7 @@ class StrictClient(ClientXMPP):
                 connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
     async def _handle_stream_features(self, features: Any) -> bool | None:
+        self.said_limits = limits_of(features.xml)  # those before the login are the stricter ones
         with self._step():
             try:
                 return await super()._handle_stream_features(features)
@@ -301,19 +324,19 @@ class StrictClient(ClientXMPP):
             return self._resumed(stanza)
         if not _has_readable_sender(stanza.xml):
             return None
-        deed = self._deed(stanza.xml) if isinstance(stanza, Iq) else None
+        deed = self._deed(stanza.xml) if stanza.xml.tag in self._takers else None
         if deed is None:
             return stanza
         deed()
         return None
 
-    def _deed(self, iq: Element) -> Callable[[], None] | None:
-        """What a taker does with an IQ; None where nobody takes it."""
-        for taker in self._takers:
-            deed = taker(iq)
+    def _deed(self, stanza: Element) -> Callable[[], None] | None:
+        """What a taker does with a stanza; None where nobody takes it."""
+        for taker in self._takers[stanza.tag]:
+            deed = taker(stanza)
             if deed is not None:
                 if _STANZAS_LOG.isEnabledFor(logging.DEBUG):
-                    _STANZAS_LOG.debug("RECV: %s", wire_text(iq))
+                    _STANZAS_LOG.debug("RECV: %s", wire_text(stanza))
                 return deed
         return None
 

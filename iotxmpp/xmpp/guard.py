@@ -23,6 +23,9 @@ MAX_ELEMENTS = 100_000
 TOO_DEEP = "{urn:iotxmpp:guard:0}too-deep"
 """Stands in a stanza for what was nested too deep."""
 
+_STANZA = 2
+"""The depth of a stanza; the stream itself has 1."""
+
 _MAX_PROLOG = 1024
 _PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml\s[^<>]*\?>)?\s*<[A-Za-z]")
 _ENCODING = re.compile(rb"<\?xml[^>]*\sencoding\s*=\s*[\"'](?P<name>[^\"']*)")
@@ -66,36 +69,44 @@ class StreamGuard:
         self._parser.feed(raw)
 
     def read_events(self) -> Iterator[tuple[str, Element]]:
-        """The parser's events, each checked before the stream acts on it.
+        """The events of the stream and of its stanzas, checked before the stream acts on them.
+
+        Those of what is in a stanza are checked, too, and not passed on: nobody waits for them.
 
         Raises:
             StreamRefusedError: Elements are nested too deep or too many, or it is no XML.
         """
         try:
             for event, element in cast("Iterator[tuple[str, Element]]", self._parser.read_events()):
-                self._count(event, element)
-                yield event, element
+                if event == "start":
+                    self._elements += 1
+                    self._depth = depth = self._depth + 1
+                    if depth > self._deepest or self._elements > MAX_ELEMENTS:
+                        self._check_start(depth)
+                else:
+                    depth = self._depth
+                    self._depth = depth - 1
+                    if depth == _STANZA:
+                        self._check_stanza(element)
+                if depth <= _STANZA:
+                    yield event, element
         except ParseError as error:
             raise StreamRefusedError(f"the server's stream is no XML: {error}") from error
 
-    def _count(self, event: str, element: Element) -> None:
-        if event == "start":
-            self._elements += 1
-            if self._elements > MAX_ELEMENTS:
-                raise StreamRefusedError(f"the server sent a stanza of more than {MAX_ELEMENTS} elements")
-            self._depth += 1
-            self._deepest = max(self._deepest, self._depth)
-            if self._depth > DEEPEST_PASSED_ON:
-                raise StreamRefusedError(
-                    f"the server sent elements nested more than {DEEPEST_PASSED_ON} deep"
-                )
-        else:
-            self._depth -= 1
-            if self._depth == 1:
-                if self._deepest > self._max_depth:
-                    _LOGGER.warning("%s sent elements nested too deep", element.get("from"))
-                    element[:] = [Element(TOO_DEEP)]
-                self._bytes = self._elements = self._deepest = 0
+    def _check_start(self, depth: int) -> None:
+        """An element begins that is one more, or deeper, than any before it in its stanza."""
+        self._deepest = max(self._deepest, depth)
+        if self._elements > MAX_ELEMENTS:
+            raise StreamRefusedError(f"the server sent a stanza of more than {MAX_ELEMENTS} elements")
+        if depth > DEEPEST_PASSED_ON:
+            raise StreamRefusedError(f"the server sent elements nested more than {DEEPEST_PASSED_ON} deep")
+
+    def _check_stanza(self, stanza: Element) -> None:
+        """A stanza is whole."""
+        if self._deepest > self._max_depth:
+            _LOGGER.warning("%s sent elements nested too deep", stanza.get("from"))
+            stanza[:] = [Element(TOO_DEEP)]
+        self._bytes = self._elements = self._deepest = 0
 
     def _checked_prolog(self, raw: bytes) -> bytes:
         """What may be parsed: nothing before it is clear that the root follows."""

@@ -10,14 +10,10 @@ What = TypeVar("What")
 Hearer = Callable[[What], Awaitable[None]]
 
 
-def to_each(handlers: Mapping[object, Hearer[What]]) -> Hearer[What]:
+async def to_each(handlers: Mapping[object, Hearer[What]], what: What) -> None:
     """Calls the handlers of the moment, one after the other; one that raises stops no other."""
-
-    async def hand_on(what: What) -> None:
-        for handler in list(handlers.values()):
-            try:
-                await handler(what)
-            except Exception:
-                log.exception("a handler raised on %s", what)
-
-    return hand_on
+    for handler in list(handlers.values()):
+        try:
+            await handler(what)
+        except Exception:
+            log.exception("a handler raised on %s", what)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,7 +22,8 @@ class Inbox:
         self._resume = resume
         self._full = full
         self._paused = False
-        self._queue: asyncio.Queue[Job] = asyncio.Queue()
+        self._queue: deque[Job] = deque()
+        self._came = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._released = asyncio.Event()
         self._released.set()
@@ -41,18 +43,19 @@ class Inbox:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        self._queue = asyncio.Queue()
+        self._queue.clear()
         self._paused = False
         self._released.set()
 
     def put(self, handler: Callable[[Any], Awaitable[None]], what: Any) -> None:
         """Adds a job; past the bound, the socket is told to wait."""
-        self._queue.put_nowait((handler, what))
+        self._queue.append((handler, what))
+        self._came.set()
         if self._released.is_set():
             self._wait_if_full()
 
     def _wait_if_full(self) -> None:
-        if not self._paused and self._queue.qsize() >= self._full:
+        if not self._paused and len(self._queue) >= self._full:
             log.warning("handlers are %d items behind; reading waits for them", self._full)
             self._paused = True
             self._pause()
@@ -71,12 +74,15 @@ class Inbox:
 
     async def _hand_out(self) -> None:
         while True:
-            handler, what = await self._queue.get()
+            while not self._queue:
+                self._came.clear()
+                await self._came.wait()
             await self._released.wait()
+            handler, what = self._queue.popleft()
             try:
                 await handler(what)
             except Exception:
                 log.exception("a handler raised on %s", type(what).__name__)
-            if self._paused and self._queue.qsize() <= self._full // 2:
+            if self._paused and len(self._queue) <= self._full // 2:
                 self._paused = False
                 self._resume()

@@ -29,6 +29,7 @@ from iotxmpp.link import (
     CommandProvider,
     Item,
     ItemHandler,
+    LinkLimits,
     LinkState,
     Message,
     MessageHandler,
@@ -42,13 +43,14 @@ from iotxmpp.xmltext import check_text
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.discovery import Discovery
 from iotxmpp.xmpp.inbox import Inbox
+from iotxmpp.xmpp.limits import largest_payload
 from iotxmpp.xmpp.messages import Messages
 from iotxmpp.xmpp.negotiation import Attempt
 from iotxmpp.xmpp.presence import Presences
 from iotxmpp.xmpp.pubsub import PubSub
 from iotxmpp.xmpp.requests import Requests
 from iotxmpp.xmpp.services import Services
-from iotxmpp.xmpp.stanzas import PING, checked_payload
+from iotxmpp.xmpp.stanzas import MAX_PAYLOAD_BYTES, PING, checked_payload
 from iotxmpp.xmpp.tasks import Tasks
 
 log = logging.getLogger("iotxmpp.xmpp")
@@ -97,6 +99,8 @@ class XmppLink:
         self._down = asyncio.Event()
         self._up_since = 0.0
         self._worked = False
+        self._limits = LinkLimits()
+        self._largest = MAX_PAYLOAD_BYTES
         self._tasks = Tasks(account.jid)
 
     @property
@@ -110,6 +114,11 @@ class XmppLink:
     def state(self) -> LinkState:
         """Whether the link is up."""
         return self._state
+
+    @property
+    def limits(self) -> LinkLimits:
+        """The server's limits in the newest session, as far as it says (XEP-0478)."""
+        return self._limits
 
     async def __aenter__(self) -> Self:
         """Connects; raises a `ConnectError` if that fails, and can then be entered again."""
@@ -157,7 +166,7 @@ class XmppLink:
         """Publishes one item (XEP-0060 section 7.1)."""
         self._require_up()
         check_text(item_id, "item id")
-        checked_payload(payload, f"item {item_id}")
+        checked_payload(payload, f"item {item_id}", self._largest)
         await self._pubsub.publish(node, payload, item_id=item_id, timeout=timeout)
 
     async def items(
@@ -237,7 +246,7 @@ class XmppLink:
     ) -> Element | None:
         """Sends a request (IQ) and returns the answer's payload."""
         self._require_up()
-        checked_payload(payload, f"request to {to}")
+        checked_payload(payload, f"request to {to}", self._largest)
         return await self._send(to, payload, kind=kind, timeout=timeout)
 
     def serve(self, tag: str, handler: RequestHandler) -> Cancel:
@@ -282,6 +291,8 @@ class XmppLink:
         if self._down.is_set():
             raise HostError(f"the session with {client.boundjid.host} was cut at once")
         self._up_since, self._worked = time.monotonic(), False
+        self._limits = client.said_limits
+        self._largest = largest_payload(self._limits)
         log.info("%s: link up%s", client.boundjid.full, ", session resumed" if resumed else "")
         self._presences.say()
         self._set_state(LinkState(up=True, resumed=resumed))

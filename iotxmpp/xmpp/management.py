@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
-from slixmpp.plugins.xep_0198.stanza import RequestAck
+from slixmpp.plugins.xep_0198.stanza import Ack, RequestAck
 from slixmpp.stanza import Iq
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
 ASKS_FOR_ACK: Final = RequestAck.tag_name()
 """The tag of a server's request for an ack."""
+
+ACK: Final = Ack.tag_name()
+"""The tag of a server's ack."""
 
 _NAMESPACE = "urn:xmpp:sm:3"
 _REQUEST = f'<r xmlns="{_NAMESPACE}" />'
@@ -71,6 +74,22 @@ class Management:
         """The server asks for an ack."""
         if self._waiting is None:
             self._waiting = asyncio.get_running_loop().call_later(_ACK_WITHIN, self._answer)
+
+    def acked(self, ack: Element) -> bool:
+        """The server acknowledges what went; False where that makes no sense, and is not taken in."""
+        plugin = self._plugin
+        try:
+            handled = int(ack.get("h", ""))
+        except ValueError:
+            return False
+        waiting = plugin.unacked_queue
+        count = (handled - plugin.last_ack) % _MODULO
+        if not 0 <= handled < _MODULO or count > len(waiting):
+            return False
+        for _ in range(count):
+            waiting.popleft()
+        plugin.last_ack = handled
+        return True
 
     def acknowledge(self) -> None:
         """Acknowledges all that came."""

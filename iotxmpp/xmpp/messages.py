@@ -3,6 +3,7 @@
 import logging
 from copy import deepcopy
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, cast
 from xml.etree.ElementTree import Element, SubElement
 
@@ -78,7 +79,7 @@ class Messages:
         try:
             message = _message(stanza.xml)
             if self._handlers and (message.text or message.extensions):
-                self._inbox.put(to_each(self._handlers), message)
+                self._inbox.put(partial(to_each, self._handlers), message)
         except Exception:
             log.exception("a message could not be read")
 

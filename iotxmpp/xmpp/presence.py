@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Literal, cast
 from xml.etree.ElementTree import Element, SubElement
 
@@ -129,7 +130,7 @@ class Presences:
             if kind == "subscribe":
                 self._decide(stanza.xml.get("from", ""))
             elif kind in (None, "unavailable") and "/" in stanza.xml.get("from", ""):
-                self._inbox.put(to_each(self._handlers), _presence(stanza.xml))
+                self._inbox.put(partial(to_each, self._handlers), _presence(stanza.xml))
         except Exception:
             log.exception("a presence could not be read")
 

@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any, Protocol
 from xml.etree.ElementTree import Element, SubElement
-
-from slixmpp.stanza import Message
-from slixmpp.xmlstream.handler import Callback
 
 from iotxmpp.addresses import NodeAddress
 from iotxmpp.errors import LinkDownError, NoAnswerError, StanzaError
@@ -16,7 +14,6 @@ from iotxmpp.registrations import register
 from iotxmpp.xmpp.client import StrictClient
 from iotxmpp.xmpp.hearers import to_each
 from iotxmpp.xmpp.inbox import Inbox
-from iotxmpp.xmpp.requests import Matching
 from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_EVENT
 
 log = logging.getLogger("iotxmpp.xmpp")
@@ -44,7 +41,7 @@ class PubSub:
 
     def attach(self, client: StrictClient) -> None:
         """Hears the notifications that reach a client."""
-        client.register_handler(Callback("iotxmpp items", Matching(_is_notification), self._notified))
+        client.take_messages(self._take)
 
     @property
     def subscribed(self) -> list[NodeAddress]:
@@ -124,34 +121,34 @@ class PubSub:
         names = (each.get("node") for each in found if each.get("subscription") == "subscribed")
         return [NodeAddress(service=service, node=name) for name in dict.fromkeys(names) if name]
 
-    def _notified(self, message: Any) -> None:
-        try:
-            for item in _notified_items(message.xml):
-                self._inbox.put(self._hand_on, item)
-        except Exception:
-            log.exception("a notification could not be read")
+    def _take(self, message: Element) -> Callable[[], None] | None:
+        """Takes a notification."""
+        if message.get("type") == "error" or message.find(_EVENT_ITEMS) is None:
+            return None
+        return partial(self._notified, message)
+
+    def _notified(self, message: Element) -> None:
+        for item in _notified_items(message):
+            self._inbox.put(self._hand_on, item)
 
     async def _hand_on(self, item: Item) -> None:
         handlers = self._handlers.get(item.node) or self._unclaimed
         if not handlers:
             log.debug("an item of %s, which has no handler", item.node)
-        await to_each(handlers)(item)
-
-
-def _is_notification(stanza: Any) -> bool:
-    return (
-        isinstance(stanza, Message)
-        and stanza.xml.get("type") != "error"
-        and stanza.xml.find(_EVENT_ITEMS) is not None
-    )
+        await to_each(handlers, item)
 
 
 def _notified_items(message: Element) -> Iterator[Item]:
     service = message.get("from", "")
     for items in message.findall(_EVENT_ITEMS):
-        node = NodeAddress(service=service, node=items.get("node", ""))
+        node = _node(service, items.get("node", ""))
         for element in items.findall(f"{{{PUBSUB_EVENT}}}item"):
             yield _item(node, element)
+
+
+@lru_cache(maxsize=256)  # the same few all the time
+def _node(service: str, name: str) -> NodeAddress:
+    return NodeAddress(service=service, node=name)
 
 
 def _item(node: NodeAddress, element: Element) -> Item:

@@ -11,6 +11,7 @@ from iotxmpp.xmltext import check_element, clean_text
 
 CLIENT: Final = "jabber:client"
 IQ: Final = "{jabber:client}iq"
+MESSAGE: Final = "{jabber:client}message"
 STANZAS: Final = "urn:ietf:params:xml:ns:xmpp-stanzas"
 PUBSUB: Final = "http://jabber.org/protocol/pubsub"
 PUBSUB_OWNER: Final = "http://jabber.org/protocol/pubsub#owner"
@@ -65,19 +66,17 @@ def error_of(stanza: Element) -> StanzaError:
     return stanza_error(condition, text, detail)
 
 
-def checked_payload(payload: Element, where: str) -> Element:
-    """Returns the payload if it can travel.
+def checked_payload(payload: Element, where: str, most: int = MAX_PAYLOAD_BYTES) -> Element:
+    """Returns the payload if it can travel, in so many bytes at most.
 
     Raises:
         InvalidError: Its text cannot travel in XML, or it is too large for the stream.
     """
     check_element(payload, where)
-    if _at_most(payload) > MAX_PAYLOAD_BYTES:
+    if _at_most(payload) > most:
         size = len(tostring(payload).encode())
-        if size > MAX_PAYLOAD_BYTES:
-            raise InvalidError(
-                f"{where}: {size} bytes on the wire; servers take {MAX_PAYLOAD_BYTES}. Split it"
-            )
+        if size > most:
+            raise InvalidError(f"{where}: {size} bytes on the wire; the server takes {most}. Split it")
     return payload
 
 

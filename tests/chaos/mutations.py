@@ -1,5 +1,6 @@
 """Takes one safety out of the product, in this process alone: the harness must notice."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -34,10 +35,15 @@ def _fsync() -> None:
     """Publish returns before the reading is on disk."""
     from iotxmpp.agent.outbox.keeper import Keeper
 
-    async def keep(self: Keeper, *arguments: Any, **named: Any) -> None:  # noqa: ANN401  # passed on
-        self.take(*arguments, **named)
+    take_one = Keeper.take_one
 
-    patch.object(Keeper, "keep", keep).start()
+    def promise(self: Keeper, *arguments: Any, **named: Any) -> "asyncio.Future[None]":  # noqa: ANN401  # passed on
+        take_one(self, *arguments, **named)
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        kept.set_result(None)
+        return kept
+
+    patch.object(Keeper, "take_one", promise).start()
 
 
 def _ack() -> None:

@@ -54,7 +54,7 @@ CALM = Size(
     scale=SHORT,
     resume=1,
     constants={
-        "iotxmpp.agent.outbox.keeper:COMMIT_EVERY": 0.1,
+        "iotxmpp.agent.outbox.taking:COMMIT_EVERY": 0.1,
         "iotxmpp.agent.outbox.keeper:TRIM_EVERY": 0.1,
     },
 )

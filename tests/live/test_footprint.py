@@ -16,22 +16,29 @@ from tests.live.site import PATIENCE, Site, nodes_of
 MOST_MEMORY = 45 * 2**20
 """Bytes that an agent's process may have in memory; MB as `ps` and `top` count them."""
 
+MOST_MEMORY_OF_A_SCRIPT = 44 * 2**20
+"""Likewise for a script with five sensors: it has no profile, whose rules take 1 MB."""
+
 MOST_MEMORY_WITH_BACKLOG = 60 * 2**20
 """Likewise with a million readings in its outbox."""
 
 BACKLOG = 1_000_000
 
 NEVER = (
+    "bz2",  # by shutil, as lzma
     "cryptography",
     "email",  # by importlib.metadata, which is not asked either
     "difflib",  # for suggestions where somebody made a mistake
     "iotxmpp.controller",
     "iotxmpp.xmpp.provisioner",
+    "lzma",
     "prometheus_client",
     "pycares",  # aiodns, which brings it, shows up as an attempt as well
     "pygments.lexers",  # its parent shows up as an attempt: slixmpp asks whether it is there
     "rich",
+    "slixmpp.thirdparty.gnupg",
     "sqlalchemy",
+    "tempfile",  # for accounts that are written
     "typer",
 )
 """What belongs to controllers, servers and people, or asks DNS; an agent that knows its host needs none."""
@@ -47,26 +54,46 @@ path = "outbox.db"
 bytes = {256 * 2**20}
 """
 
+SCRIPT = """
+from pathlib import Path
+from iotxmpp import Account, Agent
+
+agent = Agent(Account.load(Path("account.toml")), outbox="outbox.db")
+for number in range(5):
+    @agent.sensor(f"temperature/{number}", unit="Cel", every=0.1)
+    def read() -> float:
+        return 21.5
+agent.run()
+"""
+
 
 @asynccontextmanager
 async def running_agent(
     server: ServerProcess, folder: Path, *options: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`iotxmpp agent run` for a simulated BME280, once its third pack of readings has arrived."""
+    file = folder / "agent.toml"
+    file.write_text(AGENT, encoding="utf-8")
+    command = (*options, "-m", "iotxmpp", "-v", "agent", "run", str(file))
+    async with running_device(server, folder, *command) as process:
+        yield process
+
+
+@asynccontextmanager
+async def running_device(
+    server: ServerProcess, folder: Path, *command: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Python with these arguments, once its third pack of readings has arrived; the folder has an account."""
     async with Site(server, folder) as site:
         controller = await site.account("controller")
         device = await site.device("climate", controller)
         device.save(folder / "account.toml")
-        file = folder / "agent.toml"
-        file.write_text(AGENT, encoding="utf-8")
         items: asyncio.Queue[object] = asyncio.Queue()
         link = await site.link(controller)
         await link.subscribe(nodes_of(device).readings, items.put)
         with (folder / "console").open("wb") as console:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *options, "-m", "iotxmpp", "-v", "agent", "run", str(file)),
-                stdout=console,
-                stderr=console,
+                *(sys.executable, *command), cwd=folder, stdout=console, stderr=console
             )
         try:
             async with asyncio.timeout(PATIENCE):
@@ -82,6 +109,14 @@ async def test_an_agent_stays_small(prosody: ServerProcess, tmp_path: Path) -> N
     async with running_agent(prosody, tmp_path) as process:
         resident = memory_of(process.pid)
     assert 10_000_000 < resident < MOST_MEMORY
+
+
+async def test_a_script_stays_smaller(prosody: ServerProcess, tmp_path: Path) -> None:
+    script = tmp_path / "device.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    async with running_device(prosody, tmp_path, str(script)) as process:
+        resident = memory_of(process.pid)
+    assert 10_000_000 < resident < MOST_MEMORY_OF_A_SCRIPT
 
 
 async def test_a_backlog_costs_no_memory(prosody: ServerProcess, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from iotxmpp.controller.columns import Columns, Place
 from iotxmpp.controller.store import BadRowError, Batch, Event, StateChange, Store
-from iotxmpp.controller.store.schema import events, gaps, islands, liveness
+from iotxmpp.controller.store.schema import events, gaps, islands, liveness, readings
 from iotxmpp.errors import StoreError
 from iotxmpp.readings import Value
 from tests.store.samples import NOW, arrival, lost, numbers, reading, rejection, stored, take
@@ -24,6 +25,63 @@ def test_a_pack_is_taken_and_its_cursor_moved(store: Store) -> None:
     assert numbers(store) == [1, 2, 3]
     assert store.upto("hall") == {"e1": 3}
     assert store.upto("cellar") == {}
+
+
+PLACES = (
+    Place(channel="temperature", unit="Cel", kind="f"),
+    Place(channel="count", unit=None, kind="i"),
+    Place(channel="door", unit=None, kind="b"),
+    Place(channel="note", unit=None, kind="s"),
+)
+HELD: tuple[Value, ...] = (21.5, 2**53, True, "shut")
+
+
+def columns(count: int, places: int) -> Columns:
+    """So many readings, of so many of the channels in turn."""
+    times = [NOW + number for number in range(count)]
+    return Columns(
+        places=[PLACES[number % places] for number in range(count)],
+        values=[HELD[number % places] for number in range(count)],
+        times=times,
+        earliest=min(times),
+        latest=max(times),
+        texts=places == len(PLACES),
+        epoch="e1",
+        first=1,
+        clock="u",
+        received=NOW,
+        historical=True,
+    )
+
+
+@pytest.mark.parametrize("places", [1, 3, 4])
+def test_columns_are_kept_as_their_readings_are(store: Store, places: int) -> None:
+    made = columns(117, places)
+    taken = take(
+        store,
+        replace(arrival(1), numbers=((1, 117),), readings=made),
+        replace(arrival(1, device="cellar"), numbers=((1, 117),), readings=tuple(made)),
+    )
+    assert [len(each.readings) for each in taken] == [117, 117]
+    rows = stored(store)
+    assert [row[1:] for row in rows[:117]] == [row[1:] for row in rows[117:]]
+    assert [(row[3], row[4], type(row[4])) for row in rows[:4]] == [
+        (PLACES[number % places].channel, HELD[number % places], type(HELD[number % places]))
+        for number in range(4)
+    ]
+    with store.database.read() as connection:
+        query = sa.select(readings.c.historical, readings.c.clock, readings.c.time, readings.c.received)
+        kept = connection.execute(query.order_by(readings.c.seq)).all()
+    assert [tuple(row) for row in kept] == [
+        (True, "u", NOW + number // 2, NOW) for number in range(2 * len(made))
+    ]
+
+
+def test_of_columns_what_is_there_already_is_left_out(store: Store) -> None:
+    take(store, arrival(2, 3))
+    (taken,) = take(store, replace(arrival(1), numbers=((1, 5),), readings=columns(5, 3)))
+    assert ([each.seq for each in taken.readings], taken.duplicates, taken.upto) == ([1, 4, 5], 2, 5)
+    assert numbers(store) == [1, 2, 3, 4, 5]
 
 
 def test_what_comes_twice_is_kept_once(store: Store) -> None:

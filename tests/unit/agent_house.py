@@ -22,7 +22,7 @@ from iotxmpp.errors import InvalidError, IotxmppError
 from iotxmpp.intervals import Intervals
 from iotxmpp.link import Item, Presence
 from iotxmpp.memory import MemoryLink, MemoryServer
-from iotxmpp.payloads import JSON_TAG, json_text, pack_text
+from iotxmpp.payloads import JSON_TAG, PACK_TAG, json_text, pack_text
 from iotxmpp.provisioning import NodePolicy
 from iotxmpp.readings import Reading
 from iotxmpp.senml import decode, parse_item_id, readings_of
@@ -50,7 +50,7 @@ async def until(condition: Callable[[], bool], seconds: float = 3.0) -> None:
 
 def readings_in(item: Item) -> list[Reading]:
     """The readings of an item of the readings node; none for any other."""
-    if item.node != NODES.readings or item.payload is None or item.payload.tag != JSON_TAG:
+    if item.node != NODES.readings or item.payload is None or item.payload.tag not in {JSON_TAG, PACK_TAG}:
         return []
     epoch, first = parse_item_id(item.id)
     records = decode(pack_text(item.payload), received=time.time())

@@ -135,7 +135,8 @@ async def test_a_large_backlog_waits_for_a_moment_of_chance(house: House) -> Non
         assert asked == [2.0]
 
 
-async def test_an_alarm_is_sent_at_once(house: House) -> None:
+async def test_an_alarm_is_committed_at_once(house: House) -> None:
+    house.collects = False
     agent = house.agent()
     agent.channel("level", type="int")
     agent.channel("smoke", type="bool", urgent=lambda value: value is True)

@@ -70,7 +70,9 @@ def run_child(folder: Path, first: int, count: int, crash: str | None = None) ->
 # A killed agent.
 
 
-@pytest.mark.parametrize("label", ["accepted:12", "committed:3", "published:3", "acked:3", "trimmed:2"])
+@pytest.mark.parametrize(
+    "label", ["accepted:12", "committed:3", "uncommitted:3", "published:3", "acked:3", "trimmed:2"]
+)
 def test_a_kill_at_any_point_loses_nothing_that_was_promised(tmp_path: Path, label: str) -> None:
     assert run_child(tmp_path, 0, 40, label) == -signal.SIGKILL
     assert run_child(tmp_path, 100, 10) == 0

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from typing import Any
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element
 
 import pytest
 
@@ -16,7 +16,7 @@ from iotxmpp.agent.outbox.inspection import dead_letters, retry
 from iotxmpp.errors import LinkDownError, stanza_error
 from iotxmpp.memory import MemoryLink
 from tests.unit.agent_house import House, account, until
-from tests.unit.delivery_house import BadLink, level, open_bad_link, path_of, published
+from tests.unit.delivery_house import BadLink, json_in, level, open_bad_link, path_of, published
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ class FussyLink(MemoryLink):
         self.breaks: list[bool] = []
 
     async def publish(self, node: NodeAddress, payload: Element, **more: Any) -> None:  # noqa: ANN401  # passed on
-        text = tostring(payload, encoding="unicode")
+        text = json_in(payload)
         if '"v":666' in text:
             self.breaks.append('"v":1' in text)
             self.server.drop("greenhouse@example.org", back_after=0.02)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from iotxmpp.agent.outbox import batch as batch_module
-from iotxmpp.agent.outbox import keeper as keeper_module
+from iotxmpp.agent.outbox import taking
 from iotxmpp.agent.outbox.keeper import Keeper
 from iotxmpp.agent.outbox.rows import FIRST, LAST, place_of
 from tests.unit.agent_house import until
@@ -17,7 +17,7 @@ from tests.unit.outbox_house import numbers, one, opened
 PATIENCE = 30.0
 """Seconds for what does not wait by itself, on a loaded machine."""
 
-HALF_A_SECOND = keeper_module.COMMIT_EVERY - 0.01
+HALF_A_SECOND = taking.COMMIT_EVERY - 0.01
 """What lies between two commits at least, for clocks that are a little coarse."""
 
 
@@ -47,7 +47,7 @@ async def test_readings_are_numbered_from_one_and_on_disk_when_keep_returns(tmp_
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has to wait for others to come waits for longer than any test."""
-    monkeypatch.setattr(keeper_module, "COMMIT_EVERY", 3600.0)
+    monkeypatch.setattr(taking, "COMMIT_EVERY", 3600.0)
 
 
 async def test_a_lone_reading_does_not_wait(tmp_path: Path, disk: Disk, endless: None) -> None:
@@ -98,7 +98,7 @@ async def test_no_loop_of_single_readings_wears_the_disk_out(
 ) -> None:
     monkeypatch.setattr(batch_module, "SINGLES", 5)
     monkeypatch.setattr(batch_module, "SINGLES_A_SECOND", 0.0)
-    monkeypatch.setattr(keeper_module, "COMMIT_EVERY", 1.5)
+    monkeypatch.setattr(taking, "COMMIT_EVERY", 1.5)
     async with opened(tmp_path / "outbox.db") as keeper:
         async with asyncio.timeout(PATIENCE):
             for value in range(8):

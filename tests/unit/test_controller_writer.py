@@ -134,6 +134,40 @@ async def test_what_waits_goes_into_one_batch_in_order_and_off_the_loop() -> Non
     assert case.store.closed
 
 
+async def test_while_there_is_much_to_write_more_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(is_open=True)
+    monkeypatch.setattr(writer_module, "GATHER", 0.2)
+    await case.put(1, 2)
+    await case.writer.drain()
+    for number in (3, 4, 5):
+        await case.put(number)
+        await asyncio.sleep(0)
+    await case.writer.drain()
+    assert case.store.arrivals == [[1, 2], [3, 4, 5]]
+    await case.writer.close()
+
+
+async def test_what_comes_by_itself_waits_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(is_open=True)
+    monkeypatch.setattr(writer_module, "GATHER", 3600.0)
+    for number in (1, 2, 3):
+        await case.put(number)
+        await case.writer.drain()
+    assert case.store.arrivals == [[1], [2], [3]]
+    await case.writer.close()
+
+
+async def test_nothing_is_gathered_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(is_open=True)
+    monkeypatch.setattr(writer_module, "GATHER", 3600.0)
+    await case.put(1, 2)
+    await case.writer.drain()
+    case.writer.keep(rejection(3))
+    async with asyncio.timeout(2):
+        await case.writer.close()
+    assert case.store.records == [["3"]]
+
+
 async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "MAX_JOBS", 3)
     case = Case()

@@ -11,11 +11,11 @@ from iotxmpp.about import About, Channel
 from iotxmpp.addresses import DeviceId, NodeAddress, device_id
 from iotxmpp.controller.description import MAX_CHANNELS, check_about
 from iotxmpp.controller.ingest import MAX_REJECTIONS, Checked, check_item
-from iotxmpp.controller.items import MAX_TEXT, Refused
+from iotxmpp.controller.items import Refused
 from iotxmpp.controller.rejection import CODES, MAX_PAYLOAD, Code
 from iotxmpp.delivery import Gap
 from iotxmpp.link import Item
-from iotxmpp.payloads import json_element
+from iotxmpp.payloads import MAX_TEXT, json_element
 from tests.unit.controller_world import about_of, pack
 
 NODE = NodeAddress(service="pubsub.localhost", node="iot/hall/readings")

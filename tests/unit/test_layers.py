@@ -34,12 +34,15 @@ VALUES = frozenset(
         "fleet",
         "intervals",
         "kinds",
+        "lean",
         "liveness",
         "payloads",
         "profiles",
         "readings",
         "senml",
+        "senml_encode",
         "senml_json",
+        "senml_rules",
         "status",
         "strictjson",
         "tables",
@@ -52,7 +55,7 @@ VALUES = frozenset(
         "xmltext",
     }
 )
-"""Modules of iotxmpp that are values and rules, and do no I/O but for account files."""
+"""Modules of iotxmpp that are values and rules, and do no I/O but for account files and what is installed."""
 
 PORT = frozenset({"discovery", "link", "provisioning", "registrations"})
 """Modules of iotxmpp that say what a link is, and hold what every kind of link does alike."""

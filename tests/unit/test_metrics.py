@@ -8,8 +8,12 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from iotxmpp.controller import metrics as metrics_module
 from iotxmpp.controller.metrics import Metrics, MetricsServer
 from iotxmpp.errors import ConfigError
 from iotxmpp.liveness import STATES
@@ -37,6 +41,10 @@ def reading(channel: str, value: Value, unit: str | None = None, time: float = 1
     return Reading(channel=channel, value=value, unit=unit, time=time)
 
 
+def accept(metrics: Metrics, accepted: Reading, now: float, *, described: bool) -> None:
+    metrics.accepted("hall", [accepted], now, newest=[accepted] if described else ())
+
+
 def test_every_metric_has_a_good_name_and_help() -> None:
     metrics = Metrics()
     metrics.device_online("hall", online=True)
@@ -44,7 +52,7 @@ def test_every_metric_has_a_good_name_and_help() -> None:
     metrics.liveness_changed("hall", "stale")
     metrics.flaps("hall", 2)
     metrics.pack("hall", 3)
-    metrics.reading("hall", reading("temperature", 21.5, "Cel"), 1000.5, described=True)
+    accept(metrics, reading("temperature", 21.5, "Cel"), 1000.5, described=True)
     metrics.rejected("hall", "range")
     metrics.command("water", "ok", 0.25)
     metrics.commands_queued(4)
@@ -83,29 +91,53 @@ def test_every_metric_has_a_good_name_and_help() -> None:
 
 def test_truth_values_are_numbers_and_text_has_no_value() -> None:
     metrics = Metrics()
-    metrics.reading("hall", reading("door", value=True), 1000, described=True)
-    metrics.reading("hall", reading("note", "hi"), 1000, described=True)
+    accept(metrics, reading("door", value=True), 1000, described=True)
+    accept(metrics, reading("note", "hi"), 1000, described=True)
     shown = {name: value for name, value in values(metrics).items() if "value" in name}
     assert shown == {"iotxmpp_reading_value{hall,door,}": 1}
 
 
 def test_a_channel_that_nobody_described_is_no_label() -> None:
     metrics = Metrics()
-    metrics.reading("hall", reading("anything", 1), 1000, described=False)
+    accept(metrics, reading("anything", 1), 1000, described=False)
     assert "anything" not in metrics.text()
     assert values(metrics)["iotxmpp_reading_delay_seconds_count"] == 1
 
 
+@given(st.lists(st.floats(-10, 100_000), min_size=1), st.integers(1, 5))
+def test_delays_are_counted_as_the_library_counts_them(ages: list[float], packs: int) -> None:
+    metrics, library = Metrics(), CollectorRegistry()
+    text = "From the reading, by the device's clock, to its acceptance, by ours."
+    expected = Histogram(
+        "iotxmpp_reading_delay_seconds", text, registry=library, buckets=metrics_module._DELAYS
+    )
+    now = 1_800_000_000.0
+    for _ in range(packs):
+        times = [now - age for age in ages]
+        metrics.accepted("hall", [reading("t", 1.0, time=each) for each in times], now, newest=())
+        for each in times:
+            expected.observe(max(0.0, now - each))
+
+    def lines(text: str) -> dict[str, float]:
+        told = (line.rpartition(" ") for line in text.splitlines() if "iotxmpp_reading_delay" in line[:21])
+        return {name: float(value) for name, _, value in told if "_created" not in name}
+
+    found, wanted = lines(metrics.text()), lines(generate_latest(library).decode())
+    assert list(found) == list(wanted)
+    assert list(found.values()) == pytest.approx(list(wanted.values()))
+    assert "iotxmpp_reading_delay_seconds_created" in metrics.text()
+
+
 def test_a_clock_that_is_ahead_makes_no_negative_delay() -> None:
     metrics = Metrics()
-    metrics.reading("hall", reading("count", 1, time=2000.0), 1000.0, described=True)
+    accept(metrics, reading("count", 1, time=2000.0), 1000.0, described=True)
     assert values(metrics)["iotxmpp_reading_delay_seconds_sum"] == 0
 
 
 def test_a_new_description_takes_old_channels_away() -> None:
     metrics = Metrics()
     for channel, unit in (("a", "Cel"), ("b", "Cel"), ("c", None)):
-        metrics.reading("hall", reading(channel, 1.0, unit), 1000, described=True)
+        accept(metrics, reading(channel, 1.0, unit), 1000, described=True)
     metrics.described("hall", {"a": "Cel", "b": "K"})
     assert [name for name in values(metrics) if "value" in name] == ["iotxmpp_reading_value{hall,a,Cel}"]
 
@@ -116,7 +148,7 @@ def test_a_forgotten_device_shows_no_state_but_keeps_its_counts() -> None:
     metrics.device_problems("hall", 2)
     metrics.liveness("hall", "online")
     metrics.pack("hall", 1)
-    metrics.reading("hall", reading("a", 1.0), 1000, described=True)
+    accept(metrics, reading("a", 1.0), 1000, described=True)
     metrics.forget("hall")
     left = [name for name in values(metrics) if "hall" in name]
     assert left == ["iotxmpp_packs_total{hall}", "iotxmpp_readings_total{hall}"]

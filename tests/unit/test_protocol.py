@@ -11,10 +11,10 @@ from xml.etree.ElementTree import Element, canonicalize, fromstring, tostring
 
 import pytest
 
-from iotxmpp import delivery, status
+from iotxmpp import delivery, payloads, status
 from iotxmpp.about import About
 from iotxmpp.addresses import DeviceId
-from iotxmpp.agent import channels
+from iotxmpp.agent import channels, packbound
 from iotxmpp.agent.outbox import packs
 from iotxmpp.arguments import DEEPEST_JSON, LONGEST_JSON
 from iotxmpp.commands import (
@@ -25,7 +25,7 @@ from iotxmpp.commands import (
     read_progress,
     read_reply,
 )
-from iotxmpp.controller import CODES, description, ingest, items
+from iotxmpp.controller import CODES, description, ingest
 from iotxmpp.dataforms import read_submitted
 from iotxmpp.delivery import ACK_TAG, GAP_TAG, MOST_EPOCHS, MOST_LOST, GapReason, parse_ack, parse_gap
 from iotxmpp.errors import (
@@ -45,7 +45,7 @@ from iotxmpp.senml import ABSOLUTE, decode, numbers_of, parse_item_id, readings_
 from iotxmpp.serving import execution
 from iotxmpp.status import TAG as STATUS_TAG
 from iotxmpp.status import DeviceStatus, parse_status
-from iotxmpp.xmpp import guard, sasl, services, stanzas
+from iotxmpp.xmpp import guard, limits, sasl, services, stanzas
 from iotxmpp.xmpp.pubsub import PubSub, _notified_items
 from tests.unit import wire_examples
 from tests.unit.documents import ROOT, TEXTS, Block, blocks, first_cells, rows, section
@@ -73,6 +73,7 @@ def examples() -> dict[str, Element]:
 READ = {
     "subscriptions-answer",
     "notification",
+    "publish-pack",
     "features",
     "form-submit",
     "list",
@@ -125,6 +126,16 @@ def test_the_notification_is_a_good_pack() -> None:
     checked = ingest.check_item(item, greenhouse, MOMENT)
     assert checked.readings == READINGS
     assert checked.rejections == ()
+
+
+def test_the_compressed_pack_is_the_plain_one() -> None:
+    plain, packed = (examples()[name].find(".//{*}item") for name in ("publish-readings", "publish-pack"))
+    assert plain is not None
+    assert packed is not None
+    assert packed[0].tag == payloads.PACK_TAG
+    assert pack_text(packed[0]) == pack_text(plain[0])
+    assert packed.attrib == plain.attrib
+    assert f"compresses JSON of {payloads.PACK_FROM} characters" in PROTOCOL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,9 +257,9 @@ def test_the_limits_are_those_of_the_code() -> None:
     stated = {row[0]: row[1] for row in rows(section(PROTOCOL, "### 5.4 Limits"))}
     assert stated == {
         "payload of an item or a request, on the wire": f"{stanzas.MAX_PAYLOAD_BYTES} bytes",
-        "JSON of an item, taken by a controller": f"{items.MAX_TEXT} bytes",
+        "JSON of an item, taken by a controller": f"{payloads.MAX_TEXT} bytes",
         "pack, made by a device": (
-            f"{packs.MOST_BYTES} bytes on the wire, or {packs.MOST_READINGS} readings"
+            f"{packbound.MOST_BYTES} bytes on the wire, or {packs.MOST_READINGS} readings"
         ),
         "records of a pack, taken by a controller": str((decode.__kwdefaults__ or {})["most"]),
         "value of text, made by a device": f"{channels.LONGEST_TEXT} characters",
@@ -270,6 +281,12 @@ def test_other_figures_of_the_protocol_are_those_of_the_code() -> None:
     assert f"over {services.MOST_AT_ONCE} requests at once" in PROTOCOL
     assert ingest.EARLIEST == 1577836800  # 2020
     assert ingest.MOST_AHEAD == 24 * 3600
+
+
+def test_the_limits_that_a_server_says_are_kept_to_as_stated() -> None:
+    text = section(PROTOCOL, "### 5.4 Limits")
+    assert f"leaves less than {limits.ENVELOPE} bytes" in text
+    assert f"under {limits.LEAST} bytes is not believed" in text
 
 
 def test_every_namespace_is_defined() -> None:

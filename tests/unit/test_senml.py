@@ -81,8 +81,8 @@ def test_the_pack_is_compact_and_shares_its_base() -> None:
         device=DEVICE,
     )
     assert text == (
-        '[{"bn":"greenhouse-1/","bt":1763683200.123456,"n":"temperature","u":"Cel","v":21.5},'
-        '{"n":"count","u":"Cel","v":7},{"n":"door/1","u":"Cel","vb":true,"t":0.25}]'
+        '[{"bn":"greenhouse-1/","bt":1763683200.123456,"bu":"Cel","n":"temperature","v":21.5},'
+        '{"n":"count","v":7},{"n":"door/1","vb":true,"t":0.25}]'
     )
 
 

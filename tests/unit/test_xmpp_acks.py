@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import Callable
 from unittest.mock import Mock
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
 import pytest
 from pydantic import SecretStr
+from slixmpp import ClientXMPP
 from slixmpp.plugins.xep_0198.stanza import RequestAck, Resumed
 
 from iotxmpp.account import Account
 from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.inbox import Inbox
+from iotxmpp.xmpp.pubsub import PubSub
 
 SENT_WITHIN = 0.1
+EVENT = "{http://jabber.org/protocol/pubsub#event}"
 
 
 class Written:
@@ -34,6 +38,13 @@ class Written:
 
     def asked(self) -> None:
         self.client.recv_stanza(RequestAck(self.client))
+
+
+def notification(sender: str) -> Element:
+    message = Element("{jabber:client}message", {"from": sender, "type": "headline"})
+    items = SubElement(SubElement(message, f"{EVENT}event"), f"{EVENT}items", {"node": "iot/hall/readings"})
+    SubElement(items, f"{EVENT}item", {"id": "e1.7"}).append(Element("{urn:x}payload"))
+    return message
 
 
 def iq(name: str, **attributes: str) -> Element:
@@ -73,8 +84,34 @@ async def test_a_stanza_is_written_at_once_and_counted(monkeypatch: pytest.Monke
         stanza = written.client.Message()
         stanza.xml.append(Element(f"{{urn:x}}{name}"))
         written.client.send(stanza)
-    assert [("one" in text, "two" in text) for text in written.texts] == [(True, False), (False, True)]
-    assert len(written.client.plugin["xep_0198"].unacked_queue) == 2
+        assert name in written.texts[-1]
+        await asyncio.sleep(0)
+    assert len(written.texts) == len(written.client.plugin["xep_0198"].unacked_queue) == 2
+
+
+async def test_those_of_one_turn_follow_the_first_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written(monkeypatch)
+    wire: list[bytes] = []
+    monkeypatch.delattr(written.client, "send_raw")
+    monkeypatch.setattr(written.client.transport, "write", wire.append)
+    for name in ("one", "two", "three"):
+        written.client.send_iq(iq(name, type="result"))
+    assert [piece.count(b"<iq") for piece in wire] == [1]
+    await asyncio.sleep(0)
+    assert [piece.count(b"<iq") for piece in wire] == [1, 2]
+    assert wire[1].index(b"two") < wire[1].index(b"three")
+    for name in ("four", "five"):
+        written.client.send_iq(iq(name, type="result"))
+    written.client.send_raw("last")
+    assert [piece.count(b"<iq") for piece in wire[2:]] == [1, 1, 0], "nothing is overtaken"
+    await asyncio.sleep(0)
+    written.client.send_iq(iq("six", type="result"))
+    written.client.send_iq(iq("seven", type="result"))
+    written.client.transport = None
+    await asyncio.sleep(0)
+    assert [piece.count(b"<iq") for piece in wire[5:]] == [1], (
+        "what was not written is lost with the connection"
+    )
 
 
 async def test_a_stanza_overtakes_nothing_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +132,7 @@ async def test_a_request_for_an_ack_goes_with_its_stanza_after_it(monkeypatch: p
     written.enable()
     for number in range(5):
         written.client.send_iq(iq(f"n{number}", type="result"))
+        await asyncio.sleep(0)
     assert len(wire) == 5
     assert [piece.count(b"urn:xmpp:sm:3") for piece in wire] == [0, 0, 0, 0, 1]
     last = wire[-1].decode()
@@ -156,3 +194,55 @@ async def test_a_resumed_session_sends_answers_again_and_no_requests(monkeypatch
     again, _ = written.client.waiting_queue.get_nowait()
     assert str(again) == '<iq id="answer" type="error" />'
     assert written.client.waiting_queue.empty()
+
+
+async def test_a_notification_is_counted_and_put_into_the_inbox_in_its_order(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = Written(monkeypatch)
+    written.enable()
+    inbox = Mock(spec=Inbox)
+    PubSub(Mock(), inbox).attach(written.client)
+    plain = Mock()
+    monkeypatch.setattr(ClientXMPP, "recv_stanza", plain)
+    caplog.set_level("DEBUG", "slixmpp.xmlstream.xmlstream")
+    for sender in ("pubsub.example.org", "two@signs@example.org", "pubsub.example.org"):
+        written.client._spawn_event(notification(sender))
+    assert written.client.plugin["xep_0198"].handled == 2
+    assert [call.args[1].id for call in inbox.put.call_args_list] == ["e1.7", "e1.7"]
+    assert sum("RECV" in record.message for record in caplog.records) == 2
+    refused = notification("pubsub.example.org")
+    refused.set("type", "error")
+    written.client._spawn_event(refused)
+    assert (inbox.put.call_count, plain.call_count) == (2, 2), "what nobody takes goes slixmpp's way"
+
+
+@pytest.mark.parametrize("handled", ["2", "3"])
+async def test_an_ack_of_the_server_lets_go_of_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, handled: str
+) -> None:
+    written = Written(monkeypatch)
+    written.enable()
+    for number in range(3):
+        written.client.send_iq(iq(f"n{number}", type="result"))
+    management = written.client.plugin["xep_0198"]
+    plain = Mock()
+    monkeypatch.setattr(ClientXMPP, "recv_stanza", plain)
+    written.client._spawn_event(Element("{urn:xmpp:sm:3}a", {"h": handled}))
+    assert [seq for seq, _ in management.unacked_queue] == [1, 2, 3][int(handled) :]
+    assert (management.last_ack, plain.call_count) == (int(handled), 0)
+
+
+@pytest.mark.parametrize("handled", ["4", "-1", "x", "", str(2**32), "9" * 5000])
+async def test_an_ack_that_makes_no_sense_is_left_to_slixmpp(
+    monkeypatch: pytest.MonkeyPatch, handled: str
+) -> None:
+    written = Written(monkeypatch)
+    written.enable()
+    for number in range(3):
+        written.client.send_iq(iq(f"n{number}", type="result"))
+    plain = Mock()
+    monkeypatch.setattr(ClientXMPP, "recv_stanza", plain)
+    written.client._spawn_event(Element("{urn:xmpp:sm:3}a", {"h": handled}))
+    assert len(written.client.plugin["xep_0198"].unacked_queue) == 3
+    assert plain.call_count == 1

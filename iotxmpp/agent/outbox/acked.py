@@ -17,16 +17,27 @@ class Acked:
         return sum(
             min(last, epoch.last) - epoch.first + 1
             for number, last in self._upto.items()
-            if (epoch := epochs.get(number)) is not None and epoch.first <= min(last, epoch.last)
+            if (epoch := epochs.get(number)) is not None and 0 < epoch.first <= min(last, epoch.last)
         )
 
-    def advance(self, epoch: Epoch, seq: int) -> bool:
-        """An ack of that epoch came, up to a number; whether it lets anything go."""
+    def advance(self, epoch: Epoch, seq: int, taken: int = 0) -> bool:
+        """An ack of that epoch came, up to a number; whether it lets anything go.
+
+        Args:
+            epoch: The epoch, with what is held of it.
+            seq: The number.
+            taken: The place of the last reading of it that was taken, kept or not.
+        """
         last = place_of(epoch.id, seq) if seq else 0
-        if last < max(epoch.first, self._upto.get(epoch.id, 0) + 1) or not epoch.last:
+        known = max(epoch.last, taken)
+        if last < max(epoch.first, self._upto.get(epoch.id, 0) + 1) or not known:
             return False
-        self._upto[epoch.id] = min(last, epoch.last)
+        self._upto[epoch.id] = min(last, known)
         return True
+
+    def upto(self, number: int) -> int:
+        """The last acknowledged place of the epoch with that id; 0 for none."""
+        return self._upto.get(number, 0)
 
     def go_back(self, place: int) -> None:
         """The collector lacks what follows that place, whatever it acknowledged before."""

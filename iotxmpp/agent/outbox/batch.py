@@ -2,11 +2,9 @@
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from typing import Any
 
-if TYPE_CHECKING:
-    from iotxmpp.agent.outbox.rows import Row
+from iotxmpp.agent.outbox.rows import Row, size_of
 
 ENOUGH = 24
 """Readings that are worth a commit by themselves: each costs under 600 bytes of writing then."""
@@ -28,15 +26,16 @@ class Rounds:
     """Tells whether all tasks that waited for the last commit wait again: nobody else is about to come."""
 
     def __init__(self) -> None:
-        self._away: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._away: set[asyncio.Task[Any]] = set()
+        self._order: list[asyncio.Task[Any]] = []
         self._several = False
         self._since = float("-inf")
         self._left, self._counted = float(SINGLES), time.monotonic()
 
-    def begin(self, waited: "WeakSet[asyncio.Task[Any]]") -> None:
+    def begin(self, waited: "list[asyncio.Task[Any]]") -> None:
         """These tasks go on now, for what they waited for is committed."""
-        self._away = waited
-        self._several = len(waited) > 1
+        self._away, self._order = set(waited), waited
+        self._several = len(self._away) > 1
         self._since = time.monotonic()
 
     def complete(self, task: asyncio.Task[Any], readings: int) -> bool:
@@ -44,7 +43,9 @@ class Rounds:
         if task not in self._away:
             return False
         self._away.discard(task)
-        if self._away:
+        while self._order and (self._order[-1] not in self._away or self._order[-1].done()):
+            self._away.discard(self._order.pop())
+        if self._order:  # somebody is still to come, and has not ended
             return False
         if readings >= ENOUGH:
             return True
@@ -62,10 +63,55 @@ class Rounds:
 
 
 class Batch:
-    """Readings that are committed together, and who waits for that."""
+    """Readings that are committed together, and who waits for that.
+
+    Attributes:
+        rows: The readings, ascending by place.
+        bytes: About how much they take.
+        tasks: The tasks that wait.
+        is_scheduled: It is settled when it is committed at the latest.
+    """
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.bytes = 0
-        self.waiting: WeakSet[asyncio.Task[Any]] = WeakSet()
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.is_scheduled = False
+        self._places: list[int] = []
+        self._futures: list[asyncio.Future[None]] = []
+        self._ended = 0
+
+    def wait(self, place: int, future: "asyncio.Future[None]") -> None:
+        """This future ends with the commit, or with the ack of that place; places do not descend."""
+        self._places.append(place)
+        self._futures.append(future)
+
+    def acknowledged(self, upto: int) -> None:
+        """The collector has the readings up to a place: who waits for those goes on."""
+        while self._ended < len(self._places) and self._places[self._ended] <= upto:
+            future = self._futures[self._ended]
+            self._ended += 1
+            if not future.done():
+                future.set_result(None)
+
+    def forget(self, upto: int) -> bool:
+        """Drops the readings up to a place, which need not be written; whether there were any."""
+        count = sum(1 for row in self.rows if row.place <= upto)
+        self.bytes -= sum(size_of(row.value) for row in self.rows[:count])
+        del self.rows[:count]
+        return count > 0
+
+    def unsettled(self, upto: int) -> int:
+        """How many of its readings stand after a place."""
+        return max(0, self.rows[-1].place - max(upto, self.rows[0].place - 1)) if self.rows else 0
+
+    def end(self, error: BaseException | None = None) -> None:
+        """It is committed, or could not be: all who wait go on."""
+        for future in self._futures[self._ended :]:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+        self._ended = len(self._futures)

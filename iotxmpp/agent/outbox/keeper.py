@@ -8,18 +8,22 @@ from collections.abc import Mapping, Sequence
 from iotxmpp import crashpoints
 from iotxmpp.agent.clock import Clock, Moment
 from iotxmpp.agent.outbox.acked import Acked
-from iotxmpp.agent.outbox.batch import Batch, Rounds
 from iotxmpp.agent.outbox.protocol import Span
-from iotxmpp.agent.outbox.rows import DeadLetter, Epoch, Loss, Row, Stock, epoch_of, place_of, seq_of, size_of
+from iotxmpp.agent.outbox.rows import (
+    LAST,
+    DeadLetter,
+    Epoch,
+    Loss,
+    Row,
+    Stock,
+    epoch_of,
+    place_of,
+    seq_of,
+)
 from iotxmpp.agent.outbox.safe import SafeOutbox, State
-from iotxmpp.errors import OutboxFullError
-from iotxmpp.readings import ClockQuality, Value, plain
-
-COMMIT_EVERY = 0.5
-"""Seconds that a reading waits at most to be committed with others; a lone one does not wait."""
-
-COMMIT_AT = 100
-"""Readings that are committed without waiting for more."""
+from iotxmpp.agent.outbox.taking import Taking
+from iotxmpp.agent.outbox.times import age_of, time_now_of
+from iotxmpp.readings import ClockQuality
 
 TRIM_EVERY = 2.0
 """Seconds that acknowledged readings stay in the file at most, so that trimming costs few writes."""
@@ -33,7 +37,7 @@ CLOCK_EVERY = 1.0
 _LOGGER = logging.getLogger(__name__)
 
 
-class Keeper:
+class Keeper(Taking):
     """Takes readings in, gives them out by their places, and lets go of what is acknowledged.
 
     Attributes:
@@ -50,21 +54,16 @@ class Keeper:
             epoch: The name of this run's numbers.
         """
         self.epoch = epoch
-        self.changed = asyncio.Event()
-        self._outbox = outbox
-        self._clock = clock
-        self._last_seq = 0
+        super().__init__(outbox, clock)
+        self._first = 0
         self._committed = 0
-        self._batch = Batch()
-        self._due = asyncio.Event()
-        self._due_timer: asyncio.TimerHandle | None = None
+        self._revived = LAST
+        self._unwritten = 0
+        self._known = -1
         self._writing = asyncio.Lock()
-        self._last_write = float("-inf")
-        self._rounds = Rounds()
         self._acked = Acked()
         self._trim_at: float | None = None
         self._look_at = 0.0
-        self._unset = False
 
     @property
     def stock(self) -> Stock:
@@ -79,8 +78,8 @@ class Keeper:
     @property
     def held(self) -> int:
         """Readings that are not acknowledged."""
-        acked = self._acked.count(self._outbox.epochs.by_id)
-        return max(0, self.stock.held - acked) + len(self._batch.rows)
+        acked, upto = self._acked.count(self._outbox.epochs.by_id), self._acked.upto(epoch_of(self._first))
+        return max(0, self.stock.held - acked) + self._waiting.unsettled(upto)
 
     @property
     def oldest(self) -> float:
@@ -88,18 +87,18 @@ class Keeper:
         row = self.stock.oldest
         if self.held == 0 or row is None:
             return 0.0
-        known = self.time_of(row, self._clock.now())
-        now = self._clock.now().time
-        if known is None:
-            return 0.0
-        if known[1] == "r":
-            return max(0.0, -known[0])
-        return max(0.0, (now or known[0]) - known[0])
+        moment = self._clock.now()
+        return age_of(self.time_of(row, moment), moment)
 
     @property
     def last_place(self) -> int:
-        """The place of the last reading that may be published: it is committed."""
-        return self._committed
+        """The place of the last reading that may be published; it need not be committed yet."""
+        return min(self._taken, self._revived - 1)
+
+    @property
+    def settled_place(self) -> int:
+        """Up to this place all is on disk, or in memory where there is none, or acknowledged."""
+        return max(self._committed, self._acked.upto(epoch_of(self._first)))
 
     @property
     def generation(self) -> int:
@@ -125,9 +124,8 @@ class Keeper:
             StoreError: Its file is of another version, or another program's; nothing was changed.
         """
         await self._outbox.open(self.epoch, self._clock.boot)
-        self._committed = max(
-            place_of(self._outbox.epochs.current.id, 0), *(e.last for e in self._outbox.epochs.by_id.values())
-        )
+        self._first = self._taken = place_of(self._outbox.epochs.current.id, 0)
+        self._committed = max(self._first, *(e.last for e in self._outbox.epochs.by_id.values()))
         moment = self._clock.now()
         self._unset = moment.time is None
         if moment.time is not None:
@@ -146,69 +144,35 @@ class Keeper:
         while True:
             try:
                 async with asyncio.timeout(self._idle_for()):
-                    await self._due.wait()
+                    await self._waiting.due.wait()
             except TimeoutError:
                 await asyncio.shield(self._look_after())
             else:
                 # Not to be cut short: who waits for a commit has to hear of it.
                 await asyncio.shield(self.flush())
 
-    def take(
-        self, values: Mapping[str, tuple[Value, str | None]], at: float | None = None, *, urgent: bool = False
-    ) -> "asyncio.Future[None]":
-        """Numbers the readings of one sample; they are committed soon.
-
-        Args:
-            values: Value and unit by channel.
-            at: When they were read, in seconds since 1970; None for now.
-            urgent: They are committed at once.
-
-        Returns:
-            What ends as soon as they are on disk, or in memory where there is no disk.
-
-        Raises:
-            OutboxFullError: There is no room, and the policy is to keep what is there.
-        """
-        self._check_room(values)
-        time, quality = self._clock.now().stamp(None if at is None else float(at))
-        for channel, (value, unit) in values.items():
-            name, plain_unit = str.__str__(channel), None if unit is None else str.__str__(unit)
-            self._batch.rows.append(Row(self._next_place(), name, plain_unit, time, quality, plain(value)))
-        self._unset = self._unset or quality == "r"
-        crashpoints.at("accepted")
-        self._schedule(urgent=urgent)
-        return self._batch.done
-
-    async def keep(
-        self, values: Mapping[str, tuple[Value, str | None]], at: float | None = None, *, urgent: bool = False
-    ) -> None:
-        """Takes the readings of one sample, and returns when they are kept.
-
-        Raises:
-            OutboxFullError: There is no room, and the policy is to keep what is there.
-        """
-        task = asyncio.current_task()
-        done = self.take(values, at, urgent=urgent)
-        if task is not None:
-            self._batch.waiting.add(task)
-            if self._rounds.complete(task, len(self._batch.rows)):
-                self._due.set()
-        await asyncio.shield(done)
-
     def acknowledge(self, upto: Mapping[str, int]) -> bool:
         """Lets go of what the collector has, of each epoch up to a number; whether it was anything."""
         fresh = False
         for name, seq in upto.items():
             epoch = self.epoch_by_name(name)
-            fresh |= epoch is not None and self._acked.advance(epoch, seq)
+            taken = self._taken if name == self.epoch and seq_of(self._taken) else 0
+            fresh |= epoch is not None and self._acked.advance(epoch, seq, taken)
+        if fresh:
+            done = self._acked.upto(epoch_of(self._first))
+            self._unwritten = done if self._waiting.acknowledged(done) else self._unwritten
+            self._recent.forget(done)
         if fresh and self._trim_at is None:
             delay = TRIM_EVERY if self.state == "disk" else 0.0
             self._trim_at = asyncio.get_running_loop().time() + delay
-            self._due_in(delay)
+            self._waiting.due_in(delay)
         return fresh
 
     async def notice(self, upto: Mapping[str, int]) -> None:
         """Answers acks below earlier ones: to a collector with another store, what was trimmed is lost."""
+        if self.epoch in upto and self._unwritten > self._first + upto[self.epoch]:
+            self._trim_at = 0.0
+            await self.flush()  # the file is to know first that those are done with which it never had
         for name, seq in upto.items():
             epoch = self.epoch_by_name(name)
             if epoch is None or not epoch.last:
@@ -231,6 +195,21 @@ class Keeper:
                 return wanted
             first = rows[-1].place + 1
 
+    async def newest(self, first: int, most: int) -> list[Row]:
+        """The first readings of this run from a place on that may be published, committed or not."""
+        if self._known != self.generation:
+            self._known = self.generation
+            self._recent.forget(self._committed)  # the file that is there now says what is left of those
+        rows = self._recent.rows(first, self.last_place, most)
+        if rows is not None:
+            return rows
+        settled = self.settled_place
+        found = await self.page(first, settled, most)
+        start = self._recent.first
+        if found or start is None or start > settled + 1:
+            return found
+        return self._recent.rows(max(first, start), self.last_place, most) or []
+
     async def losses(self, after: int, most: int) -> list[Loss]:
         """Losses with a greater id."""
         return await self._outbox.losses(after, most)
@@ -241,23 +220,14 @@ class Keeper:
         self.changed.set()
 
     def time_of(self, row: Row, moment: Moment) -> tuple[float, ClockQuality] | None:
-        """When a reading was read, as it is to be published now.
-
-        With quality `r` in seconds before now. None: the clock was not set in that run of the system, and
-        the system has been started anew since, so nobody can tell.
-        """
-        if row.clock != "r":
-            return row.time, row.clock
+        """When a reading was read, as it is to be published now; None where nobody can tell."""
         epoch = self._outbox.epochs.by_id[epoch_of(row.place)]
-        if epoch.offset is not None:
-            return epoch.offset + row.time, "u"
-        if epoch.boot != self._clock.boot:
-            return None
-        return min(0.0, row.time - moment.uptime), "r"
+        return time_now_of(row, epoch, boot=self._clock.boot, moment=moment)
 
     def given_out(self, place: int) -> None:
         """The reading of that place is given to the link, as were those before it."""
         self._outbox.given_out(place)
+        self._recent.forget(place)
 
     def moment(self) -> Moment:
         """The moment by the device's clocks."""
@@ -265,63 +235,49 @@ class Keeper:
 
     # Committing.
 
-    def _schedule(self, *, urgent: bool) -> None:
-        now = asyncio.get_running_loop().time()
-        if urgent or self.state == "memory" or len(self._batch.rows) >= COMMIT_AT:
-            self._due.set()
-        else:
-            self._due_in(max(0.0, self._last_write + COMMIT_EVERY - now))
-
-    def _due_in(self, delay: float) -> None:
-        loop = asyncio.get_running_loop()
-        at = loop.time() + delay
-        if delay == 0.0:
-            self._due.set()
-        elif self._due_timer is None or self._due_timer.cancelled() or self._due_timer.when() > at:
-            if self._due_timer is not None:
-                self._due_timer.cancel()
-            self._due_timer = loop.call_at(at, self._due.set)
-
     async def flush(self, letters: Sequence[DeadLetter] = ()) -> None:
         """Commits what waits, and dead letters that are to be tried again."""
         async with self._writing:
-            self._due.clear()
-            if self._due_timer is not None:
-                self._due_timer.cancel()
-                self._due_timer = None
+            self._waiting.clear()
             revived = self._revive(letters)
-            batch, self._batch = self._batch, Batch()
-            trims = self._due_trims()
-            if batch.rows or trims:
-                await self._write(batch, trims, revived)
-
-    async def _write(self, batch: "Batch", trims: Sequence[Span], revived: list[int]) -> None:
-        moment = self._clock.now()
-        now = moment.time if moment.quality == "s" else None
-        if batch.rows:
-            self._last_write = asyncio.get_running_loop().time()
-        try:
-            await self._outbox.write(batch.rows, trims=trims, revived=revived, now=now)
-        except BaseException as error:
-            if not batch.done.done():
-                batch.done.set_exception(error)
-            raise
-        if trims:
-            crashpoints.at("trimmed")
-        if batch.rows:
-            crashpoints.at("committed")
-            self._committed = max(self._committed, batch.rows[-1].place)
-            self._rounds.begin(batch.waiting)
-        if not batch.done.done():
-            batch.done.set_result(None)
+            rows = self._waiting.begin()
+            trims = self._due_trims(at_once=self._unwritten > 0 and len(rows) > 0)
+            try:
+                if rows or trims:
+                    await self._write(rows, trims, revived)
+            except BaseException as error:
+                self._waiting.end(error)
+                raise
+            finally:
+                self._revived = LAST
+            self._waiting.end()
         self.changed.set()
 
-    def _due_trims(self) -> Sequence[Span]:
-        if self._trim_at is None or asyncio.get_running_loop().time() < self._trim_at - 0.001:
+    async def _write(self, rows: Sequence[Row], trims: Sequence[Span], revived: list[int]) -> None:
+        moment = self._clock.now()
+        dropped = self.stock.dropped
+        now = moment.time if moment.quality == "s" else None
+        await self._outbox.write(rows, trims=trims, revived=revived, now=now)
+        if trims:
+            crashpoints.at("trimmed")
+        if rows:
+            crashpoints.at("committed")
+            self._committed = max(self._committed, rows[-1].place)
+        if dropped != self.stock.dropped:
+            self._recent.forget(self._committed)  # the file alone says what is left of those
+
+    def _due_trims(self, *, at_once: bool) -> Sequence[Span]:
+        """What is done with, and to go from the file now.
+
+        What was acknowledged unwritten goes with the next reading that is: else it would seem to be missing.
+        """
+        now = asyncio.get_running_loop().time()
+        if not at_once and (self._trim_at is None or now < self._trim_at - 0.001):
             if self._trim_at is not None:
-                self._due_in(self._trim_at - asyncio.get_running_loop().time())
+                self._waiting.due_in(self._trim_at - now)
             return []
         self._trim_at = None
+        self._unwritten = 0
         return self._acked.spans(self._outbox.epochs.by_id)
 
     # What else there is to do.
@@ -341,41 +297,24 @@ class Keeper:
             async with self._writing:
                 await self._outbox.mend()
             self.changed.set()
-        if self._unset:
-            await self._look_at_clock()
+        moment = self._clock.now()
+        if self._unset and moment.time is not None:
+            self._unset = False
+            await self._outbox.set_offset(self._clock.boot, moment.time - moment.uptime)
+            _LOGGER.info("the clock is set now")
         if self._look_at <= now:
             self._look_at = now + LOOK_EVERY
             letters = await self._outbox.letters_to_retry()
             if letters:
                 await self.flush(letters)
 
-    async def _look_at_clock(self) -> None:
-        moment = self._clock.now()
-        if moment.time is not None:
-            self._unset = False
-            await self._outbox.set_offset(self._clock.boot, moment.time - moment.uptime)
-            _LOGGER.info("the clock is set now")
-
     def _revive(self, letters: Sequence[DeadLetter]) -> list[int]:
-        """Takes dead letters in anew: under new numbers, for the old ones were given up."""
+        """Takes dead letters in anew: under new numbers, for the old ones were given up.
+
+        They are published only when they are committed, for else a crash would revive them once more.
+        """
         for letter in letters:
-            self._batch.rows.append(letter.row._replace(place=self._next_place()))
+            self._revived = min(self._revived, self._taken + 1)
+            self._number(*letter.row[1:])
             _LOGGER.info("reading %s.%d is tried again", letter.epoch, seq_of(letter.row.place))
         return [letter.row.place for letter in letters]
-
-    # Taking in.
-
-    def _next_place(self) -> int:
-        self._last_seq += 1
-        return place_of(self._outbox.epochs.current.id, self._last_seq)
-
-    def _check_room(self, values: Mapping[str, tuple[Value, str | None]]) -> None:
-        limits, stock = self._outbox.limits, self.stock
-        needed = sum(size_of(value) for value, _ in values.values())
-        full = stock.stuck or stock.bytes + self._batch.bytes + needed > limits.bytes
-        if full and (stock.stuck or any(limits.of(channel) == "reject" for channel in values)):
-            raise OutboxFullError(
-                f"{', '.join(values)}: the outbox is full ({limits.bytes} bytes of readings that are not"
-                " acknowledged), and its policy is to keep them"
-            )
-        self._batch.bytes += needed

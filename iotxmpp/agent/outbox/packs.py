@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from iotxmpp.agent.clock import Moment
-from iotxmpp.agent.outbox.rows import Epoch, Row, epoch_of, seq_of
-from iotxmpp.readings import ClockQuality, Reading
+from iotxmpp.agent.outbox.rows import Epoch, Row, epoch_of, place_of, seq_of
+from iotxmpp.agent.packbound import MOST_BYTES
+from iotxmpp.readings import ClockQuality
+from iotxmpp.senml_encode import Plain
 
 MOST_READINGS = 500
 """Readings in one pack."""
 
-MOST_BYTES = 60_000
-"""Bytes of one pack on the wire: the smallest usual limit of a stanza is 64 KiB (ejabberd)."""
-
-_LABELS = 110  # a record's labels, numbers and punctuation, each quote escaped as &quot;
-_ESCAPED = "\"'&<>"
+_NUMBER = 84  # a record's labels, numbers and punctuation; longer where few of them are not compressed
+_TEXT = 60  # likewise without the value
 
 
 class Times(Protocol):
@@ -37,24 +36,28 @@ class Pack:
     """Readings of one epoch with ascending numbers, to be published as one item.
 
     Attributes:
-        readings: At least one, all of one clock quality.
+        readings: At least one: channel, unit, value, time and number.
+        epoch: What names the run of their numbers.
+        clock: How far their times can be trusted.
         first: The first one's place.
         last: The last one's place.
     """
 
-    readings: tuple[Reading, ...]
+    readings: Sequence[Plain]
+    epoch: str
+    clock: ClockQuality
     first: int
     last: int
 
     @property
-    def epoch(self) -> str:
-        """What names the run of their numbers."""
-        return self.readings[0].epoch
-
-    @property
     def first_seq(self) -> int:
         """The number of the first."""
-        return self.readings[0].seq
+        return seq_of(self.first)
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last."""
+        return seq_of(self.last)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,31 +73,41 @@ class Timeless:
     last: int
 
 
-def cut(rows: Sequence[Row], times: Times, moment: Moment) -> Pack | Timeless:
+def cut(rows: Sequence[Row], times: Times, moment: Moment, most_bytes: int = MOST_BYTES) -> Pack | Timeless:
     """The first pack of the rows, to be sent now, of at least one; the readings of a sample stay together."""
     epoch = times.epoch_by_id(epoch_of(rows[0].place))
+    start, end = place_of(epoch.id, 0), place_of(epoch.id + 1, 0)
     stamp = times.time_of(rows[0], moment)
     quality = stamp[1] if stamp is not None else None
-    readings: list[Reading] = []
+    sure = rows[0].clock if rows[0].clock == quality else None  # then a row of that clock has its own time
+    sizes: dict[tuple[str, str | None], int] = {}
+    readings: list[Plain] = []
     size = 0
     same = 0  # rows at the start that make up the pack
     for row in rows[:MOST_READINGS]:
-        stamp = times.time_of(row, moment)
-        size += _size(row)
-        if (
-            epoch_of(row.place) != epoch.id
-            or (stamp[1] if stamp is not None else None) != quality
-            or (same and size > MOST_BYTES)
-        ):
+        place, channel, unit, time, clock, value = row
+        if clock != sure or clock == "r":
+            stamp = times.time_of(row, moment)
+            time = stamp[0] if stamp is not None else 0.0
+            if (stamp[1] if stamp is not None else None) != quality:
+                break
+        if type(value) is float and (channel, unit) in sizes:
+            size += sizes[channel, unit]
+        else:
+            own = _size(row)
+            size += own
+            if type(value) is float:
+                sizes[channel, unit] = own
+        if place >= end or (same and size > most_bytes):
             break
         same += 1
-        if stamp is not None:
-            readings.append(_reading(row, epoch, stamp))
+        readings.append((channel, unit, value, time, place - start))
     same = _whole_samples(rows, same)
     if quality is None:
         return Timeless(first=rows[0].place, last=rows[same - 1].place)
-    times.given_out(rows[same - 1].place)
-    return Pack(readings=tuple(readings[:same]), first=rows[0].place, last=rows[same - 1].place)
+    last = rows[same - 1].place
+    times.given_out(last)
+    return Pack(readings=readings[:same], epoch=epoch.name, clock=quality, first=rows[0].place, last=last)
 
 
 def _whole_samples(rows: Sequence[Row], count: int) -> int:
@@ -107,22 +120,9 @@ def _whole_samples(rows: Sequence[Row], count: int) -> int:
     return whole or count
 
 
-def _reading(row: Row, epoch: Epoch, stamp: tuple[float, ClockQuality]) -> Reading:
-    return Reading(
-        channel=row.channel,
-        value=row.value,
-        unit=row.unit,
-        time=stamp[0],
-        clock=stamp[1],
-        epoch=epoch.name,
-        seq=seq_of(row.place),
-    )
-
-
 def _size(row: Row) -> int:
-    """About how many bytes the reading takes on the wire, rather too many."""
-    size = _LABELS + len(row.channel) + len(row.unit or "")
+    """About how many bytes the reading takes on the wire, rather too many: text may not compress at all."""
+    size = len(row.channel) + len(row.unit or "")
     if not isinstance(row.value, str):
-        return size + 24
-    text = json.dumps(row.value)
-    return size + len(text) + 5 * sum(text.count(character) for character in _ESCAPED)
+        return size + _NUMBER
+    return size + _TEXT + len(json.dumps(row.value)) * 4 // 3

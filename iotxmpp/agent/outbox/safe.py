@@ -101,6 +101,11 @@ class SafeOutbox:
         return stock_of(self._disk.stock, memory, done=owed, dropped=dropped, writable=self._writable)
 
     @property
+    def active(self) -> Stock:
+        """What is held where new readings are kept; `limits` bound it."""
+        return self._disk.stock if self._writable and self._disk is not None else self._memory.stock
+
+    @property
     def mend_at(self) -> float | None:
         """When the disk is worth another attempt, by the monotonic clock; None while there is no need."""
         if self._replacing:

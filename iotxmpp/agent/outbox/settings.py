@@ -34,6 +34,8 @@ class OutboxSettings(BaseModel):
         replay_share: The part of the publishing time that readings from before may take.
         replay_rate: Readings from before that are published in a second at most.
         replay_delay: Seconds at most that a new session waits, by chance, before it publishes many of them.
+        gather: Seconds that a reading waits at most for others while a pack is in flight and another may be;
+            with nothing in flight it goes out at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +48,7 @@ class OutboxSettings(BaseModel):
     replay_share: float = Field(default=0.5, gt=0, le=1)
     replay_rate: Seconds = 2000.0
     replay_delay: float = Field(default=2.0, ge=0, allow_inf_nan=False)
+    gather: Seconds = 0.02
 
     def file(self, jid: str, device: DeviceId) -> Path | None:
         """Its file for that device; None for none."""

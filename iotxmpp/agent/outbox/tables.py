@@ -367,7 +367,7 @@ class SqlOutbox:
         return number
 
     def _packed(self, row: Row, epoch: str) -> tuple[int, int, float, int, Value, int]:
-        channel = self._channel(row.channel, row.unit)
+        channel = self._channels.get((row.channel, row.unit)) or self._channel(row.channel, row.unit)
         return row.place, channel, row.time, kind_of(row), row.value, crc_of(row, epoch)
 
     def _packed_letter(self, letter: DeadLetter) -> tuple[object, ...]:

@@ -26,7 +26,7 @@ class Arrival:
     device: str
     epoch: str
     numbers: tuple[Run, ...]
-    readings: tuple[Reading, ...] = ()
+    readings: Sequence[Reading] = ()
     rejections: tuple[tuple[int, Rejection], ...] = ()
     reason: GapReason | None = None
     received: float
@@ -97,7 +97,7 @@ class Taken:
         missing: How many numbers are missing between those that are settled.
     """
 
-    readings: tuple[Reading, ...] = ()
+    readings: Sequence[Reading] = ()
     rejections: tuple[Rejection, ...] = ()
     duplicates: int = 0
     lost: int = 0

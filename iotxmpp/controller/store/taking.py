@@ -12,7 +12,7 @@ from iotxmpp.controller.store.cursors import Cursor, Cursors, Name
 from iotxmpp.controller.store.database import Database
 from iotxmpp.controller.store.doubt import Doubt, Doubts
 from iotxmpp.controller.store.keys import channel_ids, device_ids
-from iotxmpp.controller.store.rows import insert, row_of
+from iotxmpp.controller.store.rows import Row, insert, names_of, rows_of
 from iotxmpp.controller.store.schema import epochs, events, gaps, liveness, rejections
 from iotxmpp.controller.store.settling import settle
 from iotxmpp.intervals import Run
@@ -72,16 +72,15 @@ class Taker:
             return {}, []
         names = [(devices[each.device,], each.epoch) for each in arrivals]
         cursors = self._cursors.lock(connection, set(names), arrivals[-1].received)
-        taken, rows, lost = [], [], []
-        channels = self._channels.find(connection, _channels(arrivals, names))
+        taken: list[Taken] = []
+        rows: list[Row] = []
+        lost: list[dict[str, Any]] = []
+        channels = self._channel_ids(connection, arrivals, names)
         for name, arrival in zip(names, arrivals, strict=True):
             cursor = cursors[name]
             result, fresh = _settle(cursor, arrival)
             taken.append(result)
-            rows += [
-                row_of(each, arrival, cursor.id, channels[name[0], each.channel, each.unit or ""])
-                for each in result.readings
-            ]
+            rows += rows_of(result.readings, arrival.received, cursor.id, channels[name[0]])
             if arrival.reason is not None:
                 lost += [_lost(cursor, arrival, run) for run in fresh]
         insert(connection, rows)
@@ -89,6 +88,20 @@ class Taker:
             connection.execute(sa.insert(gaps), lost)
         self._cursors.keep(connection, cursors.values())
         return cursors, taken
+
+    def _channel_ids(
+        self, connection: sa.Connection, arrivals: Sequence[Arrival], names: Sequence[Name]
+    ) -> dict[int, dict[tuple[str, str], int]]:
+        """The ids of the channels of all arrivals, by the id of their device."""
+        keys = {
+            (name[0], *channel)
+            for name, arrival in zip(names, arrivals, strict=True)
+            for channel in names_of(arrival.readings)
+        }
+        ids: dict[int, dict[tuple[str, str], int]] = {name[0]: {} for name in names}
+        for (device, channel, unit), found in self._channels.find(connection, keys).items():
+            ids[device][channel, unit] = found
+        return ids
 
 
 def upto(connection: sa.Connection, device_id: int, limit: int) -> dict[str, int]:
@@ -123,14 +136,6 @@ def _named(batch: Batch) -> Iterable[str]:
     """The devices that need an id."""
     yield from {each.device for each in batch.arrivals}
     yield from {each.device for each in batch.records if not isinstance(each, Rejection)}
-
-
-def _channels(arrivals: Sequence[Arrival], names: Sequence[Name]) -> set[tuple[int, str, str]]:
-    return {
-        (name[0], reading.channel, reading.unit or "")
-        for name, arrival in zip(names, arrivals, strict=True)
-        for reading in arrival.readings
-    }
 
 
 def _time(record: Record) -> float:

@@ -1,0 +1,190 @@
+"""Packs of the common shape, checked in one pass: what is odd in any way is left to `ingest`.
+
+The first record gives the base time, and the base name: the device's, or that of the one channel that all
+records are of. It may give a base unit, which then is that of all. Beside that each record has a described
+channel's name and unit, a value and a time, and nothing else; all of them are good. What comes out is what
+`ingest` would make of it, reading by reading. It rejects nothing: all else is looked at there, by checks that
+can say what is wrong.
+"""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any, Final, get_args
+
+from iotxmpp.about import About, Channel
+from iotxmpp.addresses import DeviceId
+from iotxmpp.controller.columns import Columns, Kind, Place
+from iotxmpp.errors import InvalidError
+from iotxmpp.readings import ClockQuality
+from iotxmpp.senml import check_name
+from iotxmpp.senml_json import RawRecord, parse_records
+
+_EXACT: Final = 2**53
+"""Beyond this, a floating-point number does not hold every integer."""
+
+_NUMBERS: Final = 2**63
+_NUL: Final = r"\u0000"
+_HEAD = frozenset({"bn", "bt", "bu", "cq"})
+_SHAPES: Final[Mapping[str, tuple[type, Kind, str]]] = {
+    "float": (float, "f", "v"),
+    "int": (int, "i", "v"),
+    "bool": (bool, "b", "vb"),
+    "str": (str, "s", "vs"),
+}
+Window = tuple[float, float]
+_CLOCKS = frozenset(get_args(ClockQuality)) - {"r"}  # whose times are relative
+
+Check = tuple[Place, str, type, str | None, float, float, int]
+"""Channel, label and type of the value, the unit that is said, least and greatest value, and how many labels
+there are without a time."""
+
+Shape = Mapping[str | None, Check]
+"""The checks of a pack's records, by the name that they say; None for none."""
+
+
+class Checks:
+    """A device's description, made ready.
+
+    Args:
+        device: The device's id.
+        about: Its description.
+        longest: How many characters a channel's name may have.
+
+    Attributes:
+        about: The description.
+    """
+
+    def __init__(self, device: DeviceId, about: About, *, longest: int) -> None:
+        self.about = about
+        self._prefix = f"{device}/"
+        self._places = {
+            name: Place(channel=name, unit=channel.unit, kind=_SHAPES[channel.type][1])
+            for name, channel in about.channels.items()
+            if _is_name(name, longest)
+        }
+        self._shapes: dict[tuple[str, str | None], Shape] = {}
+
+    def shape(self, name: str, unit: str | None) -> Shape:
+        """What records may look like in a pack of this base name and base unit; empty where none is good."""
+        shape = self._shapes.get((name, unit))
+        if shape is None:
+            shape = self._made(name.removeprefix(self._prefix), unit) if self._is_ours(name) else {}
+            if shape:  # so there are only so many
+                self._shapes[name, unit] = shape
+        return shape
+
+    def _is_ours(self, name: str) -> bool:
+        return name.startswith(self._prefix)
+
+    def _made(self, channel: str, unit: str | None) -> Shape:
+        chosen = [place for place in self._places.values() if channel in ("", place.channel)]
+        return {
+            None if channel else place.channel: _check(
+                place, self.about.channels[place.channel], unit=unit, named=not channel
+            )
+            for place in chosen
+            if unit is None or unit == place.unit
+        }
+
+
+def read_pack(text: str, checks: Checks, *, epoch: str, first: int, window: Window) -> Columns | None:
+    """The readings of a pack of the common shape, all of them good; None for any other pack.
+
+    Args:
+        text: The pack's JSON.
+        checks: What the device described.
+        epoch: The epoch of its numbers.
+        first: The number of its first reading.
+        window: The earliest and the latest time that are taken, in seconds since 1970.
+    """
+    earliest, latest = window
+    if _NUL in text:
+        return None
+    try:
+        pack = parse_records(text, most=len(text))
+    except InvalidError:
+        return None
+    head = pack[0]
+    base, clock = head.get("bt", -inf), head.get("cq", "s")
+    if not earliest <= base <= latest or clock not in _CLOCKS or first + len(pack) > _NUMBERS:
+        return None
+    pack[0] = _without_base(head)
+    columns = _columns(pack, checks.shape(head.get("bn", ""), head.get("bu")), base)
+    if columns is None:
+        return None
+    places, values, times, texts = columns
+    low, high = min(times), max(times)
+    if low < earliest or high > latest:
+        return None
+    return Columns(
+        places=places,
+        values=values,
+        times=times,
+        earliest=low,
+        latest=high,
+        texts=texts,
+        epoch=epoch,
+        first=first,
+        clock="u" if clock == "u" else "s",
+    )
+
+
+def _columns(
+    pack: list[RawRecord], known: Shape, base: float
+) -> tuple[list[Place], list[Any], list[float], bool] | None:
+    """All records' columns; one function, because this is done for each reading there is."""
+    places: list[Place] = []
+    values: list[Any] = []
+    times: list[float] = []
+    texts = False
+    raw: Any  # a dictionary that is looked into by labels of tables
+    try:
+        for raw in pack:
+            place, label, kind, unit, low, high, size = known[raw.get("n")]
+            value = raw[label]
+            if type(value) is not kind:
+                value = _as_float(value, kind)
+            if kind is str:
+                texts = True
+            elif not low <= value <= high:
+                return None
+            if unit is not None and raw["u"] != unit:
+                return None
+            # With all labels that must be there, as many as there are means that there is no other.
+            more = len(raw) - size
+            if more not in (0, 1):
+                return None
+            places.append(place)
+            values.append(value)
+            times.append(base + raw["t"] if more else base)
+    except LookupError:  # no such channel, a label that is not there, or a value of another type
+        return None
+    return places, values, times, texts
+
+
+def _as_float(value: object, kind: type) -> float:
+    """A whole number as the value of a channel of floats; raises `LookupError` for all else."""
+    if kind is float and type(value) is int and -_EXACT <= value <= _EXACT:
+        return float(value)
+    raise LookupError
+
+
+def _without_base(head: RawRecord) -> Any:  # noqa: ANN401  # the same type, of which mypy sees no copy
+    return {label: value for label, value in head.items() if label not in _HEAD}
+
+
+def _check(place: Place, channel: Channel, *, unit: str | None, named: bool) -> Check:
+    """The check of a channel's records, where this is the base unit, and they say its name or not."""
+    kind, _, label = _SHAPES[channel.type]
+    low, high = channel.range or (-inf, inf)
+    if kind is int:  # larger ones travel and are kept in another way
+        low, high = max(low, -_EXACT), min(high, _EXACT)
+    said = channel.unit if unit is None else None
+    return place, label, kind, said, low, high, 1 + named + (said is not None)
+
+
+def _is_name(name: str, longest: int) -> bool:
+    try:
+        return len(check_name(name, "channel")) <= longest
+    except InvalidError:
+        return False

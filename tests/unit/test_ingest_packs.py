@@ -1,0 +1,89 @@
+"""Every check of a compressed pack, at the controller."""
+
+import base64
+import json
+import time
+import zlib
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from iotxmpp.addresses import NodeAddress, device_id
+from iotxmpp.controller.ingest import Checked, check_item
+from iotxmpp.controller.items import item_text
+from iotxmpp.controller.rejection import MAX_PAYLOAD, Code
+from iotxmpp.link import Item
+from iotxmpp.payloads import MAX_TEXT, PACK_TAG, pack_element
+from iotxmpp.readings import Reading
+from iotxmpp.senml import encode
+from tests.unit.controller_world import about_of
+from tests.unit.test_ingest import Hall
+
+HALL = device_id("hall")
+NOW = time.time()
+
+
+def check(payload: Element) -> Checked:
+    return check_item(item(payload), Hall(about_of("hall")), NOW)
+
+
+def item(payload: Element) -> Item:
+    node = NodeAddress(service="pubsub.localhost", node="iot/hall/readings")
+    return Item(node=node, id="e1.7", payload=payload, publisher="hall@localhost")
+
+
+def pack(content: bytes) -> Element:
+    element = Element(PACK_TAG)
+    element.text = base64.b64encode(zlib.compress(content)).decode()
+    return element
+
+
+def readings(count: int) -> list[Reading]:
+    return [
+        Reading(channel="temperature", value=20.0 + n, unit="Cel", time=NOW + n, epoch="e1", seq=7 + n)
+        for n in range(count)
+    ]
+
+
+def test_a_compressed_pack_is_taken_as_a_plain_one() -> None:
+    payload = pack_element(encode(readings(12), device=HALL))
+    assert payload.tag == PACK_TAG
+    checked = check(payload)
+    assert checked.rejections == ()
+    assert [(each.channel, each.value, each.unit, each.seq) for each in checked.readings] == [
+        (each.channel, each.value, each.unit, each.seq) for each in readings(12)
+    ]
+    assert [each.time for each in checked.readings] == pytest.approx(
+        [each.time for each in readings(12)], abs=1e-5
+    )
+
+
+def test_what_is_refused_of_it_is_kept_as_its_json() -> None:
+    text = json.dumps([{"bn": "hall/", "bt": NOW, "n": "temperature", "u": "Cel", "v": "warm"}])
+    (rejection,) = check(pack(text.encode())).rejections
+    assert (rejection.code, rejection.payload) == ("senml", text)
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "says"),
+    [
+        (pack(b"\xff"), "form", "UTF-8"),
+        (pack(b"\0"), "form", "control characters"),
+        (pack(bytes(10_000_000)), "too-large", str(MAX_TEXT)),
+        (pack(b"{oops"), "senml", "SenML"),
+        (pack(b"[" * 100_000), "senml", "SenML"),
+    ],
+)
+def test_a_bad_one_is_kept_with_its_reason(payload: Element, code: Code, says: str) -> None:
+    checked = check(payload)
+    assert checked.readings == ()
+    (rejection,) = checked.rejections
+    assert rejection.code == code
+    assert says in rejection.error
+    assert 0 < len(rejection.payload.encode()) <= MAX_PAYLOAD
+
+
+def test_what_cannot_be_decompressed_is_shown_as_it_came() -> None:
+    payload = pack(bytes(10_000_000))
+    assert payload.text is not None
+    assert payload.text[:100] in item_text(item(payload))
