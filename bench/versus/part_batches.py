@@ -16,10 +16,10 @@ AHEAD = 10_000
 TEXT = """\
 The same device, {pack} readings a message. The peers' program puts {pack} readings into a JSON array and
 publishes that, {tasks} messages at once; their consumer checks the array by pydantic in one call. The agent
-is given {pack} readings of one channel by each of as many calls of `publish_many`, and its packs are bounded to
-{pack}, which otherwise it forms as large as fits. `a sample` is {pack} channels read at once, as a driver gives
-them, up to {ahead:,} readings more than are acknowledged. {repetitions} rounds of {readings:,} readings, in
-turn; medians. The last row shows the agent as it is, with no bound to its packs.
+is given {pack} readings of one channel by each of as many calls of `publish_many`, and its packs are bounded
+to {pack}, which otherwise it forms as large as fits. `a sample` is {pack} channels read at once, as a driver
+gives them, up to {ahead:,} readings more than are acknowledged. {repetitions} rounds of {readings:,}
+readings, in turn; medians. The last row shows the agent as it is, with no bound to its packs.
 """
 
 

@@ -5,8 +5,7 @@ import contextlib
 import logging
 
 from iotxmpp.agent.plan import Plan
-from iotxmpp.agent.presence import Problems
-from iotxmpp.agent.publisher import missing_node
+from iotxmpp.agent.presence import Problems, missing_node
 from iotxmpp.backoff import Backoff
 from iotxmpp.errors import (
     ForbiddenError,

@@ -21,6 +21,9 @@ MOST_SPANS = 64
 CROWD = 100
 """A backlog of so many readings waits for up to the whole `replay_delay`, a smaller one for a part of it."""
 
+FEW = 20
+"""Up to so many readings that were read while the agent first connected are live, and keep their order."""
+
 SUSPECTS_AFTER = 10.0
 """Seconds of a session after which what may break it is tried although there is a backlog still."""
 
@@ -121,7 +124,9 @@ class Line:
 
     def new_session(self, now: float) -> None:
         """What was not published in the sessions before becomes the backlog."""
-        last = self.keeper.settled_place
+        last, start = self.keeper.settled_place, self.keeper.start
+        if not self._live and last - start <= FEW:
+            last = start
         if self._live <= last:
             self._backlog.append((self._live, last))
             self._live = last + 1

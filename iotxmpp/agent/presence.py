@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 from xml.etree.ElementTree import Element
 
-from iotxmpp.addresses import domain
+from iotxmpp.addresses import DeviceId, NodeAddress, domain
 from iotxmpp.agent.outbox.keeper import Keeper
 from iotxmpp.errors import IotxmppError, LinkDownError, NoAnswerError, StanzaError
 from iotxmpp.link import PING, Link, LinkState, Presence
@@ -222,3 +222,8 @@ def _doing(status: DeviceStatus) -> str:
     if status.sleeping is not None:
         return f"asleep for {status.sleeping:.0f} s"
     return "stopped" if status.why == "stop" else "online"
+
+
+def missing_node(node: NodeAddress, device: DeviceId, error: StanzaError) -> str:
+    """The problem of a node that is not there or not ours, with what to do."""
+    return f"{node.node}: {error}; ask the operator to run: iotxmpp device add {device}"

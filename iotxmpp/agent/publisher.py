@@ -7,7 +7,7 @@ import logging
 from iotxmpp.addresses import DeviceId, NodeAddress
 from iotxmpp.agent.line import Line, Parcel, Trial
 from iotxmpp.agent.outbox.packs import Timeless
-from iotxmpp.agent.presence import Problems
+from iotxmpp.agent.presence import Problems, missing_node
 from iotxmpp.agent.sending import Sender
 from iotxmpp.agent.window import Flight, Window
 from iotxmpp.backoff import Backoff
@@ -110,6 +110,7 @@ class Publisher:
         self._flights: list[Flight] = []
         self._gathering_since: float | None = None
         self._others_waited = False
+        self._had_session = False
         self._was_live = False
         self._accepted = 0
         self._works = True
@@ -119,7 +120,7 @@ class Publisher:
 
     async def run(self) -> None:
         """Publishes until it is cancelled."""
-        if self._link.state.up:
+        if self._link.state.up and not self._had_session:  # a link that somebody else opened
             self._begin_session()
         try:
             while True:
@@ -178,6 +179,7 @@ class Publisher:
         await self._idle.wait()
 
     def _begin_session(self) -> None:
+        self._had_session = True
         self._sender.begin_session()
         self._line.new_session(self._now())
 
@@ -393,8 +395,3 @@ def _is_to_blame(trial: Trial, *, worked: bool) -> bool:
     if not worked:
         return trial.broken >= _MOST_BREAKS
     return trial.suspect or trial.broken >= _SURE_BREAKS
-
-
-def missing_node(node: NodeAddress, device: DeviceId, error: StanzaError) -> str:
-    """The problem of a node that is not there or not ours, with what to do."""
-    return f"{node.node}: {error}; ask the operator to run: iotxmpp device add {device}"

@@ -12,8 +12,7 @@ from xml.etree.ElementTree import Element
 from iotxmpp.addresses import DeviceId, NodeAddress
 from iotxmpp.agent.collector import collector_as_caller
 from iotxmpp.agent.plan import Plan
-from iotxmpp.agent.presence import Problems
-from iotxmpp.agent.publisher import missing_node
+from iotxmpp.agent.presence import Problems, missing_node
 from iotxmpp.agent.settings import Change, Setting, interval_settings
 from iotxmpp.agent.twinapply import PATIENCE, Applier
 from iotxmpp.agent.twinfile import Kept, Taken, TwinFile, twin_path

@@ -351,3 +351,28 @@ async def test_one_that_breaks_the_link_is_found_among_others_in_flight(
         await until(lambda: agent.status.buffered == 0, 8)
     assert Counter(house.values("level")).keys() == {0, 1, 2, 3, 4}
     assert [(gap.reason, gap.lost) for gap in house.gaps] == [("dead-letter", ((4, 4),))]
+
+
+# While it connects.
+
+
+async def test_what_was_read_while_it_connected_keeps_its_order(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "COMMIT_EVERY", 0.0)
+    monkeypatch.setattr("iotxmpp.agent.line.random.uniform", lambda low, high: high)
+    agent = level(house)
+    link = open_gate_link(house, monkeypatch)
+    enter = link.__aenter__
+
+    async def slowly() -> GateLink:
+        await running_of(agent).keeper.keep({"level": (1, None)})
+        running_of(agent).keeper.take({"level": (2, None)})
+        await enter()
+        running_of(agent).keeper.take({"level": (3, None)})
+        return link
+
+    monkeypatch.setattr(GateLink, "__aenter__", lambda _: slowly())
+    async with agent:
+        await until(lambda: len(house.values("level")) == 3)
+    assert house.values("level") == [1, 2, 3]

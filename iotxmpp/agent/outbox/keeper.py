@@ -91,6 +91,11 @@ class Keeper(Taking):
         return age_of(self.time_of(row, moment), moment)
 
     @property
+    def start(self) -> int:
+        """The place before the first reading of this run."""
+        return self._first
+
+    @property
     def last_place(self) -> int:
         """The place of the last reading that may be published; it need not be committed yet."""
         return min(self._taken, self._revived - 1)
