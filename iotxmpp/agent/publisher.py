@@ -5,6 +5,7 @@ import contextlib
 import logging
 
 from iotxmpp.addresses import DeviceId, NodeAddress
+from iotxmpp.agent.blame import MOST_REFUSALS, SURE_BREAKS, is_passing, is_to_blame
 from iotxmpp.agent.line import Line, Parcel, Trial
 from iotxmpp.agent.outbox.packs import Timeless
 from iotxmpp.agent.presence import Problems, missing_node
@@ -33,24 +34,6 @@ LONGEST_PATIENCE = 600.0
 
 BROKEN_WITHIN = 5.0
 """A pack that breaks the stream does so within so many seconds; later a link goes down for other reasons."""
-
-_SURE_BREAKS = 2
-_MOST_BREAKS = 3
-"""As `_SURE_BREAKS`, for a reading by itself where the session had not worked before it was sent."""
-
-_MOST_REFUSALS = 2
-
-_PASSING = frozenset(
-    {
-        "internal-server-error",
-        "recipient-unavailable",
-        "remote-server-not-found",
-        "remote-server-timeout",
-        "resource-constraint",
-        "service-unavailable",
-    }
-)
-"""Refusals that may have to do with the service, not with what was published."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -109,7 +92,7 @@ class Publisher:
         self._window = Window(self._gather)
         self._flights: list[Flight] = []
         self._gathering_since: float | None = None
-        self._others_waited = False
+        self._others_waited = self._whole_waited = False
         self._had_session = False
         self._was_live = False
         self._accepted = 0
@@ -218,13 +201,22 @@ class Publisher:
             self._gathering_since = self._gathering_since if self._gathering_since is not None else now
             due = now if self._line.is_full else self._gathering_since + self._gather
         if due is not None and due <= now:
-            if len(self._flights) < self._window.size:
-                parcel = await self._line.next_live()
-                if parcel is not None:
-                    self._launch(parcel)
-                    return
+            if await self._launch_what_is_due():
+                return
             self._others_waited, due = True, None
+            self._whole_waited = self._whole_waited or self._line.is_full
         await self._wait_until(due)
+
+    async def _launch_what_is_due(self) -> bool:
+        """Sends a pack, and more if whole ones wait, as far as there is room; whether any was sent."""
+        sent = False
+        while len(self._flights) < self._window.size and not (sent and not self._line.is_full):
+            parcel = await self._line.next_live()
+            if parcel is None:
+                break
+            self._launch(parcel)
+            sent = True
+        return sent
 
     async def _take_answers(self) -> None:
         """Takes what was accepted out of the window; where one was not, all that were not land."""
@@ -240,8 +232,8 @@ class Publisher:
                 failed.append((flight, error))
             else:
                 took = self._now() - flight.started
-                self._window.accepted(took, others_waited=self._others_waited)
-                self._others_waited = False
+                self._window.accepted(took, others_waited=self._others_waited, whole=self._whole_waited)
+                self._others_waited = self._whole_waited = False
                 self._delivered(flight.parcel, took)
         if failed:
             self._window.trouble()
@@ -312,9 +304,9 @@ class Publisher:
         trial.broken = trial.broken + 1 if broken else 0
         if parcel.pack is None:
             _LOGGER.info("gap record: %s; it goes out again", error)
-        elif broken and len(parcel.pack.readings) > 1 and (trial.suspect or trial.broken >= _SURE_BREAKS):
+        elif broken and len(parcel.pack.readings) > 1 and (trial.suspect or trial.broken >= SURE_BREAKS):
             self._line.split(parcel)
-        elif broken and _is_to_blame(trial, worked=worked):
+        elif broken and is_to_blame(trial, worked=worked):
             await self._give_up(parcel, f"each time it was sent: {error}")
         else:
             _LOGGER.info("pack from %s on: %s; it goes out again", parcel.pack.first_seq, error)
@@ -331,8 +323,8 @@ class Publisher:
         trial.refused += 1
         trial.accepted = self._accepted if trial.accepted is None else trial.accepted
         single = len(parcel.pack.readings) == 1
-        passing = isinstance(error, StanzaError) and error.condition in _PASSING
-        hopeless = isinstance(error, InvalidError) or trial.refused >= _MOST_REFUSALS
+        passing = is_passing(error)
+        hopeless = isinstance(error, InvalidError) or trial.refused >= MOST_REFUSALS
         if hopeless and not single:
             self._line.split(parcel)
         elif hopeless and (not passing or self._accepted > trial.accepted):
@@ -388,10 +380,3 @@ def _failure(flight: Flight) -> Exception | None:
     if error is not None and not isinstance(error, IotxmppError):
         raise error
     return error
-
-
-def _is_to_blame(trial: Trial, *, worked: bool) -> bool:
-    """Whether one reading breaks the link: it did so twice, or alone after it had done so among others."""
-    if not worked:
-        return trial.broken >= _MOST_BREAKS
-    return trial.suspect or trial.broken >= _SURE_BREAKS

@@ -37,8 +37,9 @@ class Flight:
 class Window:
     """The bound on packs in flight, from 1 to `WIDEST`: one more for each that others had to wait for.
 
-    Only where a round trip is longer than readings gather does it open wide: otherwise it is the server that
-    is busy, which more packs would only keep waiting. Trouble halves it.
+    It opens wide where a round trip is longer than readings gather, and where whole packs wait, which would
+    gain nothing by gathering. Else it is the server that is busy, and more packs would only wait there.
+    Trouble halves it.
 
     Attributes:
         size: So many may be in flight now.
@@ -50,10 +51,16 @@ class Window:
         self._gather = gather
         self._trips: list[float] = []
 
-    def accepted(self, took: float, *, others_waited: bool) -> None:
-        """A pack was accepted after so many seconds; whether others could have gone out meanwhile."""
+    def accepted(self, took: float, *, others_waited: bool, whole: bool = False) -> None:
+        """A pack was accepted after so many seconds.
+
+        Args:
+            took: The seconds.
+            others_waited: Others could have gone out meanwhile.
+            whole: One of them was a whole pack.
+        """
         self._trips = [*self._trips[1 - _REMEMBERED :], took]
-        widest = WIDEST if min(self._trips) > self._gather else SHORT
+        widest = WIDEST if whole or min(self._trips) > self._gather else SHORT
         step = 1 if others_waited else -1
         self.size = max(1, min(widest, self.size + step))
 
