@@ -49,6 +49,12 @@ class ClockError:
         """The error when a reading was made; one from before the clock was set last has the error of then."""
         return self._error if reading.seq >= self._since else self._before
 
+    def throughout(self, first: int, last: int) -> float | None:
+        """The error when all the readings of these numbers were made; None where it changed among them."""
+        if first >= self._since:
+            return self._error
+        return self._before if last < self._since else None
+
     def _is_plain(self, readings: Columns, received: float) -> bool:
         """Whether these tell nothing but the newest number and time: then none is looked at by itself."""
         oldest = received - max(self._newest, readings.times[0])

@@ -57,8 +57,8 @@ class Lateness:
         """
         oldest = received - GRACE - heartbeat
         error = self._error(readings, received)
-        if isinstance(readings, Columns) and error is None:
-            historical = self._all_late(readings, received, oldest)
+        if isinstance(readings, Columns):
+            historical = self._all_late(readings, received, oldest, error)
             if historical is not None:
                 return readings.at(received, historical=historical)
         return tuple(
@@ -70,8 +70,15 @@ class Lateness:
             for reading in readings
         )
 
-    def _all_late(self, readings: Columns, received: float, oldest: float) -> bool | None:
+    def _all_late(
+        self, readings: Columns, received: float, oldest: float, error: ClockError | None
+    ) -> bool | None:
         """Whether all are late, or none is; None where they are to be looked at one by one."""
+        if error is not None:
+            behind = error.throughout(readings.first, readings.first + len(readings) - 1)
+            if behind is None:
+                return None
+            oldest -= behind
         if readings.latest < oldest:
             return True
         if readings.earliest < oldest:

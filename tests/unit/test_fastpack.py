@@ -255,7 +255,7 @@ STEPS = st.lists(
             max_size=4,
         ),
         st.sampled_from([0.0, 1.0, 30.0, 70.0, -5.0]),
-        st.sampled_from(["s", "s", "u"]),
+        st.sampled_from(["s", "u"]),
     ),
     max_size=8,
 )
