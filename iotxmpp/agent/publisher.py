@@ -171,7 +171,7 @@ class Publisher:
         if self._line.empty:
             self._idle.set()
             if not self._collected:  # nobody will acknowledge it
-                self._keeper.acknowledge(self._keeper.everything())
+                self._keeper.let_go()
         await self._wait_until(self._line.wake_at(), self._republish_at())
 
     async def _wait_until(self, *times: float | None) -> None:

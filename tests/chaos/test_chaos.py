@@ -55,6 +55,7 @@ CALM = Size(
     resume=1,
     constants={
         "iotxmpp.agent.outbox.taking:COMMIT_EVERY": 0.1,
+        "iotxmpp.agent.outbox.taking:SPARED": 0.0,
         "iotxmpp.agent.outbox.keeper:TRIM_EVERY": 0.1,
     },
 )

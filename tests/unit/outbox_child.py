@@ -19,6 +19,7 @@ from tests.unit.agent_house import open_house, readings_in, until
 async def main(folder: Path, first: int, count: int) -> None:
     keeper.TRIM_EVERY = 0.02
     taking.COMMIT_EVERY = 0.01  # so that acks do not spare it every commit
+    taking.SPARED = 0.0
     promised, received = (folder / "promised").open("a"), (folder / "received").open("a")
     async with open_house() as house:
         setattr(iotxmpp.agent.agent, "open_link", house.server.link)  # noqa: B010  # the module does not export it

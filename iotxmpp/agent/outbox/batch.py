@@ -38,8 +38,11 @@ class Rounds:
         self._several = len(self._away) > 1
         self._since = time.monotonic()
 
-    def complete(self, task: asyncio.Task[Any], readings: int) -> bool:
-        """Whether with this one all are back, and so many readings may be committed for them at once."""
+    def complete(self, task: asyncio.Task[Any], readings: int, *, spare: bool = False) -> bool:
+        """Whether with this one all are back, and so many readings may be committed for them at once.
+
+        Those of tasks that pause in between can be spared, where an ack is likely to come before.
+        """
         if task not in self._away:
             return False
         self._away.discard(task)
@@ -50,7 +53,7 @@ class Rounds:
         if readings >= ENOUGH:
             return True
         paused = time.monotonic() - self._since > AT_ONCE
-        return not (self._several and paused) and self._spend()
+        return not ((self._several or spare) and paused) and self._spend()
 
     def _spend(self) -> bool:
         now = time.monotonic()

@@ -118,10 +118,6 @@ class Keeper(Taking):
         """The epoch of that name, if anything of it is held or it is this run's."""
         return next((each for each in self._outbox.epochs.by_id.values() if each.name == name), None)
 
-    def everything(self) -> dict[str, int]:
-        """The last number of each epoch of which something is held."""
-        return {each.name: seq_of(each.last) for each in self._outbox.epochs.by_id.values() if each.last}
-
     async def open(self) -> None:
         """Opens the outbox.
 
@@ -156,6 +152,12 @@ class Keeper(Taking):
                 # Not to be cut short: who waits for a commit has to hear of it.
                 await asyncio.shield(self.flush())
 
+    def let_go(self) -> None:
+        """Lets go of all that is on disk: there is no collector, and it is published."""
+        epochs = self._outbox.epochs.by_id.values()
+        self.acknowledge({each.name: seq_of(each.last) for each in epochs if each.last})
+        self._acks_come = False
+
     def acknowledge(self, upto: Mapping[str, int]) -> bool:
         """Lets go of what the collector has, of each epoch up to a number; whether it was anything."""
         fresh = False
@@ -164,10 +166,11 @@ class Keeper(Taking):
             taken = self._taken if name == self.epoch and seq_of(self._taken) else 0
             fresh |= epoch is not None and self._acked.advance(epoch, seq, taken)
         if fresh:
+            self._acks_come = True
             done = self._acked.upto(epoch_of(self._first))
             self._unwritten = done if self._waiting.acknowledged(done) else self._unwritten
             self._recent.forget(done)
-        if fresh and self._trim_at is None:
+        if fresh and self._trim_at is None and (self.stock.held or self.stock.losses or self._waiting.writes):
             delay = TRIM_EVERY if self.state == "disk" else 0.0
             self._trim_at = asyncio.get_running_loop().time() + delay
             self._waiting.due_in(delay)
@@ -266,6 +269,7 @@ class Keeper(Taking):
         if trims:
             crashpoints.at("trimmed")
         if rows:
+            self._acks_come = self._acked.upto(epoch_of(self._first)) >= rows[-1].place  # or too late
             crashpoints.at("committed")
             self._committed = max(self._committed, rows[-1].place)
         if dropped != self.stock.dropped:

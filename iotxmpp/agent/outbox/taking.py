@@ -17,6 +17,9 @@ COMMIT_EVERY = 0.5
 COMMIT_AT = 100
 """Readings that are committed without waiting for more."""
 
+SPARED = 0.15
+"""Seconds that a reading waits for its ack, while acks come: then it need not be written at all."""
+
 Given = tuple[str, Value, str | None, float | None]
 """A reading to be taken: its channel, value and unit, and when it was read, in seconds since 1970.
 
@@ -46,6 +49,7 @@ class Taking:
         self._waiting = Waiting()
         self._may_crash = crashpoints.is_armed()
         self._unset = False
+        self._acks_come = False
 
     def take(
         self, values: Mapping[str, tuple[Value, str | None]], at: float | None = None, *, urgent: bool = False
@@ -95,7 +99,7 @@ class Taking:
         time, quality = self._clock.stamp(at)
         self._number(channel, unit, time, quality, value)
         self._schedule(urgent=urgent)
-        return self._waiting.ended(self._taken)
+        return self._waiting.ended(self._taken, spare=self._acks_come)
 
     async def keep(
         self, values: Mapping[str, tuple[Value, str | None]], at: float | None = None, *, urgent: bool = False
@@ -106,11 +110,11 @@ class Taking:
 
     def kept(self) -> "asyncio.Future[None]":
         """What ends as soon as all that was taken so far is kept, or acknowledged; it is the caller's own."""
-        return self._waiting.ended(self._taken)
+        return self._waiting.ended(self._taken, spare=self._acks_come)
 
     def _schedule(self, *, urgent: bool) -> None:
         at_once = urgent or len(self._waiting.batch.rows) >= COMMIT_AT or self._outbox.state == "memory"
-        self._waiting.schedule(COMMIT_EVERY, at_once=at_once)
+        self._waiting.schedule(COMMIT_EVERY, spare=SPARED if self._acks_come else 0.0, at_once=at_once)
         self.changed.set()
 
     def _number(

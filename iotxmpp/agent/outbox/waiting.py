@@ -42,13 +42,13 @@ class Waiting:
                 )
         batch.bytes += needed
 
-    def schedule(self, every: float, *, at_once: bool) -> None:
-        """Has what gathers written: now, or so many seconds after the last write at most."""
+    def schedule(self, every: float, *, spare: float, at_once: bool) -> None:
+        """Has what gathers written: now, or so many seconds after the last write, or from now, at most."""
         if at_once:
             self.due.set()
         elif not self.batch.is_scheduled:
             self.batch.is_scheduled = True
-            self.due_in(max(0.0, self._last_write + every - self._loop.time()))
+            self.due_in(max(spare, self._last_write + every - self._loop.time()))
 
     def due_in(self, delay: float) -> None:
         """There is something to write after so many seconds at most."""
@@ -60,16 +60,26 @@ class Waiting:
                 self._timer.cancel()
             self._timer = self._loop.call_at(at, self.due.set)
 
-    def ended(self, place: int) -> "asyncio.Future[None]":
-        """What ends with the commit or the ack of that place, which is the last; it is the caller's own."""
+    def ended(self, place: int, *, spare: bool) -> "asyncio.Future[None]":
+        """What ends with the commit or the ack of that place, which is the last; it is the caller's own.
+
+        Args:
+            place: The place.
+            spare: The ack is likely to come soon: for a few readings, none has to be written meanwhile.
+        """
         future: asyncio.Future[None] = self._loop.create_future()
         self.batch.wait(place, future)
         task = asyncio.current_task(self._loop)
         if task is not None:
             self.batch.tasks.append(task)
-            if self._rounds.complete(task, len(self.batch.rows)):
+            if self._rounds.complete(task, len(self.batch.rows), spare=spare):
                 self.due.set()
         return future
+
+    @property
+    def writes(self) -> bool:
+        """Whether some are being written now."""
+        return bool(self._writing.rows)
 
     def unsettled(self, upto: int) -> int:
         """How many of the readings stand after a place."""
