@@ -167,7 +167,8 @@ class Feed:
             if not isinstance(value, OSError):
                 values[name] = value
             elif outlet is not None:
-                outlet.problems.report(f"channel {self._right.named(name)}", str(value))
+                channel = self._right.named(name)
+                outlet.problems.report(f"channel {channel}", f"{channel}: {value.strerror or value}")
         return values
 
     def failed(self, error: Exception) -> None:

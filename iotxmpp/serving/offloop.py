@@ -54,7 +54,9 @@ def _in_thread(function: Callable[..., object], arguments: dict[str, Any]) -> "a
         elif isinstance(error, Exception) and not isinstance(error, StopIteration):
             future.set_exception(error)
         else:  # it would end the loop, or a future cannot hold it
-            future.set_exception(RuntimeError(text_of(error)))
+            refused = RuntimeError(text_of(error))
+            refused.__cause__ = error
+            future.set_exception(refused)
 
     def work() -> None:
         result, fault = None, None

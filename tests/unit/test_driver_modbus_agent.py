@@ -93,6 +93,7 @@ async def test_a_refused_channel_is_a_problem_of_its_own_and_logged(
         async with agent:
             await until(lambda: agent.status.problems != () and 3.5 in house.values("power"))
             (problem,) = agent.status.problems
+            assert problem.startswith("voltage: 127.0.0.1:")
             assert words in problem
             assert house.values("voltage") == []
             refuses.clear()
