@@ -10,7 +10,7 @@ from iotxmpp.agent.drivers import create_driver
 from iotxmpp.agent.profiled import equip
 from iotxmpp.profiles import parse_profile
 from tests.unit.agent_house import House, open_house, until
-from tests.unit.test_driver_modbus import Device, all_closed, refused, registers, reply
+from tests.unit.modbus_house import Device, all_closed, refused, registers, reply
 
 TEXT = """
 schema = 1
