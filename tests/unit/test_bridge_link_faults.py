@@ -1,17 +1,24 @@
 """The serial driver at boards that restart, vanish, freeze, flood or speak nonsense."""
 
 import asyncio
+import contextlib
 import os
 import random
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from firmware_bridge import asking, boardclock
+from firmware_bridge.board import BoardSession
+from firmware_bridge.events import SessionEvent
+from firmware_bridge.frames import encode_frame
+from firmware_bridge.link import Link
 from firmware_bridge.noise import NoisyWire
+from firmware_bridge.port import Receiver, Wire
 from iotxmpp.errors import CommandError, CommandUnknownError
 from tests.unit.pty_house import READINGS, board, driver, plugged, profile, set_command, taking, until
 
@@ -144,3 +151,43 @@ async def test_a_silent_board_is_a_problem_if_one_asked_for_that(tmp_path: Path)
             await asyncio.sleep(0.4)
             known = await opened.read()
             assert "has not given it" in str(known["temperature"])
+
+
+class Stumbling(BoardSession):
+    """A session with a fault: it raises at each read."""
+
+    def receive(self, data: bytes, now: float) -> list[SessionEvent]:
+        super().receive(data, now)
+        raise RuntimeError("a fault of the session")
+
+
+class Recorded:
+    """A wire that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    async def close(self) -> None:
+        """Nothing is to be closed."""
+
+    async def open(self, receiver: Receiver) -> Wire:
+        del receiver
+        return self
+
+
+@pytest.mark.parametrize("session", [BoardSession, Stumbling])
+async def test_a_link_goes_on_whatever_comes_first_and_whatever_its_session_raises(
+    session: Callable[[], BoardSession],
+) -> None:
+    wire = Recorded()
+    link = Link("tty", session(), lambda _events: None)
+    await link.open(wire.open, 60.0)
+    with contextlib.suppress(RuntimeError):
+        link.received(encode_frame(b"\x06\x01\x01a") + encode_frame(b"\x02") + encode_frame(b"\x03"))
+    assert encode_frame(b"\x10") in wire.sent, "it is asked who it is"
+    wire.sent = b""
+    await until(lambda: encode_frame(b"\x10") in wire.sent)  # and asked again
+    await link.close()

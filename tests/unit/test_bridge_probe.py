@@ -11,7 +11,7 @@ import pytest
 from firmware_bridge.crc import crc16
 from firmware_bridge.hearsay import Hearsay
 from firmware_bridge.noise import NoisyWire
-from firmware_bridge.probing import Findings, Probe
+from firmware_bridge.probing import BAUDS, Findings, Probe
 from firmware_bridge.simulated import SimulatedBoard
 from tests.unit.probe_house import HELLO, LINE, Speaking, every, hurry, probed
 from tests.unit.pty_house import Plugged, board, plugged
@@ -50,7 +50,15 @@ def speaking_at(speed: int, uno: SimulatedBoard, path: Path) -> Plugged:
     return house
 
 
-@pytest.mark.parametrize(("level", "speed", "baud"), [(0, termios.B9600, 9600), (1, termios.B57600, 57_600)])
+@pytest.mark.parametrize(
+    ("level", "speed", "baud"),
+    [
+        (0, termios.B9600, 9600),
+        (1, termios.B57600, 57_600),
+        (0, termios.B460800, 460_800),
+        (1, termios.B921600, 921_600),
+    ],
+)
 async def test_the_speed_is_found(tmp_path: Path, level: int, speed: int, baud: int) -> None:
     house = speaking_at(speed, board(level=level, every=0.02), tmp_path / "tty0")
     told: list[str] = []
@@ -61,6 +69,24 @@ async def test_the_speed_is_found(tmp_path: Path, level: int, speed: int, baud: 
     assert found is not None
     assert found.baud == baud
     assert told[0].endswith("listening at 115200 baud")
+
+
+async def test_the_speed_at_which_an_esp8266_says_why_it_started_is_one_of_them(tmp_path: Path) -> None:
+    assert 74_880 in BAUDS
+    wire = OtherSpeed(0o010000)  # as the C library gives a speed that has no name of its own
+    house = Plugged(board(level=0, every=0.02), tmp_path / "tty0", up=wire)
+    wire.master = house.master
+    try:
+        found = await found_by(Probe(str(tmp_path / "tty0"), bauds=(74_880,), tell=print))
+    finally:
+        house.pull()
+    assert found is not None
+    assert found.baud == 74_880
+
+
+def test_the_guide_lists_the_speeds_that_are_tried() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "serial-guide.md").read_text(encoding="utf-8")
+    assert ", ".join(map(str, sorted(BAUDS))) in page.replace("\n", " ")
 
 
 async def test_a_silent_port_says_what_may_be_wrong(tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ from pydantic import SecretStr
 
 import device_profiles
 from firmware_bridge.messages import Channel
-from firmware_bridge.probing import Findings, Seen
-from firmware_bridge.scaffold import guessed_unit, scaffold, slug
+from firmware_bridge.probing import Seen
+from firmware_bridge.scaffold import guessed_unit
 from firmware_bridge.values import Kind
 from iotxmpp.account import Account
 from iotxmpp.agent.config import load_agent
 from iotxmpp.agent.drivers import create_driver
 from iotxmpp.cli.app import app
-from iotxmpp.profiles import Profile, parse_profile
+from iotxmpp.profiles import Profile
 from tests.unit.probe_house import HELLO, LINE, RUNNER, Speaking, every, hurry, on_a_thread, probed
 from tests.unit.pty_house import board, until
 
@@ -123,18 +123,3 @@ async def test_the_files_that_are_written_load_and_run(tmp_path: Path, level: in
         assert "already there" in str(again.exception)
         forced = await asyncio.to_thread(RUNNER.invoke, app, [*words, "--force"])
         assert forced.exit_code == 0
-
-
-def test_strange_names_make_good_files() -> None:
-    findings = Findings(port="/dev/ttyUSB0", baud=9600)
-    for name, value in (("a/b", 1), ("pm2.5", 2.5), ("mode", "auto"), ("relay/2", True)):
-        findings.channels[name] = Seen(value=value)
-        findings.channels[name].note(value, 0.0)
-    findings.events["pressed"] = "long"
-    made = scaffold(findings, ports={"/dev/ttyUSB0": "/dev/serial/by-path/pci-0"})
-    kind = parse_profile(made.profile, "made")
-    assert set(kind.channels()) == {"a-b", "pm2.5", "mode", "relay-2", "pressed"}
-    assert kind.readings["relay-2"].source == {"name": "relay/2"}
-    assert 'port = "/dev/serial/by-path/pci-0"' in made.agent
-    assert "baud = 9600" in made.profile
-    assert slug("Über Bord!") == "ber-bord"

@@ -181,3 +181,25 @@ def test_the_time_is_asked_for_again_every_ten_seconds() -> None:
     home.session.close(home.clock.now)
     assert home.session.next_timeout() is None
     assert home.session.receive(b"x\n", home.clock.now) == home.session.tick(home.clock.now) == []
+
+
+@pytest.mark.parametrize("kind", range(0x02, 0x20))
+def test_a_frame_of_one_byte_is_damage_and_the_board_goes_on(kind: int) -> None:
+    home = house()
+    home.run(2)
+    for body in (bytes((kind,)), bytes((kind, 0))):
+        home.events += home.session.receive(encode_frame(body), home.clock.now)
+    home.events.clear()
+    home.run(2)
+    assert home.of(Sampled)
+    assert home.done("switch", channel=1, on=True).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize("kind", [0x02, 0x03])
+def test_a_description_without_its_index_is_told_as_damage(kind: int) -> None:
+    home = house()
+    home.run(2)
+    home.events += home.session.receive(encode_frame(bytes((kind,))), home.clock.now)
+    assert [each.why for each in home.of(Damaged)] == [
+        f"message 0x{kind:02X}: it ends before its index; bytes are missing"
+    ]

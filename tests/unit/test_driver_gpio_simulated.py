@@ -93,3 +93,13 @@ async def test_every_shipped_profile_can_be_simulated(name: str, monkeypatch: py
     async with create_driver(profile, {"simulated": True}) as driver:
         values = await driver.read()
     assert values.keys() == profile.channels().keys()
+
+
+async def test_a_distance_sensor_gives_its_first_value_at_once() -> None:
+    """gpiozero's own thread listens since the opening, and has hardly begun: that is no missing echo."""
+    profile = device_profiles.load("ultrasonic-distance")
+    for _ in range(3):
+        async with create_driver(profile, {"simulated": True}) as driver:
+            value = (await driver.read())["distance"]
+        assert isinstance(value, float)
+        assert 0 < value <= 4

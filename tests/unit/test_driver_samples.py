@@ -33,6 +33,13 @@ async def test_samples_are_published_without_being_asked_for(
     assert (driver.ended, driver.closed) == (1, 1)
 
 
+class SilentError(Exception):
+    """One that cannot tell its text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
 async def test_a_bad_sample_is_a_problem_and_not_published(
     agent_of: Callable[..., Agent], house: House
 ) -> None:
@@ -53,12 +60,28 @@ async def test_a_bad_sample_is_a_problem_and_not_published(
     assert driver.opened == 1
 
 
+async def test_a_value_that_python_refuses_to_write_is_a_problem_of_its_channel_alone(
+    agent_of: Callable[..., Agent], house: House
+) -> None:
+    driver = Pushed()
+    agent = agent_of(driver, PROFILE.replace("every = 0.02", "every = 60"))
+    async with agent:
+        driver.push(door=1 << 70_000, said="hot")
+        await until(lambda: house.values("said") == ["hot"])
+        assert problems(agent) == ("door: an integer of 70001 bits is int, expected bool",)
+        driver.push(door=True)
+        await until(lambda: house.values("door") == [True])
+        assert problems(agent) == ()
+    assert driver.opened == 1
+
+
 @pytest.mark.parametrize(
     ("news", "words"),
     [
         (OSError(5, "unplugged"), "station: OSError: [Errno 5] unplugged"),
         (None, "station: ConnectionError: the driver gives no more samples"),
         (ValueError("confused"), "station: ValueError: confused"),
+        (SilentError(), "station: SilentError"),
         (SystemExit(1), "station: RuntimeError: SystemExit: 1"),
         (asyncio.CancelledError(), "station: ConnectionError: the driver was cancelled"),
     ],

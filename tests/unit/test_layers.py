@@ -112,8 +112,12 @@ BOARDS = frozenset(
         "port",
         "probeview",
         "probing",
+        "profiletext",
+        "reserving",
+        "restarting",
         "scaffold",
         "settings",
+        "toolpty",
         "updating",
     }
 )
@@ -138,6 +142,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "device_profiles",
         "firmware_bridge.binding",
         "firmware_bridge.driver",
+        "firmware_bridge.probeview",
         "firmware_bridge.settings",
         "firmware_bridge.updating",
     ),

@@ -36,9 +36,9 @@ class OutboxSettings(BaseModel):
         replay_delay: Seconds at most that a new session waits, by chance, before it publishes many of them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    path: Path | Literal["memory"] | None = None
+    path: Annotated[Path, Field(strict=False)] | Literal["memory"] | None = None
     bytes: int = Field(default=64 * 2**20, ge=4096)
     memory_bytes: int = Field(default=4 * 2**20, ge=4096)
     age: Seconds = 7 * 86400.0
