@@ -14,7 +14,7 @@ from page import PAGE, put_block
 HERE = Path(__file__).parent
 BENCHES = {
     "serial_codec.py": "Frames and text lines, decoded on this machine.",
-    "serial_latency.py": "A call beside raw bytes over the same pty, in turn, and a line's way to a handler.",
+    "serial_latency.py": "A call beside raw bytes, through the loop and blocking; a line's way to a handler.",
     "serial_flood.py": "Lines as fast as a pty takes them: what becomes of the loop and of the memory.",
 }
 """Each bench, and what it measures."""

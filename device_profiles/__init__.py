@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iotxmpp.errors import ConfigError
-from iotxmpp.extending import Written
+from iotxmpp.extending import Written, line_of
 from iotxmpp.profiles import Profile, whole_profile
 from iotxmpp.tables import parse_table, read_text
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["load", "load_file", "names", "text_of"]
+__all__ = ["files_of", "load", "load_file", "names", "text_of"]
 
 _SUFFIX = ".toml"
 _LONGEST = 64
@@ -40,6 +40,16 @@ def load_file(path: str | PathLike[str]) -> Profile:
         ConfigError: It cannot be read, or is no profile.
     """
     return whole_profile(_written(Path(path)))
+
+
+def files_of(path: str | PathLike[str]) -> list[Path]:
+    """The files that the profile in a file is made of: its own, and those that it stands on in other files.
+
+    Raises:
+        ConfigError: One of them cannot be read.
+    """
+    keys = (Path(each.key) for each in line_of(_written(Path(path))))
+    return [key for key in keys if key.is_absolute()]
 
 
 def text_of(name: str) -> str:

@@ -137,6 +137,10 @@ class Binding:
                 found[name] = value
         return found
 
+    def has(self, name: str) -> bool:
+        """Whether a channel of the profile has this name at the board."""
+        return name in self._channels
+
     def happened(self, name: str, text: str, count: int) -> dict[str, Value]:
         """What an event is as a value: its text, its number, or `true`; nothing without a channel."""
         channel = self._channels.get(name)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from firmware_bridge.description import Description
-from firmware_bridge.events import Counts, Greeted, Lost, Refused, Session, SessionEvent
+from firmware_bridge.events import Counts, Greeted, Lost, Refused, Session, SessionEvent, keeping
 from firmware_bridge.learning import Known
 from firmware_bridge.session import FrameSession
 from firmware_bridge.textsession import TextSession
@@ -17,7 +17,6 @@ Protocol = Literal["auto", "text", "frames"]
 TEXT_AFTER = 1.0
 """Seconds after the first line that was understood, until a board without frames counts as a text board."""
 
-_MOST_EVENTS = 256
 _TEXT, _FRAMES = 0, 1
 
 
@@ -140,9 +139,8 @@ class BoardSession:
         return self._choose(now)
 
     def _keep(self, level: int, events: list[SessionEvent]) -> None:
-        kept = self._kept[level]
-        kept += events
-        del kept[:-_MOST_EVENTS]
+        if events:
+            self._kept[level] = keeping(self._kept[level], events)
 
     def _choose(self, now: float) -> list[SessionEvent]:
         if any(isinstance(event, Greeted | Refused) for event in self._kept[_FRAMES]):

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ SYS = Path("/sys/class/tty")
 _BOARDS = ("ttyUSB*", "ttyACM*")
 _OTHERS = ("ttyAMA*", "rfcomm*")
 _MOST_PROCESSES = 100_000
+_FAR_END = re.compile(r"^tty-index:\s*(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +76,10 @@ def ports_of(port: str | None) -> list[str]:
 
 
 def holders(path: str) -> list[str]:
-    """The programs that have a port open, as `name (process 12)`; those that this user may see."""
+    """The programs that have a port open, as `name (process 12)`; those that this user may see.
+
+    Whoever has the other end of a pseudo-terminal is the board there, and none of them.
+    """
     real = os.path.realpath(path)
     return [f"{_name(process)} (process {process.name})" for process in _processes() if _has(process, real)]
 
@@ -89,9 +94,13 @@ def _processes() -> Iterator[Path]:
 
 def _has(process: Path, real: str) -> bool:
     try:
-        return any(str(each.readlink()) == real for each in (process / "fd").iterdir())
+        links = {each.name: str(each.readlink()) for each in (process / "fd").iterdir()}
     except OSError:
         return False
+    if real not in links.values():
+        return False
+    far = [_read(process / "fdinfo" / name) for name, link in links.items() if link.endswith("/ptmx")]
+    return real not in {f"/dev/pts/{found[1]}" for each in far if (found := _FAR_END.search(each))}
 
 
 def _name(process: Path) -> str:

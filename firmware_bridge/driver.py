@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ from firmware_bridge.link import Link
 from firmware_bridge.memorypms import MemoryPms5003, simulated_frame
 from firmware_bridge.memoryport import MemoryPort, ProfileBoard
 from firmware_bridge.port import Receiver, Wire, open_port
+from firmware_bridge.reserving import reserved
 from firmware_bridge.settings import SerialSettings
 from firmware_bridge.updating import check_update, update_firmware
 from iotxmpp.agent.drivers import Sample, check_settings
@@ -199,13 +201,18 @@ class SerialDriver:
         self._updating = True
         try:
             port = "" if self._link is None else self._link.where
-            await self._close()
-            try:
-                return await update_firmware(self._settings, port, arguments)
-            except ConfigError as error:
-                raise CommandError(f"{FIRMWARE_UPDATE}: not started: {error}") from error
-            finally:
-                await self._take_back()
+            with ExitStack() as kept:
+                try:
+                    kept.enter_context(reserved(port))  # from before it is closed until it is open again
+                except OSError as error:
+                    raise CommandError(f"{FIRMWARE_UPDATE}: not started: {error.strerror}") from error
+                await self._close()
+                try:
+                    return await update_firmware(self._settings, port, arguments, known=self._ear.said)
+                except ConfigError as error:
+                    raise CommandError(f"{FIRMWARE_UPDATE}: not started: {error}") from error
+                finally:
+                    await self._take_back()
         finally:
             self._updating = False
 

@@ -1,6 +1,6 @@
 """What a session tells, at both levels, and the face that both levels share. No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -171,6 +171,26 @@ SessionEvent = (
     | Refused
     | Lost
 )
+
+MOST_KEPT = 256
+"""Events that are kept at most while it is not clear who hears them."""
+
+_PLENTIFUL = (Sampled, Happened, Logged, Gap, Damaged, Dropped)
+
+
+def keeping(events: Sequence[SessionEvent], more: Sequence[SessionEvent]) -> list[SessionEvent]:
+    """What is kept of events: the newest, and of the others what says who the board is and what it has."""
+    every = [*events, *more]
+    over = len(every) - MOST_KEPT
+    if over <= 0:
+        return every
+    found: list[SessionEvent] = []
+    for event in every:
+        if over > 0 and isinstance(event, _PLENTIFUL):
+            over -= 1
+        else:
+            found.append(event)
+    return found[-MOST_KEPT:]
 
 
 @dataclass(kw_only=True, slots=True)

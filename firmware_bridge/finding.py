@@ -2,12 +2,16 @@
 
 import asyncio
 import errno
+import glob
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from firmware_bridge.candidates import ports_of
 from firmware_bridge.events import Greeted
 from firmware_bridge.link import Link
+from firmware_bridge.reserving import reserved
+from firmware_bridge.restarting import may_restart, note, restart
 
 ASK_FOR = 4.0
 """Seconds that a board has to say who it is, after those that it has to start."""
@@ -19,6 +23,7 @@ MOST_PORTS = 32
 """Ports that are asked at most."""
 
 _LISTED = 8
+_LOGGER = logging.getLogger(__name__)
 
 Connect = Callable[[str], Awaitable[Link]]
 """Opens the link at a port; raises OSError."""
@@ -38,11 +43,17 @@ class Wanted:
     board: str | None
     reset_wait: float
 
+    @property
+    def names_the_port(self) -> bool:
+        """Whether `port` can mean one port alone: neither a pattern, nor whichever is there."""
+        return self.port is not None and ("://" in self.port or not glob.has_magic(self.port))
+
 
 async def find(wanted: Wanted, connect: Connect) -> Link:
     """The link to the board that is wanted.
 
-    Where two boards say the same id, neither is used.
+    Where two boards say the same id, neither is used. A sketch that says no id is taken for the board that is
+    wanted only where the settings name its very port; it is told then, as nothing confirms it.
 
     Raises:
         OSError: There is none, or more than one; the text says what each port said.
@@ -96,13 +107,38 @@ async def _ask(port: str, wanted: Wanted, connect: Connect, opened: list[Link]) 
         link = await connect(port)
         opened.append(link)
         board = await _heard(link, wanted)
+        if wanted.board is not None and (board is None or not board.id) and may_restart(port):
+            link = await _started_anew(link, connect)
+            opened.append(link)
+            board = await _heard(link, wanted)
+            note(port, in_vain=board is None or board.id != wanted.board)
     except OSError as error:
         return _Asked(port=port, said=error.strerror or str(error))
     said = f"{port}: {described(board)}"
+    if board is not None and not board.id and wanted.board is not None and wanted.names_the_port:
+        _LOGGER.warning(
+            "%s: the sketch does not say who it is; it is taken for %r, which nothing confirms, as port ="
+            " names it; let it print @hello id=… when it reads >0 hello",
+            port,
+            wanted.board,
+        )
+        return _Asked(port=port, said=said, link=link)
     if board is None or (wanted.board is not None and board.id != wanted.board):
         await link.close()
         return _Asked(port=port, said=said)
     return _Asked(port=port, said=said, link=link)
+
+
+async def _started_anew(link: Link, connect: Connect) -> Link:
+    """Opens the port again such that its board starts, for it may say who it is at its start alone.
+
+    Raises:
+        OSError: The port cannot be opened again.
+    """
+    with reserved(link.where):
+        await link.close()
+        await restart(link.where)
+        return await connect(link.where)
 
 
 async def _heard(link: Link, wanted: Wanted) -> Greeted | None:
@@ -122,7 +158,10 @@ async def _chosen(asked: Sequence[_Asked], wanted: Wanted) -> Link:
     said = "; ".join(each.said for each in asked[:_LISTED])
     if not links:
         whom = f"board {wanted.board!r}" if wanted.board else "a board"
-        raise OSError(errno.ENODEV, f"{whom} was not found: {said}")
+        nameless = (
+            "; or name its port: port =" if any("does not say who" in each.said for each in asked) else ""
+        )
+        raise OSError(errno.ENODEV, f"{whom} was not found: {said}{nameless}")
     if wanted.board is None:
         raise OSError(errno.ENOTUNIQ, f'several boards; say which: board = "its id", or port =: {said}')
     raise OSError(
@@ -137,6 +176,6 @@ def described(board: Greeted | None) -> str:
     if board is None:
         return "says nothing that is understood; is the speed (baud) right?"
     if not board.id and not board.name:
-        return "a sketch that does not say who it is; let it print @hello id=…"
+        return "a sketch that does not say who it is; let it print @hello id=… when it reads >0 hello"
     version = f" {board.version}" if board.version else ""
     return f"board {board.id or '(without an id)'}, {board.name}{version}"

@@ -1,22 +1,25 @@
 """Runs the program that writes a board's firmware: its progress, its time, its last words."""
 
 import asyncio
+import codecs
 import os
 import re
 import shutil
 import signal
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from firmware_bridge.settings import ToolName
+from firmware_bridge.toolpty import start
 from iotxmpp.errors import CommandFailedError, ConfigError
 
 LAST_LINES = 12
 """Lines of the program that an error shows."""
 
 _LONGEST_LINE = 300
+_LONGEST_DRAWN = 2000  # with its colours
 _READ = 4096
 _END_WITHIN = 3.0
 _LAST_WORDS = 1.0
@@ -24,7 +27,10 @@ _STEP = 0.05
 _BAR = 50
 _PERCENT = re.compile(r"(?<![\w.])(\d{1,3})(?:\.\d+)? ?%")
 _PHASE = re.compile(r"\b(reading|writing|erasing|verifying|erase|download|upload|uploading)\b", re.IGNORECASE)
-_LINE = re.compile(r"[\r\n]")
+_END = re.compile(r"\r?\n")
+_CONTROL = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_]|\[?[0-?]*$)|[\x00-\x08\x0e-\x1f]"
+)
 
 Progress = Callable[[str, float], None]
 """Takes the phase, such as `writing`, and how much of it is done, from 0 to 1."""
@@ -36,13 +42,16 @@ class Tool:
 
     Attributes:
         programs: Its names, the first that is installed is used.
-        arguments: Its arguments; `{port}` and `{file}` are replaced, `{more}` by the caller's.
+        arguments: Its arguments; `{port}` and `{file}` are replaced, `{more}` by the caller's, and `{early}`
+            by those of them that stand before its command.
+        early: The options that do, with the number of their values.
         defaults: Options with their values that are added unless the caller gives the option.
         advice: How it is installed.
     """
 
     programs: tuple[str, ...]
     arguments: tuple[str, ...]
+    early: Mapping[str, int] = field(default_factory=dict)
     defaults: tuple[tuple[str, str], ...] = ()
     advice: str
 
@@ -56,7 +65,12 @@ TOOLS: dict[ToolName, Tool] = {
     ),
     "esptool": Tool(
         programs=("esptool", "esptool.py"),
-        arguments=("--port", "{port}", "write-flash", "{more}", "{file}"),
+        arguments=("--port", "{port}", "{early}", "write-flash", "{more}", "{file}"),
+        early={
+            **dict.fromkeys(("-c", "--chip", "-b", "--baud", "--before", "-a", "--after"), 1),
+            **dict.fromkeys(("--port-filter", "--override-vddsdio", "--connect-attempts"), 1),
+            **dict.fromkeys(("--no-stub", "-t", "--trace", "-v", "--verbose", "--silent"), 0),
+        },
         advice="pip install 'esptool>=5'",
     ),
     "dfu-util": Tool(
@@ -67,11 +81,27 @@ TOOLS: dict[ToolName, Tool] = {
     ),
     "smpclient": Tool(
         programs=("smpmgr",),
-        arguments=("--port", "{port}", "{more}", "upgrade", "{file}"),
+        arguments=("--port", "{port}", "{early}", "upgrade", "{more}", "{file}"),
+        early=dict.fromkeys(
+            (
+                "--timeout",
+                "--mtu",
+                "--baudrate",
+                "--line-length",
+                "--line-buffers",
+                "--loglevel",
+                "--logfile",
+                "--plugin-path",
+            ),
+            1,
+        ),
         advice="pip install smpmgr, the command line of smpclient",
     ),
 }
-"""The programs that are known. With esptool the caller's arguments must end with the address."""
+"""The programs that are known, as of esptool 5.6 and smpmgr 0.19.
+
+With esptool the caller's arguments must end with the address.
+"""
 
 _ADDRESS = "0x10000"
 
@@ -84,22 +114,38 @@ class Said:
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
     phase: str = "writing"
     _rest: str = ""
+    _line: str = ""
     _shown: tuple[str, int] = ("", -1)
 
-    def take(self, text: str) -> None:
-        """Takes what it printed; a line may be drawn again and again, or grow."""
-        *lines, rest = _LINE.split(self._rest + text)
+    def take(self, text: str) -> bool:
+        """Takes what it printed; a line may be drawn again and again, or grow.
+
+        Returns:
+            Whether it is news: a line that is drawn again is none as long as its percents are the same.
+        """
+        shown, before = self._shown, self._line
+        *lines, rest = _END.split(self._rest + text)
         for line in lines:
-            self._look(line)
-            if line.strip():
-                self.lines.append(line.strip()[:_LONGEST_LINE])
-        self._rest = rest[-_LONGEST_LINE:]
-        self._look(self._rest)
+            drawn = self._drawn(line)
+            if drawn:
+                self.lines.append(drawn[:_LONGEST_LINE])
+        self._line = self._drawn(rest)
+        is_other = self._line != before and not _PERCENT.search(self._line)
+        *_, last = rest.rstrip("\r").rpartition("\r")
+        self._rest = last[-_LONGEST_DRAWN:] + "\r" * rest.endswith("\r")
+        return bool(lines) or "\r" not in text or is_other or self._shown != shown
 
     def last(self) -> list[str]:
         """Its last lines."""
-        rest = self._rest.strip()
+        rest = _plain(self._rest)
         return [*self.lines, rest] if rest else list(self.lines)
+
+    def _drawn(self, line: str) -> str:
+        """What is left of a line that was drawn, perhaps more than once."""
+        found = [_plain(each) for each in line.split("\r")]
+        for each in found:
+            self._look(each)
+        return next((each for each in reversed(found) if each), "")
 
     def _look(self, line: str) -> None:
         phases = _PHASE.findall(line)
@@ -116,6 +162,11 @@ class Said:
         if shown != self._shown:
             self._shown = shown
             self.progress(shown[0], shown[1] / 100)
+
+
+def _plain(text: str) -> str:
+    """Without colours and moves of the cursor, also one that is not complete."""
+    return _CONTROL.sub("", text).strip()
 
 
 def command_line(name: ToolName, port: str, file: Path, more: Sequence[str]) -> list[str]:
@@ -139,13 +190,33 @@ def command_line(name: ToolName, port: str, file: Path, more: Sequence[str]) -> 
         if not any(each == option or (each.startswith(option) and each[:2] != "--") for each in given)
         for word in (option, value)
     ]
+    early, late = _parted(given, tool.early)
     words: list[str] = []
     for each in tool.arguments:
-        if each == "{more}":
-            words += [*defaults, *given]
+        if each == "{early}":
+            words += early
+        elif each == "{more}":
+            words += [*defaults, *late]
         else:
             words.append(each.replace("{port}", port).replace("{file}", str(file)))
     return [program, *words]
+
+
+def _parted(given: Sequence[str], early: Mapping[str, int]) -> tuple[list[str], list[str]]:
+    """The arguments that stand before the program's command, and the others."""
+    before: list[str] = []
+    after: list[str] = []
+    rest = deque(given)
+    while rest:
+        word = rest.popleft()
+        option = word.partition("=")[0] if word.startswith("--") else word[:2]
+        if option not in early:
+            after.append(word)
+            continue
+        before.append(word)
+        if word == option:
+            before += [rest.popleft() for _ in range(min(early[option], len(rest)))]
+    return before, after
 
 
 async def run_tool(words: Sequence[str], *, timeout: float, quiet: float, progress: Progress) -> list[str]:
@@ -167,48 +238,19 @@ async def run_tool(words: Sequence[str], *, timeout: float, quiet: float, progre
     """
     said = Said(progress=progress)
     name = Path(words[0]).name
-    process, output, pipe = await _started(words)
+    process, output, terminal = await start(words)
     try:
         async with asyncio.timeout(timeout) as whole:
             code = await _followed(process, output, said, quiet)
     except TimeoutError as error:
-        why = f"took more than {timeout:g} s" if whole.expired() else f"said nothing for {quiet:g} s"
+        why = f"took more than {timeout:g} s" if whole.expired() else f"said nothing new for {quiet:g} s"
         raise CommandFailedError(_told(f"{name} {why} and was ended", said)) from error
     finally:
-        pipe.close()
+        terminal.close()
         await _end(process)
     if code != 0:
         raise CommandFailedError(_told(f"{name} failed with code {code}", said))
     return said.last()
-
-
-async def _started(
-    words: Sequence[str],
-) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.BaseTransport]:
-    """Starts the program, in a process group of its own.
-
-    The pipe is ours: asyncio's own keeps `wait` waiting while a child of the program holds it.
-    """
-    loop = asyncio.get_running_loop()
-    ours, theirs = os.pipe()
-    output = asyncio.StreamReader()
-    pipe, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(ours, "rb", buffering=0)
-    )
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=theirs,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except BaseException:
-        pipe.close()
-        raise
-    finally:
-        os.close(theirs)
-    return process, output, pipe
 
 
 async def _followed(
@@ -235,12 +277,11 @@ async def _followed(
 
 
 async def _listen(output: asyncio.StreamReader, said: Said, quiet: float) -> None:
-    while True:
-        async with asyncio.timeout(quiet):
-            data = await output.read(_READ)
-        if not data:
-            return
-        said.take(data.decode(errors="replace"))
+    loop, decode = asyncio.get_running_loop(), codecs.getincrementaldecoder("utf-8")("replace").decode
+    async with asyncio.timeout(quiet) as silence:
+        while data := await output.read(_READ):
+            if said.take(decode(data)):
+                silence.reschedule(loop.time() + quiet)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

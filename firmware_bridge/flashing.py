@@ -1,6 +1,7 @@
 """Firmware from the command line, while no agent runs: what to do by its options, and doing it."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from firmware_bridge.finding import Wanted, find
 from firmware_bridge.flash import Progress
 from firmware_bridge.link import Link
 from firmware_bridge.port import open_port
+from firmware_bridge.reserving import reserved
 from firmware_bridge.settings import FlashSettings, SerialSettings, ToolName
 from firmware_bridge.updating import Update, carry_out
 from iotxmpp.agent.drivers import check_settings
@@ -19,6 +21,7 @@ from iotxmpp.errors import CommandFailedError, ConfigError
 from iotxmpp.tables import parse_table, read_text
 
 _USAGE = "give PORT FILE, or --agent agent.toml FILE"
+_AGENT = "while an agent runs, call its command firmware-update instead"
 
 
 def planned(  # noqa: PLR0913  # the options of the command line
@@ -75,17 +78,20 @@ async def flash_now(update: Update, settings: SerialSettings, progress: Progress
         ConfigError: The program is not installed, or the file is not there.
         CommandFailedError: It did not come to a hello with that version, or the port is held.
     """
-    try:
-        port = await _free_port(settings)
-    except OSError as error:
-        hint = "; while an agent runs, call its command firmware-update instead" if _is_held(error) else ""
-        raise CommandFailedError(f"{error.strerror or error}{hint}") from error
-    board = await carry_out(replace(update, port=port), progress, again=settings.port)
+    with ExitStack() as kept:
+        try:
+            port = await _free_port(settings, kept)
+        except OSError as error:
+            hint = (
+                "; while an agent runs, call its command firmware-update instead" if _is_held(error) else ""
+            )
+            raise CommandFailedError(f"{error.strerror or error}{hint}") from error
+        board = await carry_out(replace(update, port=port), progress, again=settings.port)
     return board.version
 
 
-async def _free_port(settings: SerialSettings) -> str:
-    """The board's port, which nobody holds."""
+async def _free_port(settings: SerialSettings, kept: ExitStack) -> str:
+    """The board's port, which nobody holds, and nobody else opens until what is kept ends."""
 
     async def connect(port: str) -> Link:
         link = Link(port, BoardSession(), lambda _events: None)
@@ -98,7 +104,10 @@ async def _free_port(settings: SerialSettings) -> str:
     else:
         wanted = Wanted(port=settings.port, board=settings.board, reset_wait=settings.reset_wait)
         link = await find(wanted, connect)
-    await link.close()
+    try:
+        kept.enter_context(reserved(link.where))
+    finally:
+        await link.close()
     return link.where
 
 

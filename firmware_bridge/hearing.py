@@ -20,6 +20,7 @@ from firmware_bridge.events import (
     Sampled,
     Session,
     SessionEvent,
+    keeping,
 )
 from firmware_bridge.finding import described
 from firmware_bridge.health import Health, Throttle
@@ -33,7 +34,6 @@ FRESH = 60.0
 
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 _COUNTED_EVERY = 10.0
-_MOST_KEPT = 256
 _MOST_STRANGERS = 64
 _LISTED = 8
 _BOARD = logging.getLogger("iotxmpp.board")
@@ -50,10 +50,12 @@ class Ear:
 
     Attributes:
         mailbox: What is to be taken by the agent.
+        said: What the board said of itself last; None for nothing.
     """
 
     def __init__(self, binding: Binding, silence: float, profile: Profile) -> None:
         self.mailbox = Mailbox()
+        self.said: Greeted | None = None
         self._binding = binding
         self._silence = silence
         self._numbers = {
@@ -81,7 +83,7 @@ class Ear:
             if self._link is not None and self._link.where == port:
                 self._take(events)
             elif port in self._kept:
-                self._kept[port] = [*self._kept[port], *events][-_MOST_KEPT:]
+                self._kept[port] = keeping(self._kept[port], events)
 
         return hear
 
@@ -142,9 +144,7 @@ class Ear:
                 case Sampled():
                     self._pack(self._binding.channels(event.values), event.at, packets)
                 case Happened():
-                    count = self._happened[event.name] = self._happened.get(event.name, 0) + 1
-                    values = self._binding.happened(event.name, event.text, count)
-                    self._pack(values, event.at, packets)
+                    self._pack(self._as_values(event), event.at, packets)
                     self._log(logging.INFO, f"event {event.name}: {event.text}", now)
                 case Logged():
                     self._log(_LEVELS[event.level], event.text, now)
@@ -155,6 +155,13 @@ class Ear:
         self._look(now, packets)
         if packets:
             self.mailbox.put(packets)
+
+    def _as_values(self, event: Happened) -> dict[str, Value]:
+        """An event as a value; only those that the profile has are counted, as a board may invent names."""
+        if not self._binding.has(event.name):
+            return {}
+        count = self._happened[event.name] = self._happened.get(event.name, 0) + 1
+        return self._binding.happened(event.name, event.text, count)
 
     def _pack(self, values: Mapping[str, Value], at: float, packets: list[Packet]) -> None:
         if not values:
@@ -216,6 +223,8 @@ class Ear:
 
     def _greeted(self, board: Greeted) -> None:
         self._refused = ""
+        if board.version:
+            self.said = board
         self._strangers.clear()  # other firmware may give others
         self._notice(logging.INFO, described(board))
         if self._board is not None and board.id and board.id != self._board:

@@ -19,7 +19,7 @@ from iotxmpp.readings import Value
 LONGEST = 512
 """Bytes that a line may have, its end not counted."""
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9:./_-]{0,62}"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9:./_-]{0,62}+"
 _CHECKED = re.compile(rb" \*[0-9A-Fa-f]{4}")
 _CHECK = 6
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
@@ -28,8 +28,9 @@ _INFINITE = frozenset({math.inf, -math.inf})
 _INTEGER = r"[+-]?[0-9]{1,18}+"
 _NUMBER = r"[+-]?(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+"
 _PAIR = re.compile(
-    rf'({_NAME})=(?:(?:({_INTEGER})|({_NUMBER})|"([^"]*)")(?=[ \t]|$)|([^\s"=]+)(?=[ \t]|$))[ \t]*'
+    rf'({_NAME})=(?:(?:({_INTEGER})|({_NUMBER})|"([^"]*+)")(?=[ \t]|$)|([^\s"=]++)(?=[ \t]|$))[ \t]*+|'
 )
+"""A pair; or nothing where none stands, so that nobody looks for one further on."""
 _EVENT = re.compile(rf"![ \t]*({_NAME})(?:[ \t]+(.*))?")
 _HELLO = re.compile(r"@hello(?:[ \t]+(.*))?")
 _ANSWER = re.compile(r"<([0-9]{1,5})(?:[ \t]+(\S+))?(?:[ \t]+(.*))?")
@@ -109,6 +110,29 @@ def has_check(line: bytes) -> bool:
     if b" *" not in line:
         return False
     return _CHECKED.fullmatch(line.rstrip(b"\r\n")[-_CHECK:]) is not None
+
+
+def cut_by_hello(line: bytes) -> tuple[bytes, bytes] | None:
+    """What a line is that the board's restart cut off: its beginning, and the hello that follows it.
+
+    None for every other line: for one whose check fits as a whole, and where no hello with an id follows.
+    """
+    at = line.rfind(b"@hello")
+    if at <= 0 or not line[:at].strip():
+        return None
+    try:
+        hello = parse_line(line[at:])
+    except InvalidError:
+        return None
+    if not isinstance(hello, Identity) or not hello.id or (has_check(line) and _is_whole(line)):
+        return None
+    return line[:at], line[at:]
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether the check at a line's end fits."""
+    body = line.rstrip(b"\r\n")
+    return crc16(body[:-_CHECK]) == int(body[-4:], 16)
 
 
 def printed_text(line: bytes) -> str | None:
@@ -236,10 +260,10 @@ def _values(text: str, dropped: list[str] | None = None, *, plain: bool = False)
     values: dict[str, Value] = {}
     position = 0
     for match in _PAIR.finditer(text):
-        if match.start() != position:
+        name, integer, number, quoted, word = match.groups()
+        if name is None:
             break
         position = match.end()
-        name, integer, number, quoted, word = match.groups()
         if name in values:
             raise InvalidError(f"line {text[:80]!r}: {name} stands there twice")
         if integer is not None and not plain:

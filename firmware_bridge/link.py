@@ -82,11 +82,13 @@ class Link:
         if self._closed:
             return
         if self._begun:
-            self._tell(self.session.receive(data, self._loop.time()))
-            if self._answers:  # whoever has an answer now goes on before us
-                self._loop.call_soon(self._go_on)
-            else:
-                self._go_on()
+            try:
+                self._tell(self.session.receive(data, self._loop.time()))
+            finally:  # whatever came, the link goes on
+                if self._answers:  # whoever has an answer now goes on before us
+                    self._loop.call_soon(self._go_on)
+                else:
+                    self._go_on()
             return
         self._early += data
         del self._early[:-_EARLY]
@@ -162,17 +164,21 @@ class Link:
             self._timer = None
         early, self._early = bytes(self._early), bytearray()
         now = self._loop.time()
-        self._tell(self.session.open(now))
-        if early:
-            self._tell(self.session.receive(early, now))
-        self._go_on()
+        try:
+            self._tell(self.session.open(now))
+            if early:
+                self._tell(self.session.receive(early, now))
+        finally:
+            self._go_on()
 
     def _due(self) -> None:
         self._timer = None
         if self._closed or self.error is not None:
             return
-        self._tell(self.session.tick(self._loop.time()))
-        self._go_on()
+        try:
+            self._tell(self.session.tick(self._loop.time()))
+        finally:
+            self._go_on()
 
     def _go_on(self) -> None:
         """Sends what is to be sent, and comes back when something is due."""

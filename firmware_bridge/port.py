@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from firmware_bridge.candidates import holders
+from firmware_bridge.reserving import check_unreserved
 from iotxmpp.errors import ConfigError
 
 SLICE = 16_384
@@ -145,6 +146,7 @@ async def open_port(path: str, baud: int, receiver: Receiver) -> Port:
         import serialx  # noqa: PLC0415  # an agent without a serial port does not load it
     except ImportError as error:
         raise ConfigError(MISSING) from error
+    await check_free(path)
     port = Port(path, receiver)
     left = serialx.PinState.UNDEFINED
     pins: dict[str, Any] = {} if "://" in path else {"dtr_on_close": left, "rts_on_close": left}
@@ -162,7 +164,21 @@ async def open_port(path: str, baud: int, receiver: Receiver) -> Port:
     except (ValueError, termios.error, serialx.SerialException) as error:
         raise ConfigError(f"{path}: cannot be used with {baud} baud: {error}") from error
     _keep_out(transport.get_extra_info("serial"), termios.TIOCEXCL)
+    try:
+        check_unreserved(path)  # since we looked
+    except OSError:
+        await port.close()
+        raise
     return port
+
+
+async def check_free(path: str) -> None:
+    """Raises OSError if another program has the port: not each takes a lock, or heeds one."""
+    if "://" in path:
+        return
+    check_unreserved(path)
+    if await asyncio.to_thread(holders, path):
+        raise explained(OSError(errno.EBUSY, "held"), path)
 
 
 def explained(error: OSError, path: str) -> OSError:

@@ -1,9 +1,12 @@
 """What `iotxmpp serial probe` shows and writes."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import typer
+from pydantic import SecretStr
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -11,8 +14,10 @@ from rich.table import Table
 
 from firmware_bridge.candidates import candidates
 from firmware_bridge.finding import described
-from firmware_bridge.probing import BAUDS, Findings, Probe
+from firmware_bridge.probing import BAUDS, MOST_NAMES, Findings, Probe
 from firmware_bridge.scaffold import guessed_unit, profile_name, scaffold
+from iotxmpp.account import Account
+from iotxmpp.agent.config import load_agent
 from iotxmpp.cli.output import print_json, show_value
 from iotxmpp.errors import CommandFailedError, ConfigError
 from iotxmpp.xmltext import printable
@@ -21,6 +26,9 @@ _NO_READINGS = (
     "no reading came, so no file was written; press the board's reset button while it listens, or listen"
     " longer: --seconds 120. A reading is a line such as temperature=21.5 (docs/serial.md)"
 )
+
+_ANYBODY = Account(jid="device@example.invalid", password=SecretStr("-"))
+"""Stands for the device, which has no account yet."""
 
 
 async def watched(port: str, baud: int | None, seconds: float | None, *, quiet: bool) -> Findings:
@@ -81,28 +89,35 @@ def offer(findings: Findings, folder: Path, *, force: bool) -> None:
 
     Raises:
         CommandFailedError: There was no reading to write a profile of.
-        ConfigError: One of them is there, or cannot be written.
+        ConfigError: One of them is there, cannot be written, or would not load.
     """
     if not findings.has_readings:
         raise CommandFailedError(f"{findings.port}: {_NO_READINGS}")
     found = candidates()
     made = scaffold(findings, ports={each.path: each.lasting for each in found})
-    files = {folder / "agent.toml": made.agent}
-    if made.profile:
-        files[folder / profile_name(made)] = made.profile
-    there = [str(path) for path in files if path.exists()]
+    texts = {"agent.toml": made.agent} | ({profile_name(made): made.profile} if made.profile else {})
+    there = [str(folder / name) for name in texts if (folder / name).exists()]
     if there and not force:
         raise ConfigError(f"{', '.join(there)}: already there; choose another --write DIR, or give --force")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, text in files.items():
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error}") from error
+    with TemporaryDirectory() as trial:
+        _written(Path(trial), texts)
+        load_agent(Path(trial) / "agent.toml", account=_ANYBODY)
+    paths = _written(folder, texts)
     account = folder / f"{made.device}.account.toml"
-    typer.echo(f"written: {', '.join(map(str, files))}; look at what is marked `# check`, then:")
+    typer.echo(f"written: {', '.join(map(str, paths))}; look at what is marked `# check`, then:")
     typer.echo(f"  iotxmpp device add {made.device} --output {account}")
     typer.echo(f"  iotxmpp agent run {folder / 'agent.toml'}")
+
+
+def _written(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Writes files into a folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error}") from error
+    return [folder / name for name in texts]
 
 
 def _table(findings: Findings) -> Table:
@@ -117,8 +132,10 @@ def _table(findings: Findings) -> Table:
         table.add_row(escape(printable(name)), escape(shown), str(seen.count), f"{now - seen.at:.0f} s")
     for name, text in sorted(findings.events.items()):
         table.add_row(escape(printable(f"!{name}")), escape(printable(text)), "", "")
-    if findings.damaged:
-        table.caption = f"{findings.damaged} damaged"
+    notes = [f"{findings.damaged} damaged"] if findings.damaged else []
+    if findings.unnoted:
+        notes.append(f"more than {MOST_NAMES} names; {findings.unnoted} values or events of others not shown")
+    table.caption = "; ".join(notes) or None
     return table
 
 

@@ -15,8 +15,11 @@ from firmware_bridge.link import Link
 from firmware_bridge.port import Receiver, Wire, open_port
 from iotxmpp.readings import Value
 
-BAUDS = (115_200, 9600, 57_600, 38_400, 19_200, 230_400, 250_000, 500_000, 1_000_000, 2_000_000, 4800)
-"""The speeds that are tried, the likeliest first."""
+BAUDS = (
+    *(115_200, 9600, 57_600, 38_400),
+    *(19_200, 921_600, 460_800, 230_400, 74_880, 250_000, 500_000, 1_000_000, 2_000_000, 4800),
+)
+"""The speeds that are tried, the likeliest first; at 74,880 an ESP8266 says why it started."""
 
 LIKELY = BAUDS[:4]
 """The speeds that a board which speaks seldom is waited for at."""
@@ -35,6 +38,9 @@ LASTS = 60.0
 
 SHOWS = 10.0
 """Seconds for which readings are shown, from the first one on."""
+
+MOST_NAMES = 512
+"""Channels, and events, that are noted: a broken sketch may print another name in each line."""
 
 _STEP = 0.05
 _AWAKE = 0.6
@@ -87,6 +93,7 @@ class Findings:
         events: The events that were seen, with the last text of each.
         logs: The last lines of its log.
         damaged: Damaged frames and lines.
+        unnoted: Values and events whose names were too many.
     """
 
     port: str
@@ -98,6 +105,7 @@ class Findings:
     events: dict[str, str] = field(default_factory=dict)
     logs: list[str] = field(default_factory=list)
     damaged: int = 0
+    unnoted: int = 0
 
     @property
     def has_readings(self) -> bool:
@@ -119,7 +127,8 @@ class Findings:
                 case Described():
                     self.description = event.description
                 case Happened():
-                    self.events[event.name] = event.text
+                    if self._has_room(self.events, event.name):
+                        self.events[event.name] = event.text
                 case Logged():
                     self.logs = [*self.logs, event.text][-_MOST_LOGS:]
                 case _:
@@ -127,8 +136,13 @@ class Findings:
 
     def _note(self, values: Mapping[str, Value], now: float) -> None:
         for name, value in values.items():
-            seen = self.channels.setdefault(name, Seen(value=value))
-            seen.note(value, now)
+            if self._has_room(self.channels, name):
+                self.channels.setdefault(name, Seen(value=value)).note(value, now)
+
+    def _has_room(self, noted: Mapping[str, object], name: str) -> bool:
+        has = name in noted or len(noted) < MOST_NAMES
+        self.unnoted += not has
+        return has
 
 
 class _Tap:

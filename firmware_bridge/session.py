@@ -249,6 +249,8 @@ class FrameSession(Basis):
 
     def _describes(self, body: bytes) -> None:
         """A description that was asked for; any other came too late."""
+        if len(body) <= 1:
+            raise InvalidError(f"message 0x{body[0]:02X}: it ends before its index; bytes are missing")
         if self._asking.answers("describe", body[0] == Type.COMMAND, body[1]) is None:
             return
         try:

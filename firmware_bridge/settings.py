@@ -17,9 +17,9 @@ class FlashSettings(BaseModel):
         tool: The program that writes it.
         folder: Where the files lie; a call names a file in it, and can name no other.
         arguments: More arguments for the program, such as `["-p", "m328p"]`; `{port}` and `{file}` in them
-            are replaced.
+            are replaced, and those that it takes before its command alone are put there.
         timeout: Seconds that the program may take.
-        quiet: Seconds that it may say nothing.
+        quiet: Seconds that it may say nothing new.
         hello_within: Seconds that the board has afterwards to say its new version.
     """
 

@@ -23,6 +23,7 @@ from firmware_bridge.lines import (
     Line,
     Log,
     Values,
+    cut_by_hello,
     has_check,
     parse_line,
     write_command,
@@ -85,9 +86,7 @@ class TextSession(Basis):
         damage: list[Damage] = []
         for piece in self._splitter.feed(data):
             if isinstance(piece, bytes):
-                problem = self._line(piece, now)
-                if problem:
-                    damage.append(Damage(len(piece), problem))
+                damage += self._piece(piece, now)
             elif isinstance(piece, Frame):
                 self.counts.frames += 1
                 self.frames_seen = self.frames_seen or piece.body[0] == Type.HELLO
@@ -151,6 +150,19 @@ class TextSession(Basis):
                 self._out += self._written(call.name, call.arguments, self._number)
             except ArgumentsError as error:
                 self._events += self._calls.end(Outcome.BAD_ARGUMENTS, str(error))
+
+    def _piece(self, piece: bytes, now: float) -> list[Damage]:
+        """Takes what came up to a line end: a line, or the beginning of one and the hello of a restart."""
+        damage: list[Damage] = []
+        cut = cut_by_hello(piece) if b"@hello" in piece else None
+        if cut is not None:
+            if not self._first:  # else it may be the end of a line
+                damage.append(Damage(len(cut[0]), f"line {cut[0][:80]!r}: a restart cut it off"))
+            piece = cut[1]
+        problem = self._line(piece, now)
+        if problem:
+            damage.append(Damage(len(piece), problem))
+        return damage
 
     def _line(self, line: bytes, now: float) -> str:
         """Takes a line; why it is damaged, or nothing."""

@@ -1,8 +1,10 @@
 """A firmware update from end to end: write, find the board again, and believe its hello alone."""
 
 import asyncio
+import errno
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +19,10 @@ from firmware_bridge.finding import ASK_FOR, GREET_WITHIN, MOST_PORTS
 from firmware_bridge.flash import Progress, command_line, run_tool
 from firmware_bridge.link import Link
 from firmware_bridge.port import open_port
+from firmware_bridge.reserving import reserved
+from firmware_bridge.restarting import has_lines, restart
 from firmware_bridge.settings import FlashSettings, SerialSettings
-from iotxmpp.errors import ArgumentsError, CommandFailedError, ConfigError
+from iotxmpp.errors import ArgumentsError, CommandError, CommandFailedError, ConfigError
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 
@@ -71,7 +75,9 @@ def check_update(profile: Profile, flash: FlashSettings | None) -> None:
         )
 
 
-async def update_firmware(settings: SerialSettings, port: str, arguments: Mapping[str, Value]) -> JsonValue:
+async def update_firmware(
+    settings: SerialSettings, port: str, arguments: Mapping[str, Value], *, known: Greeted | None = None
+) -> JsonValue:
     """Carries out the command of an agent; its port is free meanwhile.
 
     Args:
@@ -79,6 +85,7 @@ async def update_firmware(settings: SerialSettings, port: str, arguments: Mappin
         port: Where the board was.
         arguments: `file`, a name in the settings' folder; `expect`, the version; and `again` if the profile
             has it: whether that version may be the one that runs already.
+        known: What the board said of itself so far; None for nothing.
 
     Raises:
         ArgumentsError: The file's name leads out of its folder; nothing was started.
@@ -105,32 +112,56 @@ async def update_firmware(settings: SerialSettings, port: str, arguments: Mappin
         reset_wait=settings.reset_wait,
         repeat=arguments.get("again") is True,
     )
-    board = await carry_out(update, _log_progress(), again=settings.port)
+    board = await carry_out(update, _log_progress(), again=settings.port, known=known)
     return {"version": board.version}
 
 
-async def carry_out(update: Update, progress: Progress, *, again: str | None = None) -> Greeted:
-    """Writes the firmware, and waits for the board's new hello.
+async def carry_out(
+    update: Update, progress: Progress, *, again: str | None = None, known: Greeted | None = None
+) -> Greeted:
+    """Writes the firmware, and waits for the board's new hello; the port is kept for it meanwhile.
 
     Args:
         update: What to do.
         progress: Takes how far the writing is.
         again: Where else the board may be afterwards, as the driver's `port`; None for every candidate.
+        known: What the board said of itself so far; it counts unless the board says more now.
 
     Returns:
         What the board says afterwards.
 
     Raises:
         ConfigError: The program is not installed, or the file is not there.
-        CommandFailedError: The program failed, or the board does not say the expected version.
+        CommandError: The port is held by another program; nothing was started.
+        CommandFailedError: The program failed, or the board does not say the expected version, or nothing
+            shows that it did not say that before.
     """
     words = command_line(update.flash.tool, update.port, update.file, update.flash.arguments)
-    before = await _before(update)
+    with ExitStack() as kept:
+        try:
+            kept.enter_context(reserved(update.port))
+            before = await _said(update.port, update, start=known is None) or known
+        except OSError as error:
+            raise CommandError(f"{FIRMWARE_UPDATE}: not started: {error.strerror or error}") from error
+        return await _written(words, update, progress, before, again)
+
+
+async def _written(
+    words: Sequence[str], update: Update, progress: Progress, before: Greeted | None, again: str | None
+) -> Greeted:
     there = frozenset(ports_of(again))
     last = await run_tool(words, timeout=update.flash.timeout, quiet=update.flash.quiet, progress=progress)
-    found = await _Search(update, before, again, there).hello()
+    search = _Search(update, before, again, there)
+    found = await search.hello()
     if found is not None and is_proof(found, before, update):
-        return found
+        if before is not None or update.repeat or await _says_it_now(search.where, update):
+            return found
+        raise CommandFailedError(
+            f"{update.flash.tool} ended well, and the board {found.id} says version {found.version}, but"
+            " whether it ran that before is not known: asked then it said nothing, as it does now; let the"
+            " sketch print its hello when it reads >0 hello, or say that the same version may be meant:"
+            " --again, or the argument again=true of the command"
+        )
     if found is None:
         what = f"the board gave no hello within {update.flash.hello_within:g} s"
     elif found.version == update.expect:
@@ -151,7 +182,8 @@ def is_proof(found: Greeted, before: Greeted | None, update: Update) -> bool:
     """Whether a hello shows that the new firmware runs.
 
     It says the expected version. If the same program said that one before, it also comes from another start
-    of the board, unless the same version is meant.
+    of the board, unless the same version is meant. If nothing was said before, it is none by itself: see
+    `carry_out`.
     """
     if found.version != update.expect:
         return False
@@ -164,10 +196,33 @@ def _named(board: Greeted) -> tuple[str, str, str]:
     return board.id, board.name, board.version
 
 
-async def _before(update: Update) -> Greeted | None:
-    """What the board says before anything is written; None if it says nothing."""
-    limit = asyncio.get_running_loop().time() + update.reset_wait + GREET_WITHIN
-    return await _asked(update.port, update, limit)
+async def _said(port: str, update: Update, *, start: bool) -> Greeted | None:
+    """What the board at a port says when it is asked; None if it says nothing.
+
+    Args:
+        port: The port.
+        update: What is to be done.
+        start: Whether to start it anew if it says nothing, for it may say who it is at its start alone.
+
+    Raises:
+        OSError: The port is held by another program, or cannot be kept from others.
+    """
+    loop = asyncio.get_running_loop()
+    within = update.reset_wait + GREET_WITHIN
+    said = await _asked(port, update, loop.time() + within, held=True)
+    if said is None and start and has_lines(port):
+        await restart(port)
+        said = await _asked(port, update, loop.time() + within, held=True)
+    return said
+
+
+async def _says_it_now(port: str, update: Update) -> bool:
+    """Whether a board that said nothing before the writing says the version when it is asked likewise."""
+    try:
+        said = await _said(port, update, start=True)
+    except OSError:
+        return False
+    return said is not None and said.version == update.expect
 
 
 class _Search:
@@ -178,6 +233,9 @@ class _Search:
         before: What the board said before; None for nothing.
         again: Where else it may be, as the driver's `port`: native USB may come back under another name.
         there: The ports that were there before.
+
+    Attributes:
+        where: The port of the hello that was found last.
     """
 
     def __init__(
@@ -185,6 +243,7 @@ class _Search:
     ) -> None:
         self._update, self._before, self._again = update, before, again
         self._there = there
+        self.where = update.port
         self._id = update.board or (before.id if before is not None else "")
         self._strangers: set[str] = set()
 
@@ -238,18 +297,27 @@ class _Search:
             if port != self._update.port:
                 self._strangers.add(port)
             return None
+        self.where = port
         return found
 
 
-async def _asked(port: str, update: Update, limit: float) -> Greeted | None:
-    """What the board at a port says of itself; None if it says nothing, or the port is not there."""
+async def _asked(port: str, update: Update, limit: float, *, held: bool = False) -> Greeted | None:
+    """What the board at a port says of itself; None if it says nothing, or the port is not there.
+
+    Raises:
+        OSError: Another program holds the port, if that is to be told.
+    """
     loop = asyncio.get_running_loop()
     link = Link(port, BoardSession(), lambda _events: None)
     try:
         within = min(limit - loop.time(), update.reset_wait + ASK_FOR)
         await link.open(partial(open_port, port, update.baud), update.reset_wait)
         return await link.greeting(lambda board: bool(board.version), within)
-    except (OSError, TimeoutError):
+    except TimeoutError:
+        return None
+    except OSError as error:
+        if held and error.errno == errno.EBUSY:
+            raise
         return None
     finally:
         await link.close()

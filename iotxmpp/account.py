@@ -21,6 +21,7 @@ from pydantic import (
 
 from iotxmpp.addresses import bare_jid, domain, local_part
 from iotxmpp.errors import ConfigError
+from iotxmpp.tables import TableError, parse_table, read_text
 from iotxmpp.validation import explain
 
 ACCOUNT_VARIABLE = "IOTXMPP_ACCOUNT"
@@ -103,21 +104,20 @@ class Account(BaseModel):
         Raises:
             ConfigError: The file is missing, readable by others, or wrong, or there is no such credential.
         """
-        import tomllib  # noqa: PLC0415  # a password may come without a file
-
         where = f"account file {path}"
         credential = _credential(path.name)
         try:
-            file = credential or path
-            mode = 0 if credential else stat.S_IMODE(file.stat().st_mode)
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(credential or path)
+            mode = 0 if credential else stat.S_IMODE(path.stat().st_mode)
+        except TableError as error:
+            raise TableError(where, error.faults) from error
+        except OSError as error:
             raise ConfigError(f"{where}: {error}") from error
         try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            table = parse_table(text, where)
+        except TableError:
             _check_mode(mode, path)
-            raise ConfigError(f"{where}: not TOML: {error}") from error
+            raise
         if "password_credential" in table and "password" not in table:
             table["password"] = _password(table["password_credential"], where)
         else:
@@ -221,9 +221,9 @@ def _password(name: object, where: str) -> str:
             " or give `password`"
         )
     try:
-        text = file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: password_credential {name!r}: {error}") from error
+        text = read_text(file).rstrip("\r\n")
+    except TableError as error:
+        raise TableError(f"{where}: password_credential {name!r}", error.faults) from error
     if not text:
         raise ConfigError(f"{where}: password_credential {name!r}: it is empty")
     return text

@@ -1,7 +1,7 @@
 """What a pydantic model refuses, in words for whoever wrote the table: key, fault and fix."""
 
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -10,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 _LONGEST_NAME = 64
 _LONGEST_PART = 400
+_LONGEST_NUMBER = 1 << 64
 _PYDANTICS = "Value error, "
-_MADE_UP = ("json-or-python[", "tagged-union[")
+_MADE_UP = ("json-or-python[", "lax-or-strict[", "tagged-union[")
 """How pydantic names steps that no file has."""
 
 _BOUNDS = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
@@ -56,7 +57,12 @@ class _Place:
 
 
 def fault_texts(
-    error: ValidationError, model: type[BaseModel], inside: str = "", *, most: int = 100
+    error: ValidationError,
+    model: type[BaseModel],
+    inside: str = "",
+    *,
+    most: int = 100,
+    kinds: Collection[str] = (),
 ) -> list[str]:
     """A line for each fault, with its key and the fix; of values, only numbers are repeated.
 
@@ -67,8 +73,9 @@ def fault_texts(
         model: The model of the whole table.
         inside: The keys under which the table stands; empty for a whole file.
         most: Faults that are looked at.
+        kinds: What pydantic calls the faults that are looked at; all of them unless given.
     """
-    found = error.errors(include_url=False)[:most]
+    found = [each for each in error.errors(include_url=False) if not kinds or each["type"] in kinds][:most]
     left: dict[tuple[int | str, ...], str] = {}
     for each, place, loc in _of_the_given_kind(model, [dict(each) for each in found]):
         left.setdefault(loc, _fault(each, place, inside))
@@ -162,7 +169,9 @@ def _bound(text: str, place: _Place, given: object) -> str:
     bounds = next((kind.bounds for kind in place.kinds if kind.bounds), {})
     if {"ge", "le"} <= bounds.keys():
         text = f"Input should be from {bounds['ge']} to {bounds['le']}"
-    return f"{text}, not {given}" if isinstance(given, int | float) else text
+    # Python refuses to write down a number of thousands of digits.
+    is_short = isinstance(given, float) or (isinstance(given, int) and abs(given) < _LONGEST_NUMBER)
+    return f"{text}, not {_toml(given)}" if is_short else text
 
 
 def _either(kinds: Sequence[_Kind]) -> str:
@@ -207,6 +216,8 @@ def _is_named(core: Any, tag: str) -> bool:  # noqa: ANN401  # an annotation
     """Whether that is how pydantic names a kind of value in a fault's place."""
     if _is_model(core):
         return bool(core.__name__ == tag)
+    if core is Path and tag.startswith(_MADE_UP):
+        return True
     name = tag.removeprefix("constrained-")
     if name.startswith("function-"):
         name = name.rpartition(", ")[2].rstrip("]")

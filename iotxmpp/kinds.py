@@ -61,15 +61,18 @@ Every = Annotated[float, Field(ge=0.001, le=31_622_400, allow_inf_nan=False)]
 """Seconds between two readings: from a thousandth to a year."""
 
 UnitSymbol = Annotated[str, AfterValidator(_known_unit)]
-Range = Annotated[tuple[Finite, Finite], AfterValidator(_ordered)]
+Range = Annotated[tuple[Finite, Finite], Field(strict=False), AfterValidator(_ordered)]
 FreeTable = Annotated[dict[str, JsonValue], AfterValidator(all_finite)]
 TypedValue = Annotated[bool | int | Finite | str, Field(union_mode="smart")]
 
 
 class Part(BaseModel):
-    """A part of a profile: what it does not know is refused."""
+    """A part of a profile: what it does not know is refused, and so is "3" or true where a number stands.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A list in a file is a tuple here; such a field is not `strict`, and its entries are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class _Quantity(Part):
@@ -205,7 +208,7 @@ class Argument(_Quantity):
     title: str = ""
     optional: bool = False
     default: TypedValue | None = None
-    choices: tuple[TypedValue, ...] = ()
+    choices: Annotated[tuple[TypedValue, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _values_fit(self) -> Self:
@@ -230,6 +233,15 @@ class Argument(_Quantity):
         if self.choices and fitting not in self.choices:
             raise ArgumentsError(f"{where}: {value!r} is none of {', '.join(map(repr, self.choices))}")
         return fitting
+
+    def can_count(self, most: int) -> bool:
+        """Whether any of its values is a number from 1 to `most`, written as one."""
+        if self.choices:
+            return not {str(each) for each in self.choices}.isdisjoint(map(str, range(1, most + 1)))
+        if self.type == "int" and self.range is not None:
+            low, high = self.range
+            return low <= most and high >= 1
+        return self.type in ("int", "str")  # a float is written as 1.0
 
     def schema_of(self) -> dict[str, Any]:
         """It as JSON Schema, with its unit beside."""
@@ -305,7 +317,7 @@ class CommandKind(Part):
     description: str = ""
     role: Annotated[str, Field(min_length=1)] = "operator"
     idempotent: bool = False
-    steps: tuple[tuple[str, ...], ...] = ()
+    steps: Annotated[tuple[Annotated[tuple[str, ...], Field(strict=False)], ...], Field(strict=False)] = ()
     timeout: Seconds = 10.0
     args: dict[str, Argument] = Field(default_factory=dict)
     source: FreeTable = Field(default_factory=dict)

@@ -3,6 +3,7 @@
 A profile describes a kind. The address, the pins and the room of one device are that device's own settings.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -56,7 +57,7 @@ class DriverChoice(BaseModel):
         kind: The driver's name, such as `gpio`, `serial` or `simulated`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
     __pydantic_extra__: dict[str, JsonValue]
 
     kind: str = Field(min_length=1)
@@ -93,7 +94,7 @@ class Profile(Part):
     id: Annotated[str, AfterValidator(_slug)]
     version: str
     extends: str | None = None
-    without: tuple[str, ...] = ()
+    without: Annotated[tuple[str, ...], Field(strict=False)] = ()
     title: str = ""
     description: str = ""
     driver: DriverChoice
@@ -122,11 +123,12 @@ class Profile(Part):
         target = effect.set.partition("/")[0]
         if target not in self.readings:
             raise ValueError(f"{where}.set: no reading {target!r}; there is {_list(self.readings)}")
-        kind = self.readings[target].type
-        if effect.to is None and typed(effect.value, kind) is None:
-            raise ValueError(f"{where}.value: {effect.value!r} is no {kind}, which {target} is")
-        if effect.to is not None and command.args[effect.to].type != kind:
-            raise ValueError(f"{where}.to: {effect.to} is no {kind}, which {target} is")
+        reading = self.readings[target]
+        _check_channel(where, command, effect, dict.fromkeys(_channels(target, reading)))
+        if effect.to is None:
+            _check_value(where, effect, target, reading)
+        elif command.args[effect.to].type != reading.type:
+            raise ValueError(f"{where}.to: {effect.to} is no {reading.type}, which {target} is")
 
     def reading_kinds(self) -> dict[str, ReadingKind]:
         """What is read by each channel's name, `count` counted out."""
@@ -245,6 +247,28 @@ def _checked(table: Mapping[str, Any], where: str) -> Profile:
 
 def _channels(name: str, kind: ReadingKind) -> list[str]:
     return [name] if kind.count is None else [f"{name}/{n + 1}" for n in range(kind.count)]
+
+
+def _check_channel(where: str, command: CommandKind, effect: Effect, channels: Mapping[str, object]) -> None:
+    """Refuses an effect on a channel that no call can name."""
+    slots, (first, *_) = effect.slots(), channels
+    is_counted = first.endswith("/1")
+    if is_counted and slots and effect.set == f"{first[:-1]}{{{slots[0]}}}":
+        if not command.args[slots[0]].can_count(len(channels)):
+            raise ValueError(f"{where}.set: {slots[0]} is never one of {_list(channels)}")
+    elif effect.set not in channels and not (is_counted and slots):
+        raise ValueError(f"{where}.set: no channel {effect.set!r}; there is {_list(channels)}")
+
+
+def _check_value(where: str, effect: Effect, target: str, reading: ReadingKind) -> None:
+    value = typed(effect.value, reading.type)
+    if value is None:
+        raise ValueError(f"{where}.value: {effect.value!r} is no {reading.type}, which {target} is")
+    low, high = reading.range or (-math.inf, math.inf)
+    if isinstance(value, int | float) and not low <= value <= high:
+        raise ValueError(
+            f"{where}.value: {value:g} is outside {target}'s range, {low:g} to {high:g}; give one within"
+        )
 
 
 def _list(names: Mapping[str, object]) -> str:

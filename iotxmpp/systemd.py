@@ -1,9 +1,10 @@
 """The systemd unit of an agent: what it may do, and nothing else (systemd.exec(5))."""
 
 import hashlib
+import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,13 @@ _SERIAL = Hardware(
     devices=("char-ttyUSB rw", "char-ttyACM rw", "char-ttyAMA rw", "char-ttyS rw"),
 )
 
+_DEVICES = Path("/dev")
+_DEVICE_KIND = re.compile(r"(?!tty\W)[A-Za-z]+(?=[\d*?[])")
+"""What a port's name begins with; not `tty` alone, which is the screen and the keyboard."""
+
+_PATTERN = re.compile(r"[*?[]")
+_PLAIN_PATH = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+
 _NONE = Hardware()
 _BY_KIND = {
     "simulated": _NONE,
@@ -60,10 +68,32 @@ def hardware_of(kind: str, settings: Mapping[str, object]) -> Hardware:
         kind: The driver's kind.
         settings: Its settings.
     """
-    remote = "host" in settings or "://" in str(settings.get("port", ""))
+    port = settings.get("port", "")
+    remote = "host" in settings or "://" in str(port)
     if remote or settings.get("simulated") is True:
         return Hardware()
-    return _BY_KIND.get(kind, Hardware(groups=_ALL_GROUPS, known=False))
+    hardware = _BY_KIND.get(kind, Hardware(groups=_ALL_GROUPS, known=False))
+    if hardware is _SERIAL and isinstance(port, str):
+        more = [each for each in _devices_of(port) if each not in hardware.devices]
+        return replace(hardware, devices=(*hardware.devices, *more))
+    return hardware
+
+
+def _devices_of(port: str) -> list[str]:
+    """A port, or a pattern of some, as `DeviceAllow=` has them; those that are usual aside.
+
+    By the name of its kind, for a port that is unplugged and comes back has another number; and by its path.
+    """
+    if not port.startswith("/") or "\0" in port:
+        return []
+    real = Path(os.path.realpath(port))
+    name = _DEVICE_KIND.match(real.name)
+    kinds = [f"char-{name[0]} rw"] if name and real.parent == _DEVICES else []
+    if real.parent.parent == _DEVICES and real.parent.name == "pts":
+        kinds = ["char-pts rw"]
+    is_usual = not set(kinds).isdisjoint(_SERIAL.devices)
+    is_path = not is_usual and port.startswith(f"{_DEVICES}/") and not _PATTERN.search(port)
+    return [*kinds, *([f"{port.replace('%', '%%')} rw"] if is_path and _PLAIN_PATH.fullmatch(port) else [])]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,8 +2,7 @@
 
 import re
 import stat
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ __all__ = ["MOST_BYTES", "TableError", "guess", "parse_table", "read_text", "tab
 MOST_BYTES = 32_768
 """Bytes that a profile may have."""
 
+_MOST_VALUES = 10_000
+_LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
 _DEEPEST_KEY = 16
 _SHOWN_FAULTS = 5
 _KEPT_FAULTS = 100
@@ -77,8 +78,11 @@ def parse_table(text: str, where: str, *, most: int = MOST_BYTES) -> dict[str, A
         most: Characters that it may have.
 
     Raises:
-        TableError: It is no TOML, with the line and the column; or it is too long or too deep.
+        TableError: It is no TOML, with the line and the column; or it is too long or too deep, or holds more
+            than 10,000 values or a whole number of more than 64 bits.
     """
+    import tomllib  # noqa: PLC0415  # a script that has no such file need not spare it
+
     if len(text) > most:
         raise TableError(where, [f"longer than {most} bytes; give a shorter file"])
     deep = _DEEP_KEY.search(text)
@@ -86,11 +90,41 @@ def parse_table(text: str, where: str, *, most: int = MOST_BYTES) -> dict[str, A
         line = text.count("\n", 0, deep.start()) + 1
         raise TableError(where, [f"line {line}: a key of more than {_DEEPEST_KEY} parts; shorten it"])
     try:
-        return tomllib.loads(text)
+        table = tomllib.loads(text)
     except ValueError as error:  # also a number of thousands of digits
         raise TableError(where, [f"not TOML: {error}"]) from error
     except RecursionError as error:
         raise TableError(where, ["nested too deep; write it flatter"]) from error
+    faults = list(_too_much(table))
+    if faults:
+        raise TableError(where, faults)
+    return table
+
+
+def _too_much(table: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with a table whatever it is for: too many values, or numbers that are too long.
+
+    A number in hexadecimal digits may be of any length, and one of thousands of digits cannot even be shown.
+    """
+    left: list[tuple[str, dict[str, Any] | list[Any]]] = [("", table)]
+    found = values = 0
+    while left:
+        at, inner = left.pop()
+        is_table = isinstance(inner, dict)
+        values += len(inner)
+        if values > _MOST_VALUES:  # a fault of each would take long
+            yield f"more than {_MOST_VALUES} values; give fewer"
+            return
+        for key, value in inner.items() if isinstance(inner, dict) else enumerate(inner):
+            if isinstance(value, dict | list) or (
+                isinstance(value, int) and not _LEAST <= value <= _GREATEST
+            ):
+                place = f"{at}.{key}".removeprefix(".") if is_table else f"{at}[{key}]"
+                if not isinstance(value, int):
+                    left.append((place[:_LONGEST_FAULT], value))
+                elif found < _KEPT_FAULTS:
+                    found += 1
+                    yield f"{place}: a whole number that does not fit into 64 bits; give a smaller one"
 
 
 def table_error(error: ValidationError, model: type[BaseModel], where: str) -> TableError:

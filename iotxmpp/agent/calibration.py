@@ -28,7 +28,7 @@ class Calibration(BaseModel):
         scale: What is multiplied with first.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     offset: Finite = 0.0
     scale: Annotated[Finite, AfterValidator(_not_zero)] = 1.0

@@ -18,6 +18,10 @@ INTEGERS = 2**63
 VALUE_TYPES: dict[type, ValueType] = {float: "float", int: "int", bool: "bool", str: "str"}
 
 
+_SHOWN = 80
+_BITS = 256
+
+
 def check_channel(name: str, channel: Channel) -> Channel:
     """Returns a channel that can be declared.
 
@@ -48,7 +52,7 @@ def check_reading(name: str, channel: Channel, value: object) -> Value:
     if channel.type == "float" and type(good) is int:
         good = _as_float(name, good)
     if VALUE_TYPES.get(type(good)) != channel.type:
-        raise InvalidError(f"{name}: {good!r:.80} is {type(good).__name__}, expected {channel.type}")
+        raise InvalidError(f"{name}: {shown(good)} is {type(good).__name__}, expected {channel.type}")
     if isinstance(good, str):
         if len(good) > LONGEST_TEXT:
             raise InvalidError(
@@ -63,6 +67,19 @@ def check_reading(name: str, channel: Channel, value: object) -> Value:
         low, high = channel.range
         raise InvalidError(f"{name}: {good:g} is out of its range, {low:g} to {high:g}")
     return good
+
+
+def shown(value: object) -> str:
+    """A foreign value for people, in 80 characters at most; it runs no code of the value's own.
+
+    Python refuses to write an integer of more than 4300 digits, and a class of the user's may raise.
+    """
+    kind = type(value)
+    if kind is int and isinstance(value, int) and value.bit_length() > _BITS:
+        return f"an integer of {value.bit_length()} bits"
+    if kind is str and isinstance(value, str):
+        return repr(value[:_SHOWN])[:_SHOWN]
+    return repr(value)[:_SHOWN] if kind in VALUE_TYPES or value is None else f"a {kind.__name__}"[:_SHOWN]
 
 
 def value_type(annotation: object) -> ValueType | None:

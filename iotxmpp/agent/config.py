@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -22,8 +22,12 @@ from iotxmpp.senml import check_name
 from iotxmpp.tables import TableError, guess, parse_table, read_text, table_error
 from iotxmpp.validation import explain
 
-MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 16
 """Bytes that an agent's file may have."""
+
+
+Words = Annotated[tuple[str, ...], Field(strict=False)]
+"""A list in a file, which is a tuple here; its entries are text alone."""
 
 
 class AgentFile(BaseModel):
@@ -33,7 +37,7 @@ class AgentFile(BaseModel):
         account: The account's file; a relative path starts at this file's directory.
         profile: A shipped profile's name, or the path of a profile's `.toml` file.
         device: The device's id; the account's name unless given.
-        heartbeat: The promised longest silence, in seconds.
+        heartbeat: The promised longest silence, in seconds: from a tenth to a year.
         site: Where the device stands.
         room: In which room there.
         tags: Words to choose it by among many.
@@ -49,16 +53,16 @@ class AgentFile(BaseModel):
             settings, as `OutboxSettings` has them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)  # "30" or true is no number
 
     account: str
     profile: str
     device: str | None = None
-    heartbeat: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    heartbeat: float = Field(default=30.0, ge=0.1, le=31_622_400, allow_inf_nan=False)
     site: str = ""
     room: str = ""
-    tags: tuple[str, ...] = ()
-    people: tuple[str, ...] = ()
+    tags: Words = ()
+    people: Words = ()
     every: Every | None = None
     at_least: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     driver: dict[str, Any] = Field(default_factory=dict)
@@ -165,10 +169,10 @@ def _without_password(path: Path) -> Account:
     """
     where = f"account file {path}"
     try:
-        text = read_text(path, most=MOST_BYTES)
+        text = read_text(path)
     except TableError as error:
         raise TableError(where, error.faults) from error
-    table = parse_table(text, where, most=MOST_BYTES)
+    table = parse_table(text, where)
     if isinstance(table.get("password_credential"), str):
         table |= {"password": "-"}
     try:

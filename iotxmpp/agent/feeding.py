@@ -5,15 +5,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from iotxmpp.agent.channels import check_reading
+from iotxmpp.agent.channels import check_reading, shown
 from iotxmpp.agent.drivers import Sample
 from iotxmpp.agent.outlet import Outlet
 from iotxmpp.agent.presence import Problems
 from iotxmpp.agent.righting import Righting
+from iotxmpp.agent.sampling import tell
 from iotxmpp.agent.sensors import Rhythm, Sensor
 from iotxmpp.agent.troubles import Told
 from iotxmpp.errors import InvalidError, OutboxFullError
 from iotxmpp.readings import Value
+from iotxmpp.serving.offloop import said
 
 BURST = 100
 """Values of one channel that may come at once."""
@@ -167,18 +169,15 @@ class Feed:
             if not isinstance(value, OSError):
                 values[name] = value
             elif outlet is not None:
-                outlet.problems.report(f"channel {self._right.named(name)}", str(value))
+                channel = self._right.named(name)
+                outlet.problems.report(f"channel {channel}", f"{channel}: {value.strerror or said(value)}")
         return values
 
     def failed(self, error: Exception) -> None:
         """Reports that the driver gives nothing now."""
         outlet = self._outlet()
-        if outlet is None:
-            return
-        if isinstance(error, InvalidError):
-            outlet.problems.report(self._key, str(error))
-        else:
-            outlet.problems.report(self._key, f"{self._sensor.label}: {told(error)}", cause=error)
+        if outlet is not None:
+            tell(outlet.problems, self._key, self._sensor.label, error)
 
     def troubled(self, troubles: Mapping[str, str]) -> None:
         """Reports what is wrong with a driver that is open, and clears what no longer is."""
@@ -198,8 +197,8 @@ class Feed:
                 continue
             try:
                 good[name] = check_reading(name, self._sensor.channels[name], value)
-            except InvalidError as error:
-                problems.report(f"channel {name}", str(error))
+            except Exception as error:  # noqa: BLE001  # a foreign value's own code may raise anything
+                tell(problems, f"channel {name}", name, error)
             else:
                 problems.clear(f"channel {name}")
         return good
@@ -209,7 +208,7 @@ class Feed:
         self._stranger = self._stranger or name
         problems.report(
             f"strangers of {self._sensor.label}",
-            f"{self._sensor.label}: gives {self._stranger!r:.80}, which is none of its channels",
+            f"{self._sensor.label}: gives {shown(self._stranger)}, which is none of its channels",
         )
 
     def _is_calm(self, name: str, now: float, problems: Problems) -> bool:
@@ -225,11 +224,6 @@ class Feed:
         return True
 
 
-def told(error: Exception) -> str:
-    """An error's kind and text, as a sensor's problem tells it."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
 def _waited(since: float, now: float, seconds: float) -> bool:
     """Whether so long has passed, nearly; a clock that was set back does not make it wait."""
     return abs(now - since) >= seconds * (1 - _SLACK)
@@ -238,4 +232,7 @@ def _waited(since: float, now: float, seconds: float) -> bool:
 def _differs(last: Value | None, value: Value, delta: float) -> bool:
     if last is None or isinstance(last, bool | str) or isinstance(value, bool | str):
         return last != value
-    return abs(value - last) > delta
+    try:
+        return abs(value - last) > delta
+    except (TypeError, OverflowError):  # what was read last may be anything, and is refused elsewhere
+        return True

@@ -4,12 +4,12 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 
-from iotxmpp.agent.channels import check_reading
+from iotxmpp.agent.channels import check_reading, shown
 from iotxmpp.agent.presence import Problems
 from iotxmpp.agent.sensors import Rhythm, Sensor
 from iotxmpp.errors import InvalidError, OutboxFullError
 from iotxmpp.readings import Value
-from iotxmpp.serving.offloop import call
+from iotxmpp.serving.offloop import call, said, text_of
 
 HANGING_AFTER = 10.0
 """Seconds after which a sensor that has not returned is reported as a problem."""
@@ -73,14 +73,11 @@ class Sampler:
 
     async def _sample(self, due: float) -> None:
         try:
-            values = self._sensor.values(await self._read())
-        except InvalidError as error:
-            self._problems.report(self._key, str(error))
+            good = self._good(self._sensor.values(await self._read()))
         except Exception as error:  # noqa: BLE001  # whatever a user's function or a driver raises
-            text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            self._problems.report(self._key, f"{self._sensor.label}: {text}", cause=error)
+            tell(self._problems, self._key, self._sensor.label, error)
         else:
-            self._pass_on(self._good(values), due)
+            self._pass_on(good, due)
 
     async def _read(self) -> object:
         reading = asyncio.ensure_future(call(self._sensor.function))
@@ -107,8 +104,8 @@ class Sampler:
                 continue
             try:
                 good[name] = check_reading(name, self._sensor.channels[name], value)
-            except InvalidError as error:
-                self._problems.report(f"channel {name}", str(error))
+            except Exception as error:  # noqa: BLE001  # a foreign value's own code may raise anything
+                tell(self._problems, f"channel {name}", name, error)
             else:
                 self._problems.clear(f"channel {name}")
         return good
@@ -118,7 +115,7 @@ class Sampler:
         key = f"names of {self._sensor.label}"
         if unknown:
             self._problems.report(
-                key, f"{self._sensor.label}: returned {unknown[0]!r}, which is none of its channels"
+                key, f"{self._sensor.label}: returned {shown(unknown[0])}, which is none of its channels"
             )
         else:
             self._problems.clear(key)
@@ -145,6 +142,21 @@ class Sampler:
         if rhythm.on_change:
             return waited >= rhythm.at_least or _changed(rhythm, last, value)
         return waited >= (rhythm.every if self._set is None else self._set)
+
+
+def tell(problems: Problems, key: str, where: str, error: Exception) -> None:
+    """Reports what a user's function, a driver or a value of theirs raised, even what cannot tell its text.
+
+    Args:
+        problems: Takes it.
+        key: The thing that does not work.
+        where: Its name, unless the error is one of ours, which has it.
+        error: What was raised.
+    """
+    if isinstance(error, InvalidError):
+        problems.report(key, said(error) or f"{where}: {text_of(error)}")
+    else:
+        problems.report(key, f"{where}: {text_of(error)}", cause=error)
 
 
 def _changed(rhythm: Rhythm, last: Value, value: Value) -> bool:

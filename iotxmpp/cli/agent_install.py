@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ _OTHERS_READ, _OTHERS_ENTER = 0o004, 0o001
 class _Wanted:
     unit: Unit
     file: Path
+    read: tuple[Path, ...]
 
 
 def install(
@@ -81,7 +83,7 @@ def install(
     if uninstall:
         _remove(wanted, now=now)
         return
-    _check_reach(wanted.unit)
+    _check_reach(wanted.unit, wanted.read)
     if wanted.unit.missing_groups:
         missing = " ".join(wanted.unit.missing_groups)
         typer.echo(f"This machine has no group {missing}, which the driver needs; see --groups", err=True)
@@ -144,7 +146,8 @@ def _wanted(config: Path, *, name: str, run_as: str, user: bool, groups: tuple[s
         name=(name or f"iotxmpp-{device.id}").removesuffix(".service"),
         device=device.id,
         config=device.config,
-        program=(sys.executable, "-m", "iotxmpp"),
+        # Without -P, a queue.py beside the agent's file would be taken for Python's own.
+        program=(sys.executable, "-P", "-m", "iotxmpp"),
         scope="user" if user else "system",
         run_as=who,
         hardware=replace(hardware, groups=tuple(dict.fromkeys((*hardware.groups, *groups)))),
@@ -154,7 +157,7 @@ def _wanted(config: Path, *, name: str, run_as: str, user: bool, groups: tuple[s
         version=_version(),
     )
     folder = Path.home() / ".config/systemd/user" if user else SYSTEM_FOLDER
-    return _Wanted(unit=unit, file=folder / unit.file_name)
+    return _Wanted(unit=unit, file=folder / unit.file_name, read=(device.config, *device.files))
 
 
 def _runner(config: Path, given: str) -> str | None:
@@ -175,11 +178,11 @@ def _runner(config: Path, given: str) -> str | None:
         raise ConfigError(f"{config} belongs to user {owner}, who has no name; give --run-as") from None
 
 
-def _check_reach(unit: Unit) -> None:
+def _check_reach(unit: Unit, read: tuple[Path, ...]) -> None:
     """Refuses what a user that systemd makes could not read or run.
 
     Raises:
-        ConfigError: A folder on the way is closed to others, or the agent's file is.
+        ConfigError: A folder on the way is closed to others, or one of the agent's files is.
     """
     if unit.scope == "user" or unit.run_as is not None:
         return
@@ -188,15 +191,20 @@ def _check_reach(unit: Unit) -> None:
             f"{unit.shared_tmp}: a user that systemd makes has a /tmp of its own, without it; put the agent's"
             " file into /etc/iotxmpp, or name a user by --run-as"
         )
-    for path in (unit.config, Path(unit.program[0])):
+    for path in (*read, Path(unit.program[0])):
+        if not path.exists():
+            continue  # by --force; the agent tells it
         folders = (each for each in path.parents if not each.stat().st_mode & _OTHERS_ENTER)
         closed = next(folders, None)
-        if closed is None and not path.stat().st_mode & _OTHERS_READ:
-            closed = path
         if closed is not None:
             raise ConfigError(
-                f"{path}: others may not read {closed}, nor may the service's own user; put the agent's file"
+                f"{path}: others may not read {closed}, nor may the service's own user; put the agent's files"
                 " into /etc/iotxmpp and Python into /opt, or name a user by --run-as"
+            )
+        if not path.stat().st_mode & _OTHERS_READ:
+            raise ConfigError(
+                f"{path}: others may not read it, nor may the service's own user; run: chmod o+r"
+                f" {shlex.quote(str(path))} (in /etc/iotxmpp, not in a home), or name a user by --run-as"
             )
 
 

@@ -97,7 +97,8 @@ async def _results(
     checks: "Collection[Check]",
     only: Collection[str],
 ) -> "AsyncIterator[Result]":
-    from iotxmpp.doctor.finding import fault
+    from iotxmpp.doctor.examine import plain, run_check
+    from iotxmpp.doctor.finding import Finding, fault
     from iotxmpp.doctor.plan import Result, local_results, server_results, wants_server
 
     if broken:
@@ -111,14 +112,20 @@ async def _results(
     if file is None:
         typer.echo("The server is not looked at: give an agent's file, or an account by --account.", err=True)
         return
-    try:
-        account = Account.load(file)
-    except InvalidError as error:
-        yield Result(
-            group="server", findings=[fault(str(error), "without an account, no server can be asked")]
-        )
+    loaded: list[Account] = []
+
+    def load() -> list[Finding]:
+        try:
+            loaded.append(Account.load(file))
+        except InvalidError as error:
+            return [fault(str(error), "without an account, no server can be asked")]
+        return []
+
+    findings = await run_check(plain("server", "login", load))  # a folder on a network may hang
+    if findings:
+        yield Result(group="server", findings=findings)
         return
-    async for result in server_results(account, device, only):
+    async for result in server_results(loaded[0], device, only):
         yield result
 
 

@@ -1,6 +1,7 @@
 """What is wrong with a profile's file: its form, and what its driver thinks of it."""
 
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from iotxmpp.cli.starters import KINDS
 from iotxmpp.errors import ConfigError
 from iotxmpp.profiles import Profile
 from iotxmpp.tables import TableError, guess
+
+_NEAR = 0.7
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +58,10 @@ def checked(file: Path) -> Checked:
         text = str(error)
         if text.startswith(f"driver {kind!r}: not installed"):
             known = sorted({*KINDS, *driver_kinds()})
+            meant = next((each for each in known if _is_slip(kind, each)), None)
+            if meant is not None and kind not in known:
+                fault = f"{file}: driver.kind: no driver is called {kind!r}: did you mean {meant}?"
+                return Checked(file=file, faults=(fault,))
             hint = "" if kind in known else guess(kind, known)
             note = f"{file}: driver.kind: {kind!r} is not installed here, so its keys were not checked{hint}"
             return Checked(file=file, summary=summary, notes=(note,))
@@ -75,6 +82,14 @@ def _make_driver(profile: Profile) -> None:
         if not _knows_no_simulation(error):
             raise
         create_driver(profile, {})
+
+
+def _is_slip(kind: str, known: str) -> bool:
+    """Whether a kind is rather a known one, mistyped, than one that is installed elsewhere."""
+    kind = kind.casefold()
+    if abs(len(kind) - len(known)) > 1:
+        return False
+    return sorted(kind) == sorted(known) or SequenceMatcher(None, kind, known).ratio() > _NEAR
 
 
 def _summary(file: Path, profile: Profile) -> str:

@@ -6,6 +6,7 @@ import os
 import resource
 import time
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,8 +85,10 @@ def simulate(
     if printed:
         _check_printing(server, account, controller, directory, remove=remove, speed=speed)
         span = seconds if seconds is not None else AN_HOUR
+        begin = _since(since)
+        _check_calendar(begin, span)
         fleet = _members(profile, fault, count, prefix, seed, span)
-        _print(fleet, _since(since), span, every, truth, as_json=as_json)
+        _print(fleet, begin, span, every, truth, as_json=as_json)
         return
     if as_json:
         raise ArgumentsError("--json: only with --print; remove it")
@@ -127,6 +130,17 @@ def _members(
 def _since(given: str | None) -> float:
     now = time.time()
     return now if given is None else moment(given, now, "--since")
+
+
+def _check_calendar(since: float, seconds: float) -> None:
+    """Refuses times that no calendar shows."""
+    try:
+        for each in (since, since + seconds):
+            datetime.fromtimestamp(each, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ArgumentsError(
+            "--since, --seconds: the time leaves the years 1 to 9999; begin elsewhere, or end earlier"
+        ) from None
 
 
 def _check_printing(

@@ -1,13 +1,17 @@
 """Checks of I2C and 1-Wire: switched on, there, and allowed."""
 
 import os
-from collections.abc import Collection
+import shlex
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from iotxmpp.agent.drivers.onewire import temperature, thermometers
 from iotxmpp.doctor.finding import Finding, fault, graded, ok
 from iotxmpp.doctor.places import Places, boot_config, boot_lines, entries, is_pi, text_of
 
 _REBOOT = "sudo reboot"
+_MOST_ASKED = 16
+"""Sensors that are asked: more take longer than a check has."""
 
 
 def check_i2c(places: Places, *, needed: bool, bus: int = 1) -> list[Finding]:
@@ -58,7 +62,7 @@ def _why_no_i2c(places: Places) -> tuple[str, ...]:
 def check_onewire(
     places: Places, *, needed: bool, wanted: Collection[str] = (), root: Path | None = None
 ) -> list[Finding]:
-    """Whether 1-Wire is there, and a sensor on it.
+    """Whether 1-Wire is there, and the sensors that the device's driver uses answer.
 
     Args:
         places: Where to look.
@@ -77,10 +81,36 @@ def check_onewire(
     if not sensors:
         why = "1-Wire is on, and nothing answers: check data (GPIO 4), 3.3 V, ground, the 4.7 kOhm pull-up"
         return [graded(needed, "no 1-Wire sensor is there", why, f"ls {root}")]
-    missing = [each for each in wanted if each.lower() not in sensors]
+    if not needed:
+        return [ok(f"1-Wire: {', '.join(sensors)}")]
+    return _used(root, sensors, [each.lower() for each in wanted])
+
+
+def _used(root: Path, sensors: Collection[str], wanted: Sequence[str]) -> list[Finding]:
+    """Whether those that the driver uses are there, and answer."""
+    there = f"there are: {', '.join(sensors)}"
+    missing = [each for each in wanted if each not in sensors]
+    used = wanted or thermometers(root)
     if missing:
-        return [fault(f"1-Wire sensor {', '.join(missing)} is not there", f"there are: {', '.join(sensors)}")]
-    return [ok(f"1-Wire: {', '.join(sensors)}")]
+        return [fault(f"1-Wire sensor {', '.join(missing)} is not there", there)]
+    if not used:
+        return [fault("no 1-Wire thermometer is there", f"{there}; of these the driver reads none")]
+    if not wanted and len(used) > 1:
+        why = f"{there}; the agent's file does not say which one it reads, in [driver]"
+        return [fault(f"{len(used)} 1-Wire thermometers are there, and no id", why, f'id = "{used[0]}"')]
+    return _answers(root, used)
+
+
+def _answers(root: Path, used: Sequence[str]) -> list[Finding]:
+    """What the sensors say; each takes up to 0.75 s."""
+    found = []
+    for sensor in used[:_MOST_ASKED]:
+        try:
+            found.append(ok(f"1-Wire: {sensor} shows {temperature(root / sensor):g} Cel"))
+        except OSError as error:
+            text = error.strerror or str(error)
+            found.append(fault(f"1-Wire: {text}", "", f"cat {shlex.quote(str(root / sensor / 'w1_slave'))}"))
+    return found
 
 
 def _why_no_onewire(places: Places) -> tuple[str, ...]:

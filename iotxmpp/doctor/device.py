@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import device_profiles
 from iotxmpp.addresses import DeviceId, device_id, local_part
 from iotxmpp.agent.config import profile_of_file, read_agent_file
 from iotxmpp.agent.outbox.settings import OutboxSettings, outbox_settings
@@ -23,7 +24,10 @@ class Device:
         id: The device's id.
         kind: The kind of its driver.
         settings: The driver's settings, of profile and device together.
+        sources: Where the profile finds each channel.
         outbox: The outbox's settings, with an absolute path.
+        files: What its agent reads besides: profiles, the driver's file, the server's certificates, and the
+            account's file where a credential holds the password alone.
     """
 
     config: Path
@@ -33,7 +37,9 @@ class Device:
     id: DeviceId
     kind: str
     settings: Mapping[str, object]
+    sources: Mapping[str, Mapping[str, object]]
     outbox: OutboxSettings
+    files: tuple[Path, ...] = ()
 
     @property
     def simulated(self) -> bool:
@@ -68,15 +74,22 @@ def read_device(path: Path) -> Device:
     outbox = outbox_settings(file.outbox)
     if isinstance(outbox.path, Path):
         outbox = outbox.model_copy(update={"path": config.parent / outbox.path})
+    settings = {**inherited, **own}
+    credential = credential if "password" not in table else ""
+    files = device_profiles.files_of(config.parent / file.profile) if file.profile.endswith(".toml") else []
+    named = (settings.get("file") if kind == "python" else None, table.get("ca"))
+    files += [config.parent / each for each in named if isinstance(each, str)]
     return Device(
         config=config,
         account=account,
         jid=jid,
-        credential=credential if "password" not in table else "",
+        credential=credential,
         id=_id(file.device, jid),
         kind=kind,
-        settings={**inherited, **own},
+        settings=settings,
+        sources=profile.sources(),
         outbox=outbox,
+        files=(*files, *([account] if credential else [])),
     )
 
 

@@ -69,6 +69,20 @@ def check_disk(outbox: Path | None, *, room: int = 64 << 20) -> list[Finding]:
     return found
 
 
+def check_mount(disk: Path) -> list[Finding]:
+    """Whether the disk is there of which the device tells how full it is.
+
+    Args:
+        disk: A path on it, as `disk` in the host driver's settings names it.
+    """
+    try:
+        shutil.disk_usage(disk)
+    except OSError as error:
+        why = f"{error.strerror or error}; plug it in and mount it, or correct `disk` in [driver]"
+        return [fault(f"the disk at {disk} is not there", why, "lsblk -f", f"findmnt {disk}")]
+    return [ok(f"the disk at {disk} is there")]
+
+
 def _sync(folder: Path) -> float:
     """Seconds that it took to write a small file and sync it; it is gone afterwards."""
     started = time.monotonic()

@@ -43,6 +43,7 @@ def local_checks(device: Device | None, places: Places) -> list[Check]:
     """The checks of the machine and its hardware."""
     serial = device is not None and device.uses("serial", "modbus") and "host" not in device.settings
     settings = device.settings if device is not None else {}
+    sources = device.sources if device is not None else {}
     port = str(settings.get("port", "")) if serial else ""
     serial = serial and "://" not in port
     i2c = device is not None and device.uses("i2c")
@@ -58,7 +59,7 @@ def local_checks(device: Device | None, places: Places) -> list[Check]:
         "pins": partial(check_pins, needed=device is not None and device.uses("gpio")),
         "i2c": partial(check_i2c, places, needed=i2c, bus=bus if isinstance(bus, int) else 1),
         "onewire": partial(
-            check_onewire, places, needed=onewire, wanted=_ids(settings), root=_root(settings)
+            check_onewire, places, needed=onewire, wanted=_ids(settings, sources), root=_root(settings)
         ),
         "groups": partial(check_groups, places, needed=groups),
     }
@@ -70,6 +71,8 @@ def local_checks(device: Device | None, places: Places) -> list[Check]:
     }
     if device is not None:
         whole["disk"] = partial(machine.check_disk, device.outbox_file, room=device.outbox.bytes)
+        if device.uses("host") and "disk" in settings:
+            whole["mount"] = partial(machine.check_mount, Path(str(settings["disk"])))
         whole["driver"] = partial(check_extras, device.kind, simulated=device.simulated)
     return [
         *(plain("hardware", name, function) for name, function in hardware.items()),
@@ -77,10 +80,15 @@ def local_checks(device: Device | None, places: Places) -> list[Check]:
     ]
 
 
-def _ids(settings: Mapping[str, object]) -> list[str]:
-    """The 1-Wire sensors that the settings name."""
+def _ids(settings: Mapping[str, object], sources: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """The 1-Wire sensors that the settings name, and the profile where these do not."""
     given = settings.get("id")
-    several = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
+    named = {channel: source.get("id") for channel, source in sources.items()}
+    several = given if isinstance(given, list) else [given]
+    if isinstance(given, dict):
+        several = list({**named, **given}.values())
+    elif not given:
+        several = list(named.values())
     return [each for each in several if isinstance(each, str)]
 
 

@@ -24,19 +24,30 @@ async def call(function: Callable[..., object], /, **arguments: Any) -> Any:  # 
     return await _tamed(result) if inspect.isawaitable(result) else result
 
 
-def text_of(error: BaseException) -> str:
-    """An error's kind and text, even of one that cannot tell its text."""
+def said(error: BaseException) -> str:
+    """An error's text; nothing if it has none or cannot tell it."""
     try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001  # a foreign class's own code
-        return type(error).__name__
+        return str(error)
+    except BaseException:  # noqa: BLE001  # a foreign class's own code
+        return ""
+
+
+def text_of(error: BaseException) -> str:
+    """An error's kind, and its text if it has one and can tell it."""
+    text = said(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 async def _tamed(awaitable: Awaitable[object]) -> object:
     try:
         return await awaitable
-    except (Exception, asyncio.CancelledError, GeneratorExit):
+    except (Exception, asyncio.CancelledError):
         raise
+    except GeneratorExit as error:
+        # By `close()` it is raised here; what has come from within, the user's function has raised.
+        if error.__traceback__ is None or error.__traceback__.tb_next is None:
+            raise
+        raise RuntimeError(text_of(error)) from error
     except BaseException as error:  # a task lets it through to the loop
         raise RuntimeError(text_of(error)) from error
 
@@ -54,7 +65,9 @@ def _in_thread(function: Callable[..., object], arguments: dict[str, Any]) -> "a
         elif isinstance(error, Exception) and not isinstance(error, StopIteration):
             future.set_exception(error)
         else:  # it would end the loop, or a future cannot hold it
-            future.set_exception(RuntimeError(text_of(error)))
+            refused = RuntimeError(text_of(error))
+            refused.__cause__ = error
+            future.set_exception(refused)
 
     def work() -> None:
         result, fault = None, None

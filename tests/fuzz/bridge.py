@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from firmware_bridge.board import BoardSession
+from firmware_bridge.board import BoardSession, Protocol
+from firmware_bridge.crc import crc16
 from firmware_bridge.description import Decoder, Description
-from firmware_bridge.events import Answered, Sampled
+from firmware_bridge.events import Answered, Sampled, SessionEvent
 from firmware_bridge.frames import MAX_BLOCK, Frame, Piece, Splitter, cobs, decode_frame, encode_frame, uncobs
 from firmware_bridge.lines import LONGEST, parse_line
 from firmware_bridge.messages import Channel, parse_message, write_message
@@ -20,6 +21,11 @@ from iotxmpp.errors import InvalidError
 
 MOST = 16_384
 """Bytes of one input at most, as of one read of a port."""
+
+MOST_PIECES = 64
+"""Frames and lines of one input at most, where they are made from it."""
+
+PROTOCOLS: tuple[Protocol, ...] = ("auto", "text", "frames")
 
 _CHANNELS = tuple(Channel(index=int(kind), kind=kind, name=kind.name) for kind in Kind)
 
@@ -105,10 +111,71 @@ def session(data: bytes) -> None:
         events += made.receive(data[start : start + 256], now)
         events += made.tick(now)
         made.outgoing()
+    _judge(events)
+    _works_again(made, now)
+
+
+def checked(data: bytes) -> None:
+    """A session takes any bodies and lines whose checks fit, before and after its board is described.
+
+    The first byte says whether the board is described; then a byte before each piece says its size, and by
+    its highest bit whether it is the body of a frame or a text line.
+    """
+    for protocol in PROTOCOLS:
+        made = BoardSession(protocol=protocol, wall=lambda: 1.8e9, first_call=1)
+        now = 100.0
+        events = made.open(now)
+        if data[:1] and data[0] & 1:
+            now = _acquaint(made, now)
+        for piece in _with_checks(data[1:]):
+            now += 0.05
+            events += made.receive(piece, now)
+            events += made.tick(now)
+            made.outgoing()
+        _judge(events)
+        if protocol == "auto":
+            _works_again(made, now)
+
+
+def _with_checks(data: bytes) -> list[bytes]:
+    """The pieces that bytes say, as frames and lines with good checks."""
+    pieces: list[bytes] = []
+    place = 0
+    while place < len(data) and len(pieces) < MOST_PIECES:
+        size = 1 + (data[place] & 0x7F)
+        body = data[place + 1 : place + 1 + size]
+        if body and data[place] & 0x80:
+            pieces.append(encode_frame(body))
+        elif body:
+            text = body.replace(b"\n", b" ").replace(b"\0", b" ")
+            pieces.append(text + b" *%04X\n" % crc16(text))
+        place += 1 + size
+    return pieces
+
+
+def _acquaint(made: BoardSession, now: float) -> float:
+    """A simulated board says who it is and what it has."""
+    board = SimulatedBoard(every=0)
+    board.start(now)
+    for _ in range(20):
+        now += 0.02
+        board.receive(made.outgoing()[:64], now)
+        board.tick(now)
+        made.receive(board.outgoing(), now)
+        made.tick(now)
+    return now
+
+
+def _judge(events: list[SessionEvent]) -> None:
+    """A session tells no answer where no call was, and no value that is no number."""
     for event in events:
         check(not isinstance(event, Answered), "an answer to no call")
         if isinstance(event, Sampled):
             check(all(value == value for value in event.values.values()), "no number")  # noqa: PLR0124  # NaN
+
+
+def _works_again(made: BoardSession, now: float) -> None:
+    """After anything, a session works with a board that starts."""
     board = SimulatedBoard(every=0.1)
     events = [*made.close(now), *made.open(now)]
     for _ in range(60):
@@ -144,6 +211,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "values": values,
     "stream": stream,
     "session": session,
+    "checked": checked,
     "board": board,
 }
 """Every target by its name."""

@@ -12,6 +12,7 @@ from tests.fake_server import DOMAIN
 from tests.live.greenhouse import House, living
 from tests.live.hostile import SOON, Trust
 from tests.live.site import Site
+from tests.live.terminal import Terminal
 from tests.live.village import Ears, Village
 from tests.servers import running, server_directory
 
@@ -54,6 +55,21 @@ def directory() -> Iterator[Path]:
     """Where a server of this test alone may live."""
     with server_directory() as folder:
         yield folder
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    """Its folder is open to a server's own user, too."""
+    with server_directory() as home:
+        home.chmod(0o755)
+        yield Terminal(home)
+
+
+@pytest.fixture
+async def home(prosody: ServerProcess, terminal: Terminal) -> AsyncIterator[Site]:
+    """A site on Prosody whose files lie in the terminal's folder."""
+    async with Site(prosody, terminal.home) as site:
+        yield site
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -175,7 +175,7 @@ async def test_the_shipped_profile_serves_the_weather_station_as_it_is_flashed(
     firmware = build.sketch(EXAMPLES / name / f"{name}.ino", folder, library=level == 1)
     profile = device_profiles.load("weather-station")
     with running(simulator, firmware.elf, millivolts=[215, 1000]) as uno:
-        async with SerialDriver(profile=profile, settings={"port": uno.port}) as driver, asyncio.timeout(20):
+        async with SerialDriver(profile=profile, settings={"port": uno.port}) as driver, asyncio.timeout(60):
             if level == 1:
                 assert await driver.command("interval", {"ms": 50}) is None
             taken = [sample async for sample in first(driver, 3 if level == 1 else 1)]

@@ -1,16 +1,18 @@
 """What many unit tests run in; a file that needs another one has a fixture of that name of its own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from iotxmpp import Agent
 from iotxmpp.controller import teller
 from tests.unit.agent_house import House, open_house
 from tests.unit.controller_world import World, hall_world
 from tests.unit.doors_house import Valve
 from tests.unit.person_client import Relay
 from tests.unit.queue_case import Case, hurry, open_case
+from tests.unit.scripted_driver import agents_in
 
 
 @pytest.fixture
@@ -19,6 +21,12 @@ async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     async with open_house() as opened:
         monkeypatch.setattr("iotxmpp.agent.agent.open_link", opened.server.link)
         yield opened
+
+
+@pytest.fixture
+def agent_of(house: House, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Agent]:
+    """Makes an agent that a driver serves, with short waits."""
+    return agents_in(house, monkeypatch)
 
 
 @pytest.fixture

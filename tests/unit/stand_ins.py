@@ -30,13 +30,48 @@ if mode == "good":
 """
 
 ESPTOOL = """#!{python}
-import sys
+import argparse
+words = argparse.ArgumentParser(allow_abbrev=False)
+for names in (("--chip", "-c"), ("--port",), ("--baud", "-b"), ("--before",), ("--after", "-a")):
+    words.add_argument(*names)
+words.add_argument("--no-stub", action="store_true")
+write = words.add_subparsers(required=True).add_parser("write-flash", allow_abbrev=False)
+write.add_argument("--flash-mode", "-fm")
+write.add_argument("--erase-all", "-e", action="store_true")
+write.add_argument("address", type=lambda text: int(text, 0))
+write.add_argument("file", type=open)
+given = words.parse_args()
 print("esptool v5.0.2\\nConnecting....\\nChip type: ESP32-D0WD (revision v1.0)")
 for done in (0, 25, 50, 75, 100):
     print(f"\\rWriting at 0x00010000 [====>    ] {{done}}.0% {{done * 10}}/1000 bytes...", end="", flush=True)
-print("\\nHash of data verified.\\n" + " ".join(sys.argv[1:]))
+print(f"\\nHash of data verified.\\n{{given.chip}} {{given.baud}} {{given.flash_mode}} {{given.address:#x}}")
 open({mode!r}, "w").write("written")
 """
+"""As esptool 5 it takes some options before its command alone, and others after it."""
+
+SMPMGR = """#!{python}
+import argparse, time
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+words = argparse.ArgumentParser(allow_abbrev=False)
+for name in ("--port", "--timeout", "--baudrate", "--mtu"):
+    words.add_argument(name)
+upgrade = words.add_subparsers(required=True).add_parser("upgrade", allow_abbrev=False)
+upgrade.add_argument("--slot", type=int, default=0)
+upgrade.add_argument("--confirm", action="store_true")
+upgrade.add_argument("file", type=open)
+given = words.parse_args()
+columns = TextColumn("[bold blue]{{task.fields[filename]}}"), BarColumn(), "{{task.percentage:>3.1f}}%"
+with Progress(*columns, DownloadColumn(), TimeRemainingColumn()) as progress:
+    task = progress.add_task("Uploading", total=150, filename=given.file.name)
+    for offset in range(150):
+        if open({mode!r}).read() == "hang" and offset == 20:
+            time.sleep(60)
+        time.sleep(0.02)
+        progress.update(task, completed=offset + 1)
+print(f"upgraded slot {{given.slot}} {{given.confirm}} {{given.baudrate}}")
+open({mode!r}, "w").write("written")
+"""
+"""As smpmgr it says how far it is to a terminal alone, there again and again."""
 
 
 def stand_in(folder: Path, name: str, script: str, mode: str = "good") -> Path:

@@ -11,7 +11,7 @@ from iotxmpp import Agent
 from iotxmpp.agent.outbox import recent, taking
 from iotxmpp.agent.outbox.inspection import waiting
 from iotxmpp.agent.running import Running
-from iotxmpp.agent.window import SHORT, WIDEST, Window
+from iotxmpp.agent.window import SHORT, WIDEST
 from iotxmpp.errors import LinkDownError, NoAnswerError, stanza_error
 from tests.unit.agent_house import House, until
 from tests.unit.delivery_house import (
@@ -237,36 +237,6 @@ async def test_the_backlog_is_emptied_while_live_readings_come_all_the_time(
 
 
 # The window.
-
-
-def test_a_long_round_trip_opens_the_window_and_a_short_one_does_not() -> None:
-    far, near = Window(GATHER), Window(GATHER)
-    for _ in range(20):
-        far.accepted(0.3, others_waited=True)
-        near.accepted(0.002, others_waited=True)
-    assert (far.size, near.size) == (WIDEST, SHORT)
-    far.trouble()
-    assert far.size == WIDEST // 2
-    for _ in range(20):
-        far.accepted(0.3, others_waited=False)
-    assert far.size == 1
-
-
-def test_a_busy_server_does_not_open_the_window() -> None:
-    """Its round trip is long because packs wait for one another there; at times it still is short."""
-    window = Window(GATHER)
-    for took in (0.005, 0.1, 0.2, 0.3):
-        window.accepted(took, others_waited=True)
-    assert window.size == SHORT
-
-
-def test_whole_packs_that_wait_open_the_window() -> None:
-    window = Window(GATHER)
-    for _ in range(WIDEST + 2):
-        window.accepted(0.005, others_waited=True, whole=True)
-    assert window.size == WIDEST
-    window.accepted(0.005, others_waited=True)
-    assert window.size == SHORT
 
 
 async def test_a_near_link_has_several_whole_packs_in_flight(

@@ -144,8 +144,9 @@ async def test_what_no_future_can_hold_is_an_error_all_the_same(error: BaseExcep
     def raising() -> None:
         raise error
 
-    with pytest.raises(RuntimeError, match=type(error).__name__):
+    with pytest.raises(RuntimeError, match=type(error).__name__) as caught:
         await call(raising)
+    assert caught.value.__cause__ is error
 
 
 async def test_an_awaitable_of_a_plain_callable_is_awaited() -> None:

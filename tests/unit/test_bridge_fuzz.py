@@ -53,6 +53,36 @@ def test_any_bytes(target: str, data: bytes) -> None:
     TARGETS[target](data)
 
 
+def pieces(described: bool, parts: list[tuple[bool, int, bytes]]) -> bytes:
+    """An input of the target `checked`: bodies of every type, and lines."""
+    data = bytes((described,))
+    for framed, first, rest in parts:
+        body = bytes((first,)) + rest if framed else rest or b"a"
+        data += bytes((len(body) - 1 | (0x80 if framed else 0),)) + body
+    return data
+
+
+@given(
+    data=st.builds(
+        pieces,
+        st.booleans(),
+        st.lists(
+            st.tuples(st.booleans(), st.integers(1, 0x1F), st.binary(max_size=12) | st.sampled_from(LINES)),
+            min_size=1,
+            max_size=12,
+        ),
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_any_bodies_and_lines_whose_checks_fit(data: bytes) -> None:
+    TARGETS["checked"](data)
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_a_body_of_one_byte_of_any_type_is_taken(described: bool) -> None:
+    TARGETS["checked"](pieces(described, [(True, each, b"") for each in range(1, 0x20)]))
+
+
 @pytest.mark.parametrize("target", ["text_line", "frame", "message", "values"])
 @pytest.mark.parametrize(
     "pattern", [b"a", b"\0", b"\xff", b"1", b"a=1 ", b'a="', b"1.", b"=", b"\n", b"-", b"\x01", b"e1"]

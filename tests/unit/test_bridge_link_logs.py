@@ -1,6 +1,7 @@
 """What a board says reaches the log, but a flood of it does not; and what its answers become."""
 
 import logging
+import tracemalloc
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -9,10 +10,20 @@ import pytest
 from firmware_bridge.binding import Binding
 from firmware_bridge.board import BoardSession
 from firmware_bridge.driver import outcome_of
-from firmware_bridge.events import Answered, BoardChanged, Greeted, Happened, Logged, Outcome, Restarted
+from firmware_bridge.events import (
+    Answered,
+    BoardChanged,
+    Greeted,
+    Happened,
+    Logged,
+    Outcome,
+    Restarted,
+    Sampled,
+)
 from firmware_bridge.health import SUMMED_EVERY, Throttle
 from firmware_bridge.hearing import Ear
 from firmware_bridge.link import Hear, Link
+from firmware_bridge.mailbox import Packet
 from tests.unit.pty_house import profile
 
 
@@ -70,6 +81,39 @@ async def test_a_flood_of_logs_and_events_is_summed_once_a_minute(
     held = [int(each.split()[5]) for each in told]
     passed = [each for each in caplog_all.records if each.name == "iotxmpp.board"]
     assert sum(held) + len(passed) == sent
+
+
+async def test_events_that_the_profile_lacks_take_no_memory_and_its_own_are_counted() -> None:
+    kind = profile(readings={"pressed": {"type": "int"}})
+    ear = Ear(Binding(kind), 0.0, kind)
+    hear = ear.at("tty", None)
+    ear.serve(Link("tty", BoardSession(), hear))
+    hear([Happened(name=f"event{number}", text="", at=1.0) for number in range(1000)])
+    tracemalloc.start()
+    try:
+        for start in range(0, 100_000, 1000):
+            hear([Happened(name=f"e{number}", text="", at=1.0) for number in range(start, start + 1000)])
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000
+    hear([Happened(name="pressed", text="", at=2.0)] * 2)
+    assert [dict(each.values) for each in await packets(ear)] == [{"pressed": 1}, {"pressed": 2}]
+
+
+async def packets(ear: Ear) -> list[Packet]:
+    return [await ear.mailbox.take() for _ in range(2)]
+
+
+async def test_what_a_board_says_while_others_are_asked_is_kept_however_much_follows() -> None:
+    ear = Ear(Binding(profile()), 0.0, profile())
+    hear = ear.at("tty", None)
+    board = Greeted(level=0, id="a", version="1.0.0")
+    hear([board])
+    for number in range(2000):
+        hear([Sampled(values={"temperature": float(number)}, at=1.0)])
+    ear.serve(Link("tty", BoardSession(), hear))
+    assert ear.said == board
 
 
 def test_a_throttle_that_holds_nothing_has_no_summary() -> None:

@@ -1,48 +1,36 @@
-"""Level 1's session with a simulated board: what it tells, and when it asks again."""
+"""Level 1's session with a simulated board: what it tells of it, and when it asks again."""
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 
 from firmware_bridge.board import BoardSession
-from firmware_bridge.calls import MOST_WAITING
 from firmware_bridge.description import schema_of
 from firmware_bridge.events import (
-    Answered,
     BoardChanged,
     Damaged,
     Described,
     Dropped,
-    Gap,
     Greeted,
     Happened,
     Logged,
-    Lost,
     Outcome,
     Refused,
     Restarted,
     Sampled,
 )
-from firmware_bridge.frames import Frame, Splitter, encode_frame
-from firmware_bridge.learning import Known
-from firmware_bridge.messages import Channel, Hello, Report, write_message
-from firmware_bridge.session import FrameSession
+from firmware_bridge.frames import encode_frame
+from firmware_bridge.messages import Channel, Hello, write_message
 from firmware_bridge.simulated import SimulatedBoard
-from firmware_bridge.values import Kind, write_value
-from iotxmpp.errors import ArgumentsError, CommandError, LinkDownError, UnknownCommandError
+from firmware_bridge.values import Kind
+from iotxmpp.errors import CommandError
 from tests.unit.bridge_house import COMMANDS, WALL, Clock, House
+from tests.unit.frame_house import house, sent
 
-
-def house(board: SimulatedBoard | None = None, known: Known | None = None) -> House:
-    clock = Clock()
-    session = FrameSession(wall=clock.wall, known=known)
-    return House(session, board or SimulatedBoard(commands=COMMANDS), clock)
-
-
-def sent(home: House) -> list[int]:
-    """The types of the frames that went to the board."""
-    return [each.body[0] for each in Splitter().feed(bytes(home.sent)) if isinstance(each, Frame)]
+if TYPE_CHECKING:
+    from firmware_bridge.learning import Known
 
 
 def test_a_board_is_greeted_described_and_its_values_come_at_its_time() -> None:
@@ -69,201 +57,6 @@ def test_what_is_remembered_is_not_asked_for_again() -> None:
     other = house(SimulatedBoard(version="1.0.1", commands=COMMANDS), known=known)
     other.run(2)
     assert not other.of(Described)[0].remembered
-
-
-def test_a_call_runs_once_and_ends_once() -> None:
-    home = house()
-    home.run(1)
-    assert home.done("switch", channel=2, on=True).value is True
-    failed = home.done("fail")
-    assert (failed.outcome, failed.text) == (Outcome.FAILED, "the valve does not move")
-    assert home.done("note", text="a b").outcome is Outcome.DONE
-    assert home.board.ran == [("switch", {"channel": 2, "on": True}), ("fail", {}), ("note", {"text": "a b"})]
-
-
-def test_a_long_command_is_asked_for_again_and_runs_once() -> None:
-    home = house()
-    home.run(1)
-    answer = home.done("long")
-    assert (answer.outcome, answer.value) == (Outcome.DONE, 7)
-    assert home.board.ran == [("long", {})]
-    assert home.done("long", timeout=1.0).outcome is Outcome.UNKNOWN
-    home.run(3)
-    assert home.done("switch", channel=1, on=False).outcome is Outcome.DONE
-    assert not home.of(Lost)
-
-
-def test_calls_before_the_board_is_known_wait_and_wrong_ones_are_refused() -> None:
-    home = house()
-    early, wrong = home.call("switch", channel=1, on=True), home.call("swich")
-    home.run(2)
-    early_answer, wrong_answer = home.answer(early), home.answer(wrong)
-    assert early_answer is not None
-    assert early_answer.outcome is Outcome.DONE
-    assert wrong_answer is not None
-    assert wrong_answer.outcome is Outcome.UNKNOWN_COMMAND
-    with pytest.raises(UnknownCommandError):
-        home.call("swich")
-    with pytest.raises(ArgumentsError, match="'on' is missing"):
-        home.call("switch", channel=1)
-    with pytest.raises(ArgumentsError, match="its frame has 64 bytes, the board takes 60"):
-        home.call("note", text="x" * 49)
-    assert home.done("note", text="x" * 45).outcome is Outcome.DONE
-    assert home.board.overflowed == 0
-
-
-def test_one_frame_is_in_flight_and_calls_wait_in_their_order() -> None:
-    home = house()
-    home.run(1)
-    tokens = [home.call("switch", channel=number, on=True) for number in range(MOST_WAITING + 1)]
-    with pytest.raises(CommandError, match="32 calls wait for the board already"):
-        home.call("fail")
-    home.run(3)
-    assert [each.token for each in home.of(Answered)] == tokens
-    assert [arguments["channel"] for _, arguments in home.board.ran] == list(range(33))
-    assert home.board.overflowed == 0
-
-
-def test_a_silent_board_is_asked_six_times_and_then_lost() -> None:
-    home = house()
-    home.run(2)
-    home.board.silent = True
-    running, waiting = home.call("switch", channel=1, on=True, timeout=99), home.call("fail", timeout=99)
-    home.sent.clear()
-    began = home.clock.now
-    while not home.of(Lost):
-        home.step()
-    assert home.clock.now - began == pytest.approx(15.75, abs=0.3)
-    assert sent(home) == [0x12] * 6
-    assert home.of(Lost) == [Lost(why="the board gave no answer to call switch, sent 6 times")]
-    answers = {each.token: each.outcome for each in home.of(Answered)}
-    assert answers == {running: Outcome.UNKNOWN, waiting: Outcome.NOT_RUN}
-    assert home.session.next_timeout() is None
-    with pytest.raises(LinkDownError):
-        home.call("fail")
-    home.board.silent = False
-    home.events = home.session.open(home.clock.now)
-    home.run(2)
-    assert [type(each) for each in home.events][:2] == [Greeted, Described]
-    assert home.done("switch", channel=1, on=True).outcome is Outcome.DONE
-
-
-def test_a_restart_ends_the_call_that_was_sent_and_begins_anew() -> None:
-    home = house()
-    home.run(2)
-    running, waiting = home.call("long"), home.call("switch", channel=1, on=True)
-    home.run(0.5)
-    home.events.clear()
-    home.board.restart(home.clock.now)
-    home.run(3)
-    kinds = [type(each) for each in home.events]
-    assert kinds[:4] == [Answered, Restarted, Greeted, Described]
-    outcomes = {each.token: each.outcome for each in home.of(Answered)}
-    assert outcomes == {running: Outcome.UNKNOWN, waiting: Outcome.DONE}
-    assert home.session.counts.restarts == 1
-    assert not home.of(Gap)
-    assert home.of(Sampled)[-1].at == pytest.approx(WALL + home.clock.now, abs=1.1)
-
-
-def test_a_restart_whose_hello_is_lost_shows_by_its_numbers() -> None:
-    home = house(SimulatedBoard(commands=COMMANDS, every=0.5))
-    home.run(5)
-    home.board.restart(home.clock.now)
-    home.board.outgoing()
-    home.events.clear()
-    home.run(2)
-    assert home.of(Restarted) == [Restarted(boot=2)]
-    assert [each.values["humidity"] for each in home.of(Sampled)] == [22.75, 23.0, 23.25, 23.5]
-    assert not home.of(Gap)
-
-
-def test_a_call_to_the_start_before_is_refused_by_the_board() -> None:
-    home = house(SimulatedBoard(commands=COMMANDS, every=0))
-    home.run(1)
-    home.board.restart(home.clock.now)
-    home.board.outgoing()
-    answer = home.done("switch", channel=1, on=True)
-    assert answer.outcome is Outcome.UNKNOWN
-    assert home.board.ran == []
-    assert home.done("switch", channel=1, on=True).outcome is Outcome.DONE
-
-
-def test_gaps_are_counted_and_repeats_dropped() -> None:
-    home = house(SimulatedBoard(every=0))
-    home.run(1)
-    for number in range(6):
-        home.board.report(home.clock.now)
-        frame = home.board.outgoing()
-        if number not in (2, 3):
-            home.events += home.session.receive(frame * (2 if number == 1 else 1), home.clock.now)
-    assert [each.missing for each in home.of(Gap)] == [2]
-    assert len(home.of(Sampled)) == 4
-    assert (home.session.counts.gaps, home.session.counts.repeated) == (2, 1)
-
-
-def reports(home: House, count: int) -> list[bytes]:
-    frames = []
-    for _ in range(count):
-        home.clock.now += 0.1
-        home.board.report(home.clock.now)
-        frames.append(home.board.outgoing())
-    return frames
-
-
-def test_a_late_repeat_is_dropped_and_nothing_is_asked_nor_missed() -> None:
-    home = house(SimulatedBoard(every=0))
-    home.run(1)
-    one, two, three, four = reports(home, 4)
-    home.events.clear()
-    home.session.outgoing()
-    for frame in (one, two, three, one, four, two):
-        home.events += home.session.receive(frame, home.clock.now)
-        assert home.session.outgoing() == b""
-    assert [each.values["humidity"] for each in home.of(Sampled)] == [20.25, 20.5, 20.75, 21.0]
-    assert not home.of(Gap)
-    assert (home.session.counts.gaps, home.session.counts.repeated) == (0, 2)
-
-
-def test_a_run_of_late_repeats_makes_it_ask_and_is_dropped_all_the_same() -> None:
-    home = house(SimulatedBoard(every=0))
-    home.run(1)
-    one, two, three, four = reports(home, 4)
-    home.events.clear()
-    for frame in (one, two, three, one, two, three, four):
-        home.events += home.session.receive(frame, home.clock.now)
-    home.run(1)
-    assert [each.values["humidity"] for each in home.of(Sampled)] == [20.25, 20.5, 20.75, 21.0]
-    assert not home.of(Gap)
-    assert (home.session.counts.gaps, home.session.counts.repeated) == (0, 3)
-    assert home.session.counts.restarts == 0
-
-
-def test_a_new_host_gets_no_result_of_what_another_asked_for() -> None:
-    home = house(SimulatedBoard(commands=COMMANDS, every=0))
-    home.run(1)
-    home.session = FrameSession(wall=home.clock.wall, first_call=5)
-    home.events = home.session.open(home.clock.now)
-    home.run(1)
-    home.call("long")
-    home.run(0.5)
-    home.session = FrameSession(wall=home.clock.wall, first_call=5)
-    home.events = home.session.open(home.clock.now)
-    home.run(0.5)
-    assert home.done("switch", channel=1, on=True).value is True
-    assert [name for name, _ in home.board.ran] == ["long", "switch"]
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_a_new_hosts_first_call_runs_though_its_number_is_the_kept_one(kept: bool) -> None:
-    board, clock = SimulatedBoard(commands=COMMANDS, every=0), Clock()
-    home = House(FrameSession(wall=clock.wall, first_call=7), board, clock)
-    home.run(1)
-    assert home.done("switch", channel=1, on=True).outcome is Outcome.DONE
-    home.session = FrameSession(wall=clock.wall, first_call=7 if kept else 99)
-    home.events = home.session.open(clock.now)
-    home.run(1)
-    assert home.done("switch", channel=2, on=False).value is False
-    assert [arguments["channel"] for _, arguments in board.ran] == [1, 2]
 
 
 def test_events_logs_lines_and_nonsense() -> None:
@@ -373,26 +166,6 @@ def test_another_board_on_the_same_port_is_told() -> None:
     assert not home.of(Restarted)
 
 
-def test_reports_before_the_description_are_held_and_many_are_counted() -> None:
-    board = SimulatedBoard(every=0)
-    home = house(board)
-    board.start(home.clock.now)
-    early = board.outgoing()
-    session = FrameSession(wall=home.clock.wall)
-    events = session.open(100.0)
-    events += session.receive(early, 100.0)
-    for number in range(70):
-        data = b"\0" + write_value(Kind.FLOAT, float(number))
-        events += session.receive(
-            encode_frame(write_message(Report(seq=number, millis=number, data=data))), 100.0
-        )
-    assert not [each for each in events if isinstance(each, Sampled)]
-    home.session, home.events = session, events
-    home.run(2)
-    assert len(home.of(Sampled)) == 64
-    assert session.counts.early == 6
-
-
 def test_the_boards_counter_may_wrap() -> None:
     home = house(SimulatedBoard(millis=(1 << 32) - 3000))
     home.run(8)
@@ -408,3 +181,25 @@ def test_the_time_is_asked_for_again_every_ten_seconds() -> None:
     home.session.close(home.clock.now)
     assert home.session.next_timeout() is None
     assert home.session.receive(b"x\n", home.clock.now) == home.session.tick(home.clock.now) == []
+
+
+@pytest.mark.parametrize("kind", range(0x02, 0x20))
+def test_a_frame_of_one_byte_is_damage_and_the_board_goes_on(kind: int) -> None:
+    home = house()
+    home.run(2)
+    for body in (bytes((kind,)), bytes((kind, 0))):
+        home.events += home.session.receive(encode_frame(body), home.clock.now)
+    home.events.clear()
+    home.run(2)
+    assert home.of(Sampled)
+    assert home.done("switch", channel=1, on=True).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize("kind", [0x02, 0x03])
+def test_a_description_without_its_index_is_told_as_damage(kind: int) -> None:
+    home = house()
+    home.run(2)
+    home.events += home.session.receive(encode_frame(bytes((kind,))), home.clock.now)
+    assert [each.why for each in home.of(Damaged)] == [
+        f"message 0x{kind:02X}: it ends before its index; bytes are missing"
+    ]

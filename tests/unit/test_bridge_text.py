@@ -5,6 +5,7 @@ import pytest
 from firmware_bridge.board import BoardSession, Protocol
 from firmware_bridge.crc import crc16
 from firmware_bridge.events import (
+    MOST_KEPT,
     Answered,
     BoardChanged,
     Damaged,
@@ -17,6 +18,8 @@ from firmware_bridge.events import (
     Outcome,
     Restarted,
     Sampled,
+    SessionEvent,
+    keeping,
 )
 from firmware_bridge.lines import Answer, Identity, parse_line, write_command
 from firmware_bridge.simulated import SimulatedBoard
@@ -313,3 +316,63 @@ def test_a_text_board_that_learns_frames_is_asked_in_frames() -> None:
     assert home.session.board is None
     home.run(1)
     assert home.session.level == 1
+
+
+@pytest.mark.parametrize(
+    "before", ["temperature=2", "# the sensor wa", '!pressed "lo', "<1 o", 'a="x', "temperature=21.5 *04"]
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_a_restart_in_the_middle_of_a_line_is_seen(before: str, check: bool) -> None:
+    made, clock = session()
+    written = checked if check else lambda text: f"{text}\n".encode()
+    made.receive(written("@hello id=shed-1 name=shed version=1.0.0 boot=1"), clock.now)
+    made.outgoing()
+    token = made.call("set", {}, clock.now, 10.0)
+    hello = written("@hello id=shed-1 name=shed version=1.0.0 boot=2")
+    events = made.receive(before.encode() + hello, clock.now)
+    assert [type(each) for each in events] == [Answered, Restarted, Greeted, Damaged]
+    assert isinstance(events[0], Answered)
+    assert (events[0].token, events[0].outcome) == (token, Outcome.UNKNOWN)
+    assert made.counts.restarts == 1
+    assert made.counts.damaged == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"# type @hello id=x now\n",
+        b"# say @hello\n",
+        b'a="@hello id=x"\n',
+        checked("# it said @hello id=x"),
+        b"!said @hello name=x\n",
+    ],
+)
+def test_a_line_that_only_speaks_of_hello_is_none(line: bytes) -> None:
+    made, clock = session()
+    made.receive(b"@hello id=a boot=1\n", clock.now)
+    events = made.receive(line, clock.now)
+    assert [type(each) for each in events] in ([Logged], [Sampled], [Happened])
+    assert made.board == Greeted(level=0, id="a", boot=1)
+
+
+def test_a_sketch_that_prints_fast_is_greeted_all_the_same() -> None:
+    made = BoardSession(wall=lambda: WALL)
+    now = 100.0
+    events = made.open(now)
+    for _ in range(150):
+        now += 0.01
+        events += made.receive(b"temperature=21.5 humidity=40\n" * 4, now)
+        events += made.tick(now)
+    assert isinstance(events[0], Greeted)
+    assert sum(isinstance(each, Sampled) for each in events) > MOST_KEPT
+
+
+def test_what_is_kept_has_an_end_and_who_the_board_is_stays() -> None:
+    told: list[SessionEvent] = [Greeted(level=1, id="a"), Restarted(boot=1)]
+    told = keeping(told, [Logged(level=1, text=str(number)) for number in range(1000)])
+    assert len(told) == MOST_KEPT
+    assert told[:2] == [Greeted(level=1, id="a"), Restarted(boot=1)]
+    assert told[-1] == Logged(level=1, text="999")
+    told = keeping(told, [Greeted(level=1, id=str(number)) for number in range(1000)])
+    assert len(told) == MOST_KEPT
+    assert told[-1] == Greeted(level=1, id="999")

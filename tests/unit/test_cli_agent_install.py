@@ -125,6 +125,71 @@ def test_files_that_the_services_own_user_cannot_reach_are_refused(
     assert not folder.exists()
 
 
+PROFILE = """schema = 1
+id = "tank"
+version = "1.0.0"
+extends = "parent.toml"
+driver = { kind = "python", file = "read.py" }
+"""
+PARENT = """schema = 1
+id = "parent"
+version = "1.0.0"
+driver = { kind = "simulated" }
+[readings.level]
+type = "float"
+"""
+
+
+@pytest.mark.parametrize("closed", ["tank.toml", "parent.toml", "read.py", "ca.pem", "hall.account.toml"])
+def test_each_file_that_the_agent_reads_must_be_open_to_the_services_own_user(
+    config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    monkeypatch.setattr(systemd, "_SHARED", ())
+    monkeypatch.setattr(agent_install, "_OTHERS_ENTER", 0o700)  # pytest closes its folders
+    here = config.parent
+    (here / "tank.toml").write_text(PROFILE)
+    (here / "parent.toml").write_text(PARENT)
+    (here / "read.py").write_text("def read():\n    return 1.5\n")
+    (here / "ca.pem").write_text("")
+    account = 'jid = "hall@example.org"\npassword_credential = "hall"\nca = "ca.pem"\n'
+    (here / "hall.account.toml").write_text(account)
+    config.write_text('account = "hall.account.toml"\nprofile = "tank.toml"\n')
+    for file in here.iterdir():
+        file.chmod(0o644)
+    (here / closed).chmod(0o600)
+    text = refused(config, "--run-as", "dynamic")
+    assert f"{closed}: others may not read it, nor may the service's own user; run: chmod o+r" in text
+    assert not folder.exists()
+    (here / closed).chmod(0o644)
+    assert install(config, "--run-as", "dynamic").exit_code == 0
+
+
+def test_an_account_that_root_reads_may_be_closed(
+    config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "_SHARED", ())
+    monkeypatch.setattr(agent_install, "_OTHERS_ENTER", 0o700)
+    config.chmod(0o644)
+    assert install(config, "--run-as", "dynamic").exit_code == 0
+
+
+def test_a_file_beside_the_agents_is_not_taken_for_pythons_own(config: Path, folder: Path) -> None:
+    (config.parent / "logging.py").write_text("raise SystemExit('the wrong one')\n")
+    done = install(config, "--print")
+    (started,) = (line for line in done.stdout.splitlines() if line.startswith("ExecStart="))
+    words = started.removeprefix("ExecStart=").partition(" agent run ")[0].split()
+    ran = subprocess.run(
+        [*words, "agent", "--help"],
+        cwd=config.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "the wrong one" not in ran.stderr
+    assert ran.returncode == 0
+
+
 def test_what_is_wrong_is_told(config: Path, folder: Path) -> None:
     assert "no such user" in refused(config, "--run-as", "nobody-of-this-name")
     config.write_text('account = "none.toml"\nprofile = "bme280"\n')

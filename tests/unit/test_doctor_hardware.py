@@ -8,7 +8,7 @@ import pytest
 
 from iotxmpp.doctor.buses import check_groups, check_i2c, check_onewire
 from iotxmpp.doctor.extras import check_extras
-from iotxmpp.doctor.finding import Finding
+from iotxmpp.doctor.finding import Finding, ok
 from iotxmpp.doctor.pins import ask_factories, check_pins
 from iotxmpp.doctor.places import Places
 from iotxmpp.doctor.plan import _ids, _root
@@ -20,6 +20,8 @@ from iotxmpp.doctor.serial import (
     check_reset,
     check_thieves,
 )
+
+GOOD_ANSWER = "58 01 4b 46 7f ff 08 10 d8 : crc=d8 YES\n58 01 4b 46 7f ff 08 10 d8 t=21500\n"
 
 
 def write(path: Path, text: str = "") -> Path:
@@ -211,9 +213,41 @@ def test_one_wire_goes_from_off_to_a_sensor(tmp_path: Path) -> None:
     (root / "w1_bus_master1").mkdir(parents=True)
     (root / "00-400000000000").mkdir()  # what noise on the line looks like
     assert "pull-up" in only(check_onewire(places, needed=True)).why
-    (root / "28-000005e2fdc3").mkdir()
-    assert only(check_onewire(places, needed=True)).what == "1-Wire: 28-000005e2fdc3"
+    write(root / "28-000005e2fdc3/w1_slave", GOOD_ANSWER)
+    assert only(check_onewire(places, needed=True)) == ok("1-Wire: 28-000005e2fdc3 shows 21.5 Cel")
     assert only(check_onewire(places, needed=True, wanted=("28-1",))).level == "fault"
+    assert only(check_onewire(places, needed=False)).what == "1-Wire: 28-000005e2fdc3"
+
+
+def test_a_thermometer_that_is_there_and_does_not_answer_is_a_fault(tmp_path: Path) -> None:
+    root = tmp_path / "sys/bus/w1/devices"
+    write(root / "28-000005e2fdc3/w1_slave", GOOD_ANSWER.replace("YES", "NO"))
+    places = Places.under(tmp_path)
+    damaged = only(check_onewire(places, needed=True))
+    assert damaged.level == "fault"
+    assert damaged.what.startswith("1-Wire: 28-000005e2fdc3: a damaged answer")
+    assert damaged.fix == (f"cat {root}/28-000005e2fdc3/w1_slave",)
+    (root / "28-000005e2fdc4").mkdir()  # and another whose file is gone
+    both = ["28-000005e2fdc3", "28-000005e2fdc4"]
+    assert [each.level for each in check_onewire(places, needed=True, wanted=both)] == ["fault", "fault"]
+
+
+def test_two_thermometers_and_no_id_are_a_fault_with_the_line_to_write(tmp_path: Path) -> None:
+    root = tmp_path / "sys/bus/w1/devices"
+    for name in ("28-000005e2fdc3", "28-000005e2fdc4"):
+        write(root / name / "w1_slave", GOOD_ANSWER)
+    places = Places.under(tmp_path)
+    which = only(check_onewire(places, needed=True))
+    assert (which.level, which.fix) == ("fault", ('id = "28-000005e2fdc3"',))
+    assert "28-000005e2fdc4" in which.why
+    assert only(check_onewire(places, needed=True, wanted=["28-000005e2fdc4"])).level == "ok"
+    assert only(check_onewire(places, needed=False)).level == "ok"
+
+
+def test_what_is_no_thermometer_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "sys/bus/w1/devices/26-000005e2fdc3").mkdir(parents=True)
+    found = only(check_onewire(Places.under(tmp_path), needed=True))
+    assert (found.level, found.what) == ("fault", "no 1-Wire thermometer is there")
 
 
 def test_a_missing_group_is_told_if_the_driver_needs_it(tmp_path: Path) -> None:
@@ -276,7 +310,11 @@ def test_a_missing_library_names_its_extra() -> None:
 def test_the_settings_of_onewire_say_where_the_bus_is(tmp_path: Path) -> None:
     places, root = Places.under(tmp_path), tmp_path / "elsewhere"
     assert str(root) in only(check_onewire(places, needed=True, root=root)).what
-    (root / "28-000005e2fdc3").mkdir(parents=True)
+    write(root / "28-000005e2fdc3/w1_slave", GOOD_ANSWER)
     assert only(check_onewire(places, needed=True, root=root, wanted=["28-000005E2FDC3"])).level == "ok"
-    assert _ids({"id": {"a": "28-1", "b": "28-2"}}) == ["28-1", "28-2"]
-    assert (_ids({"id": ["28-1"]}), _ids({}), _root({"root": "/x"})) == (["28-1"], [], Path("/x"))
+    assert _ids({"id": {"a": "28-1", "b": "28-2"}}, {}) == ["28-1", "28-2"]
+    assert (_ids({"id": ["28-1"]}, {}), _ids({}, {}), _root({"root": "/x"})) == (["28-1"], [], Path("/x"))
+    sources = {"a": {"id": "28-3"}, "b": {"id": "28-4"}}
+    assert _ids({}, sources) == ["28-3", "28-4"]
+    assert _ids({"id": {"b": "28-2"}}, sources) == ["28-3", "28-2"]
+    assert _ids({"id": "28-1"}, {"a": {}}) == ["28-1"]

@@ -15,6 +15,7 @@ from iotxmpp.doctor.device import read_device
 from iotxmpp.doctor.examine import Check, plain, run_check
 from iotxmpp.doctor.finding import Finding, ok
 from iotxmpp.doctor.places import Places
+from iotxmpp.doctor.plan import local_checks
 from iotxmpp.doctor.reach import dns_findings, failure_findings, stream_findings
 from iotxmpp.doctor.recipes import recipe, server_name
 from iotxmpp.doctor.server import ServerChecks
@@ -55,6 +56,21 @@ def test_a_folder_that_cannot_be_written_is_a_fault() -> None:
     found = only(machine.check_disk(Path("/proc/outbox.db")))
     assert found.level == "fault"
     assert "memory alone" in found.why
+
+
+def test_a_disk_that_the_device_tells_of_and_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "account.toml").write_text('jid = "box@example.org"\npassword = "secret"\n')
+    path = tmp_path / "agent.toml"
+    text = 'account = "account.toml"\nprofile = "host"\n'
+    path.write_text(f'{text}[driver]\ndisk = "{tmp_path}/usb"\n')
+    (check,) = [each for each in local_checks(read_device(path), Places()) if each.name == "mount"]
+    found = only(asyncio.run(run_check(check)))
+    assert (found.level, found.what) == ("fault", f"the disk at {tmp_path}/usb is not there")
+    assert "No such file or directory; plug it in and mount it" in found.why
+    (tmp_path / "usb").mkdir()
+    assert only(asyncio.run(run_check(check))).level == "ok"
+    path.write_text(text)
+    assert "mount" not in {each.name for each in local_checks(read_device(path), Places())}
 
 
 def test_an_outbox_in_memory_is_told() -> None:

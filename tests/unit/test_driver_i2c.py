@@ -24,7 +24,7 @@ from iotxmpp.errors import CommandFailedError, ConfigError, UnknownCommandError
 from iotxmpp.profiles import parse_profile
 from tests.unit.agent_house import House, open_house, until
 from tests.unit.documents import TEXTS, section
-from tests.unit.test_layers import loaded_by, tops
+from tests.unit.loaded import loaded_by, tops
 
 AIR = {"temperature": 21.37, "humidity": 48.25, "pressure": 100_412.0}
 HEAD = 'schema=1\nid="air"\nversion="1.0.0"\ndriver={kind="i2c", chip="bme280"}\n'

@@ -10,7 +10,7 @@ from iotxmpp.agent.drivers import create_driver
 from iotxmpp.agent.profiled import equip
 from iotxmpp.profiles import parse_profile
 from tests.unit.agent_house import House, open_house, until
-from tests.unit.test_driver_modbus import Device, refused, registers, reply
+from tests.unit.modbus_house import Device, all_closed, refused, registers, reply
 
 TEXT = """
 schema = 1
@@ -56,7 +56,7 @@ async def test_a_device_that_goes_silent_is_a_problem_until_it_answers(house: Ho
             await until(lambda: agent.status.problems == ())
     finally:
         server.close()
-        await asyncio.sleep(0.05)
+        await all_closed(device)
 
 
 MORE = """
@@ -93,6 +93,7 @@ async def test_a_refused_channel_is_a_problem_of_its_own_and_logged(
         async with agent:
             await until(lambda: agent.status.problems != () and 3.5 in house.values("power"))
             (problem,) = agent.status.problems
+            assert problem.startswith("voltage: 127.0.0.1:")
             assert words in problem
             assert house.values("voltage") == []
             refuses.clear()
@@ -100,5 +101,5 @@ async def test_a_refused_channel_is_a_problem_of_its_own_and_logged(
             assert agent.status.problems == ()
     finally:
         server.close()
-        await asyncio.sleep(0.05)
+        await all_closed(device)
     assert [each.levelname for each in caplog.records if words in each.message] == ["WARNING", "INFO"]

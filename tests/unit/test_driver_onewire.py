@@ -90,6 +90,18 @@ def test_what_is_nearly_wrong_is_right(bus: Path, millidegrees: int) -> None:
     assert temperature(bus / FIRST) == millidegrees / 1000
 
 
+@pytest.mark.parametrize("file", ["w1_slave", "temperature"])
+@pytest.mark.parametrize("digits", [10, 400, 5000])
+async def test_a_number_without_end_is_its_own_sensors_error_alone(bus: Path, digits: int, file: str) -> None:
+    number = "2" * digits
+    plug(bus, SECOND, PUBLISHED.replace("23125", number) if file == "w1_slave" else number, file)
+    async with onewire(TWO, root=bus, id=[FIRST, SECOND]) as driver:
+        values = await driver.read()
+    assert values["tank/1"] == 23.125
+    assert isinstance(values["tank/2"], OSError)
+    assert f"{SECOND}: a damaged answer" in str(values["tank/2"])
+
+
 @given(st.binary(max_size=200))
 def test_nothing_on_the_bus_raises_another_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes

@@ -103,8 +103,8 @@ async def test_one_channel_takes_a_bare_value(write: Path) -> None:
         ("raise OSError(5, 'bus')", r"tank: own.py line 2: OSError: \[Errno 5\] bus"),
         ("import json; json.loads('{')", "tank: own.py line 2: JSONDecodeError"),
         ("import sys; sys.exit(3)", "tank: own.py line 2: SystemExit: 3$"),
-        ("raise KeyboardInterrupt", "tank: own.py line 2: KeyboardInterrupt: $"),
-        ("raise StopIteration", "tank: own.py line 2: StopIteration: $"),
+        ("raise KeyboardInterrupt", "tank: own.py line 2: KeyboardInterrupt$"),
+        ("raise StopIteration", "tank: own.py line 2: StopIteration$"),
         ("raise RuntimeError('dry') from OSError('bus')", "tank: own.py line 2: RuntimeError: dry$"),
     ],
 )

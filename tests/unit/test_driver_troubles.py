@@ -21,7 +21,7 @@ from iotxmpp.backoff import Backoff
 from iotxmpp.profiles import parse_profile
 from tests.unit.agent_house import House, open_house, until
 from tests.unit.pty_house import board, driver, plugged, profile
-from tests.unit.test_driver_life import PROFILE, Pushed, Scripted, problems, quick
+from tests.unit.scripted_driver import PROFILE, Pushed, Scripted, problems, quick
 
 
 class Sorrow:

@@ -221,10 +221,11 @@ async def test_a_machine_s_figures_are_read_right(machine: dict[str, object]) ->
 
 
 async def test_what_a_machine_lacks_is_left_out_and_said_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: lots\n")
-    settings = {"proc": tmp_path, "thermal": tmp_path / "none", "disk": tmp_path / "none"}
+    monkeypatch.setattr("shutil.disk_usage", lambda path: (_ for _ in ()).throw(OSError(5, "no size")))
+    settings = {"proc": tmp_path, "thermal": tmp_path / "none"}
     driver = HostDriver(profile=device_profiles.load("host"), settings=settings)
     with caplog.at_level(logging.INFO):
         assert (await driver.read()).keys() == {"load"}

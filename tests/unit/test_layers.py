@@ -1,14 +1,14 @@
-"""Imports go downward only, libraries stay in their rooms, and a device loads nothing of a controller's."""
+"""Imports go downward only, and libraries stay in their rooms."""
 
 import ast
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.unit.loaded import loaded_by, tops
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("iotxmpp", "device_profiles", "firmware_bridge")
@@ -115,8 +115,12 @@ BOARDS = frozenset(
         "port",
         "probeview",
         "probing",
+        "profiletext",
+        "reserving",
+        "restarting",
         "scaffold",
         "settings",
+        "toolpty",
         "updating",
     }
 )
@@ -141,6 +145,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "device_profiles",
         "firmware_bridge.binding",
         "firmware_bridge.driver",
+        "firmware_bridge.probeview",
         "firmware_bridge.settings",
         "firmware_bridge.updating",
     ),
@@ -314,99 +319,13 @@ def test_only_two_front_doors_import_by_name_and_name_what_they_may() -> None:
 
 
 def test_no_module_is_longer_than_one_can_read() -> None:
-    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in Tree(ROOT).files.items()}
+    files = dict(Tree(ROOT).files)
+    files |= {str(path): path for folder in ("tests", "bench") for path in (ROOT / folder).rglob("*.py")}
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in files.items()}
     assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
-
-
-def loaded_by(script: str, *arguments: str) -> set[str]:
-    """The modules that a fresh interpreter has loaded at the end of a script."""
-    tail = "\nimport json as _json, sys as _sys\nprint('loaded', _json.dumps(sorted(_sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", script + tail, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=ROOT,
-    )
-    words, _, modules = done.stdout.strip().rpartition("loaded ")
-    assert words.strip() == ""
-    return set(json.loads(modules))
-
-
-def tops(modules: set[str]) -> set[str]:
-    return {module.partition(".")[0] for module in modules}
 
 
 def test_importing_iotxmpp_loads_no_library() -> None:
     modules = loaded_by("import iotxmpp")
     assert not tops(modules) & {*HOMES, "pytest"}
     assert {module for module in modules if module.startswith("iotxmpp")} == {"iotxmpp"}
-
-
-def test_importing_the_agent_loads_only_what_it_needs() -> None:
-    modules = loaded_by("from iotxmpp import Account, Agent, Channel, Reading")
-    assert "pydantic" in modules
-    assert not tops(modules) & {"slixmpp", "sqlalchemy", "prometheus_client", "rich", "typer", "cryptography"}
-
-
-RUN_IN_MEMORY = """
-import asyncio
-from pydantic import SecretStr
-from iotxmpp import Account, Agent
-from iotxmpp.memory import MemoryServer
-
-async def main():
-    server = MemoryServer("example.org")
-    account = Account(jid="greenhouse@example.org", password=SecretStr("secret"))
-    await server.create_account(account.jid, "secret")
-    async with server.link(account) as link:
-        agent = Agent(account, link=link)
-        agent.sensor("temperature", unit="Cel")(temperature)
-        agent.command(water)
-        async with agent:
-            await agent.publish("temperature", 21.5)
-
-def temperature() -> float:
-    return 21.5
-
-def water(seconds: int) -> str:
-    return "watered"
-
-asyncio.run(main())
-"""
-
-
-def test_a_running_agent_loads_nothing_of_the_controllers() -> None:
-    modules = loaded_by(RUN_IN_MEMORY)
-    assert "iotxmpp.agent.running" in modules
-    assert not tops(modules) & {"slixmpp", "sqlalchemy", "prometheus_client", "rich", "typer", "cryptography"}
-    assert not {name for name in modules if name.startswith(("iotxmpp.controller", "iotxmpp.server"))}
-
-
-RUN_FROM_A_FILE = """
-import sys
-from iotxmpp.cli import main
-sys.argv = ["iotxmpp", "agent", "run", *sys.argv[1:]]
-try:
-    main()
-except SystemExit as ended:
-    assert ended.code == 2, ended.code  # the certificate authority's file is missing
-"""
-
-
-def test_an_agent_from_the_command_line_loads_nothing_of_the_controllers(tmp_path: Path) -> None:
-    account = tmp_path / "account.toml"
-    # It gets as far as its first look at the server's certificate authority.
-    account.write_text(
-        'jid = "greenhouse@example.org"\npassword = "secret"\nhost = "127.0.0.1"\n'
-        f'ca = "{tmp_path}/none.pem"\n'
-    )
-    account.chmod(0o600)
-    (tmp_path / "agent.toml").write_text(
-        'account = "account.toml"\nprofile = "bme280"\ndriver.kind = "simulated"\n'
-    )
-    modules = loaded_by(RUN_FROM_A_FILE, str(tmp_path / "agent.toml"))
-    assert "slixmpp" in modules
-    assert not tops(modules) & {"sqlalchemy", "prometheus_client", "rich", "typer", "cryptography"}
-    assert not {name for name in modules if name.startswith(("iotxmpp.controller", "iotxmpp.server"))}

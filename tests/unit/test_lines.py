@@ -1,4 +1,6 @@
 import binascii
+import contextlib
+import time
 
 import pytest
 from hypothesis import given
@@ -94,3 +96,32 @@ def test_no_bytes_raise_anything_else(line: bytes) -> None:
     except InvalidError:
         return
     assert isinstance(parsed, Values | Log | Event | Ignored)
+
+
+def cost(line: bytes) -> float:
+    """Seconds that a line takes, on a machine that does nothing else."""
+    best = 1.0
+    for _ in range(30):
+        began = time.perf_counter()
+        for _ in range(20):
+            with contextlib.suppress(InvalidError):
+                parse_line(line)
+        best = min(best, (time.perf_counter() - began) / 20)
+    return best
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a" * 511,
+        b'a="' + b"x" * 500,
+        b"A:" * 255,
+        b"a=" + b"x" * 500 + b'"',
+        b"a=1" + b" " * 500 + b"=",
+        b'a=" ' * 128,
+        b"a=1 b=2 " + b"a" * 500,
+    ],
+)
+def test_a_line_that_is_no_pairs_costs_no_more_than_one_that_is(line: bytes) -> None:
+    longest = b" ".join(b"%d=1" % number for number in range(100))
+    assert cost(line) < cost(longest)

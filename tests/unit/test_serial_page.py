@@ -1,5 +1,6 @@
 """bench/serial_page.py writes what a bench prints into that bench's block, and nothing else."""
 
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -46,3 +47,24 @@ def test_the_page_has_a_place_for_each_bench() -> None:
         assert (BENCH / name).is_file()
         assert text.count(f"<!-- bench/{name} writes from here on -->\n") == 1
         assert text.count(f"<!-- bench/{name} writes up to here -->\n") == 1
+
+
+async def test_a_call_is_shown_beside_raw_bytes_with_and_without_a_loop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    bench = import_module("serial_latency")
+    for name in ("serial_latency", "samples", "accounts"):
+        sys.modules.pop(name)
+    ratio = await bench.round_trips(20, 1)
+    found = re.search(
+        r"round 1: p50 of raw bytes blocking (\d+) us, through the loop (\d+) us, of a call (\d+) us: "
+        r"([\d.]+) and ([\d.]+) times",
+        capsys.readouterr().out,
+    )
+    assert found is not None
+    blocking, loop, call, least, own = map(float, found.groups())
+    assert blocking < loop
+    assert call > 0
+    assert least == pytest.approx(call / blocking, rel=0.2)
+    assert own == pytest.approx(ratio, abs=0.01)

@@ -238,6 +238,8 @@ def test_a_folder_of_other_things_or_in_use_is_refused(tmp_path: Path) -> None:
         ("--profile bme280 --print --seconds -1", "positive, finite"),
         ("--profile bme280 --print --every inf", "positive, finite"),
         ("--profile none.toml --print", "none.toml"),
+        ("--profile bme280 --print --since 9999-12-31T23:59:59Z --seconds 100", "years 1 to 9999"),
+        ("--profile bme280 --print --since 9999y", "years 1 to 9999"),
     ],
 )
 def test_bad_words_are_refused_with_what_to_do(words: str, said: str) -> None:

@@ -20,6 +20,9 @@ UNIT = Unit(
 )
 
 
+PORTS = ["char-ttyUSB rw", "char-ttyACM rw", "char-ttyAMA rw", "char-ttyS rw"]
+
+
 def settings(unit: Unit) -> dict[str, list[str]]:
     """What the unit's file sets, each key with all of its values."""
     found: dict[str, list[str]] = {}
@@ -58,9 +61,16 @@ def test_it_is_watched_started_again_and_shut_in() -> None:
 @pytest.mark.parametrize(
     ("kind", "given", "groups", "devices"),
     [
-        ("serial", {}, "dialout", ["char-ttyUSB rw", "char-ttyACM rw", "char-ttyAMA rw", "char-ttyS rw"]),
+        ("serial", {}, "dialout", PORTS),
         ("gpio", {}, "gpio spi", ["char-gpiochip rw", "/dev/gpiomem rw", "char-spi rw"]),
         ("i2c", {}, "i2c", ["char-i2c rw"]),
+        ("serial", {"port": "/dev/ttySC0"}, "dialout", [*PORTS, "char-ttySC rw", "/dev/ttySC0 rw"]),
+        ("serial", {"port": "/dev/ttySC*"}, "dialout", [*PORTS, "char-ttySC rw"]),
+        ("modbus", {"port": "/dev/rfcomm0"}, "dialout", [*PORTS, "char-rfcomm rw", "/dev/rfcomm0 rw"]),
+        ("serial", {"port": "/dev/weather"}, "dialout", [*PORTS, "/dev/weather rw"]),
+        ("serial", {"port": "/dev/ttyUSB3"}, "dialout", PORTS),
+        ("serial", {"port": "/dev/tty*"}, "dialout", PORTS),
+        ("serial", {"port": "/dev/a b"}, "dialout", PORTS),
     ],
 )
 def test_it_may_use_the_hardware_of_its_driver_alone(
@@ -110,6 +120,13 @@ def test_credentials_users_folders_and_newer_systemds() -> None:
     assert said["RestartMaxDelaySec"] == ["300"]
     assert "DynamicUser" not in said
     assert "RestartSteps" not in settings(UNIT)
+
+
+def test_a_port_that_points_to_another_is_that_one(tmp_path: Path) -> None:
+    (tmp_path / "weather").symlink_to("/dev/ttySC1")
+    (tmp_path / "made-up").symlink_to("/dev/pts/3")
+    assert hardware_of("serial", {"port": str(tmp_path / "weather")}).devices[4:] == ("char-ttySC rw",)
+    assert hardware_of("serial", {"port": str(tmp_path / "made-up")}).devices[4:] == ("char-pts rw",)
 
 
 def test_a_users_unit_asks_for_nothing_that_needs_root() -> None:

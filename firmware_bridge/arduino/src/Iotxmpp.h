@@ -46,7 +46,8 @@ public:
         return true;
     }
 
-    /* Sends values of one moment: report(TEMPERATURE, 21.5f, HUMIDITY, 40.0f). False: a kind did not fit. */
+    /* Sends values of one moment: report(TEMPERATURE, 21.5f, HUMIDITY, 40.0f). False: one did not fit,
+     * and was left out. */
     template <typename... Pairs>
     bool report(Pairs... pairs) {
         static_assert(sizeof...(pairs) % 2 == 0, "report takes channels and values in turn");
@@ -119,8 +120,18 @@ private:
     bool put(uint8_t channel, bool value) { return iotx_add_bool(&core, channel, value); }
     bool put(uint8_t channel, const char *value) { return iotx_add_text(&core, channel, value); }
     bool put(uint8_t channel, int value) { return put(channel, (long)value); }
-    bool put(uint8_t channel, unsigned int value) { return put(channel, (long)value); }
-    bool put(uint8_t channel, unsigned long value) { return put(channel, (long)value); }
+    bool put(uint8_t channel, const String &value) { return put(channel, value.c_str()); }
+    bool put(uint8_t channel, const __FlashStringHelper *value) {
+        return iotx_add_text_flash(&core, channel, reinterpret_cast<const char *>(value));
+    }
+    bool put(uint8_t channel, const void *value) = delete; /* else any pointer would be a truth value */
+    bool put(uint8_t channel, unsigned int value) {
+        return sizeof value < sizeof(long) ? put(channel, (long)value) : put(channel, (unsigned long)value);
+    }
+    bool put(uint8_t channel, unsigned long value) {
+        if (iotx_kind(&core, channel) == IOTX_FLOAT) return put(channel, (float)value);
+        return value <= 0x7FFFFFFFUL && put(channel, (long)value);
+    }
     /* A whole number also fits a channel of floats. */
     bool put(uint8_t channel, long value) {
         if (iotx_kind(&core, channel) == IOTX_FLOAT) return put(channel, (float)value);

@@ -385,10 +385,18 @@ SMALL bool iotx_add_bool(iotx *board, uint8_t channel, bool value) {
     return add_number(board, channel, IOTX_BOOL, value);
 }
 
-bool iotx_add_text(iotx *board, uint8_t channel, const char *value) {
+static bool add_text(iotx *board, uint8_t channel, const char *value, bool in_flash) {
     if (!add(board, channel, IOTX_TEXT, 1)) return false;
-    put_text(value, false);
+    put_text(value, in_flash);
     return true;
+}
+
+bool iotx_add_text(iotx *board, uint8_t channel, const char *value) {
+    return add_text(board, channel, value, false);
+}
+
+bool iotx_add_text_flash(iotx *board, uint8_t channel, const char *value_in_flash) {
+    return add_text(board, channel, value_in_flash, true);
 }
 
 void iotx_report_send(iotx *board) {

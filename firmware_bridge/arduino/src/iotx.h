@@ -114,6 +114,7 @@ struct iotx_call {
     inline uint8_t done(float value);
     inline uint8_t done(int32_t value);
     inline uint8_t done(bool value);
+    uint8_t done(const void *value) = delete; /* a text is no result; else it would be `true` */
     inline uint8_t fail(const char *text);
     inline uint8_t fail(const __FlashStringHelper *text);
 #endif
@@ -167,6 +168,7 @@ bool iotx_add_float(iotx *board, uint8_t channel, float value);
 bool iotx_add_int(iotx *board, uint8_t channel, int32_t value);
 bool iotx_add_bool(iotx *board, uint8_t channel, bool value);
 bool iotx_add_text(iotx *board, uint8_t channel, const char *value);
+bool iotx_add_text_flash(iotx *board, uint8_t channel, const char *value_in_flash);
 void iotx_report_send(iotx *board);
 
 /* Tells that something happened. */

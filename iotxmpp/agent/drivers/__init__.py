@@ -4,6 +4,7 @@ A driver is a class that the entry-point group `iotxmpp.drivers` names, made as
 `Class(profile=…, settings=…)`.
 """
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ LocalPath = Annotated[Path, AfterValidator(_from_folder)]
 """A path in a driver's settings; a relative one starts at the folder of the agent's file, if there is one."""
 
 _LONGEST_TOLD = 300
+_SHOWN_FAULTS = 5
+_CONVERTED = ("bool_type", "int_type", "float_type")
 
 SettingsModel = TypeVar("SettingsModel", bound=BaseModel)
 Result = TypeVar("Result")
@@ -205,12 +208,8 @@ def check_settings(model: type[SettingsModel], settings: Mapping[str, object], k
     Raises:
         ConfigError: They do not fit; the text names each wrong key.
     """
-    try:
-        folder = settings.folder if isinstance(settings, DeviceSettings) else None
-        return model.model_validate(dict(settings), context={"folder": folder})
-    except ValidationError as error:
-        faults = "; ".join(fault_texts(error, model, "settings"))
-        raise ConfigError(f"driver {kind}: {faults}") from error
+    folder = settings.folder if isinstance(settings, DeviceSettings) else None
+    return _checked(model, settings, f"driver {kind}: ", "settings", {"folder": folder})
 
 
 def check_source(model: type[SettingsModel], source: Mapping[str, object], where: str) -> SettingsModel:
@@ -224,10 +223,32 @@ def check_source(model: type[SettingsModel], source: Mapping[str, object], where
     Raises:
         ConfigError: It does not fit; the text names each wrong key.
     """
+    return _checked(model, source, "", where, None)
+
+
+def _checked(
+    model: type[SettingsModel],
+    table: Mapping[str, object],
+    said: str,
+    where: str,
+    context: Mapping[str, object] | None,
+) -> SettingsModel:
+    """A table in its model, without the conversions of pydantic: for that, "yes" is true, and true is 1."""
+    kinds: tuple[str, ...] = ()
     try:
-        return model.model_validate(dict(source))
+        fitting = model.model_validate(dict(table), context=context)
+        kinds = _CONVERTED
+        # As JSON, for that has lists and text alone where Python has tuples and paths.
+        model.model_validate_json(json.dumps(dict(table), default=str), strict=True, context=context)
     except ValidationError as error:
-        raise ConfigError("; ".join(fault_texts(error, model, where))) from error
+        faults = fault_texts(error, model, where, kinds=kinds)
+        if not kinds or faults:
+            more = f"; and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
+            raise ConfigError(f"{said}{'; '.join(faults[:_SHOWN_FAULTS])}{more}") from error
+    for name, value in table.items():  # of a choice of numbers, true is 1 even without conversions
+        if isinstance(value, bool) and not isinstance(getattr(fitting, name, value), bool):
+            raise ConfigError(f"{said}{where}.{name}: Input should be a number, not {str(value).lower()}")
+    return fitting
 
 
 def _factory(kind: str) -> DriverFactory:

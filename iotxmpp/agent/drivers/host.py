@@ -1,6 +1,6 @@
 """The machine that the agent runs on: its load, memory, disk and temperature, by the standard library."""
 
-import asyncio
+import errno
 import logging
 import os
 import platform
@@ -13,7 +13,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from iotxmpp.agent.drivers import check_settings
+from iotxmpp.agent.drivers import check_settings, off_loop
 from iotxmpp.agent.drivers.simulated import SimulatedDriver
 from iotxmpp.errors import ConfigError, UnknownCommandError
 from iotxmpp.profiles import Profile
@@ -22,6 +22,7 @@ from iotxmpp.readings import Value
 _LOG = logging.getLogger(__name__)
 _CPU_ZONES = ("cpu", "pkg", "soc", "core")
 _BELIEVABLE = (-40.0, 150.0)
+_MOST = 16 * 1024
 
 
 class HostSettings(BaseModel):
@@ -60,13 +61,13 @@ def load(_settings: HostSettings) -> float:
 def memory_used(settings: HostSettings) -> float:
     """Percent of the memory that is not available to new programs."""
     figures = {}
-    for line in (settings.proc / "meminfo").read_text().splitlines():
+    for line in _text(settings.proc / "meminfo").splitlines():
         name, _, rest = line.partition(":")
         figures[name] = rest.split()[:1]
     try:
         total, available = (int(figures[name][0]) for name in ("MemTotal", "MemAvailable"))
         return round(100 * (1 - available / total), 1)
-    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+    except (KeyError, IndexError, ValueError, ArithmeticError) as error:
         raise OSError(f"{settings.proc / 'meminfo'}: no MemTotal and MemAvailable") from error
 
 
@@ -92,12 +93,18 @@ def cpu_temperature(settings: HostSettings) -> float:
 def _zone(path: Path) -> tuple[str, float] | None:
     """A thermal zone's kind and its temperature; None while it gives no believable one."""
     try:
-        kind = (path / "type").read_text().strip().lower()
-        temperature = int((path / "temp").read_text()) / 1000
-    except (OSError, ValueError):
+        kind = _text(path / "type").strip().lower()
+        temperature = int(_text(path / "temp")) / 1000
+    except (OSError, ValueError, ArithmeticError):
         return None
     low, high = _BELIEVABLE
     return (kind, temperature) if low < temperature < high else None
+
+
+def _text(path: Path) -> str:
+    """What a small file of the kernel's says; a byte that is no text is shown as such."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(_MOST)
 
 
 _SOURCES = {
@@ -123,6 +130,9 @@ class HostDriver:
         self._profile = profile
         self._settings = check_settings(HostSettings, settings, "host")
         self._missing: set[str] = set()
+        # What the machine must have: what its owner names, and what was there before.
+        self._wanted = {"disk-used"} & profile.readings.keys() if self._names_disk else set[str]()
+        self._was_mounted = False
         self._twin = (
             SimulatedDriver(profile=profile, settings={"seed": self._settings.seed})
             if self._settings.simulated
@@ -148,11 +158,14 @@ class HostDriver:
     ) -> None:
         """There is nothing to release."""
 
-    async def read(self) -> dict[str, Value]:
-        """The values of this moment; a channel that this machine does not have is left out."""
+    async def read(self) -> Mapping[str, Value | OSError]:
+        """The values of this moment; a channel that this machine never had is left out.
+
+        One that was there before has its error instead, and so has a disk that the settings name.
+        """
         if self._twin is not None:
             return await self._twin.read()
-        return await asyncio.to_thread(self._read)
+        return await off_loop(self._read)
 
     async def command(self, name: str, arguments: Mapping[str, Value]) -> JsonValue:
         """Answers `facts`: what this machine is.
@@ -164,20 +177,41 @@ class HostDriver:
         self._profile.check_arguments(name, arguments)
         if name != "facts":
             raise UnknownCommandError(f"command {name!r}: driver host has facts")
-        return await asyncio.to_thread(_facts)
+        return await off_loop(_facts)
 
-    def _read(self) -> dict[str, Value]:
-        values: dict[str, Value] = {}
+    @property
+    def _names_disk(self) -> bool:
+        return "disk" in self._settings.model_fields_set
+
+    def _read(self) -> dict[str, Value | OSError]:
+        values: dict[str, Value | OSError] = {}
         for channel in self._profile.readings:
             try:
+                if channel == "disk-used":
+                    self._check_mount()
                 values[channel] = _SOURCES[channel].read(self._settings)
+                self._wanted.add(channel)
             except OSError as error:
-                if channel not in self._missing:
+                if channel in self._wanted:
+                    values[channel] = OSError(error.errno or errno.EIO, self._advice(channel, error))
+                elif channel not in self._missing:
                     self._missing.add(channel)
                     _LOG.info("This machine has no %s: %s", channel, error)
-            else:
-                self._missing.discard(channel)
         return values
+
+    def _check_mount(self) -> None:
+        """Refuses a folder whose disk is gone: what is left there is another disk's."""
+        is_mounted = self._settings.disk.is_mount()
+        if self._was_mounted and not is_mounted:
+            raise OSError(errno.ENODEV, "no disk is mounted there any more", str(self._settings.disk))
+        self._was_mounted = is_mounted
+
+    def _advice(self, channel: str, error: OSError) -> str:
+        said = error.strerror or str(error)
+        if channel == "disk-used":
+            return f"{self._settings.disk}: {said}; is it plugged in and mounted? `disk` in [driver] names it"
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return f"{place}{said}; it was there before, so look what became of it"
 
 
 def _facts() -> JsonValue:

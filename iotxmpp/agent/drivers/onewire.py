@@ -16,7 +16,9 @@ from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 
 _ID = re.compile(r"(10|22|28|3b|42)-[0-9a-f]{12}")
-_VALUE = re.compile(r"\bt=(-?\d+)")
+_VALUE = re.compile(r"\bt=(-?[0-9]{1,9})(?![0-9])")
+_MILLIDEGREES = re.compile(r"-?[0-9]{1,9}")
+_MOST = 4096
 _POWER_ON = 85_000
 _BROKEN = (127_937, 127_938, 127_940)
 _COLDEST, _HOTTEST = -55_000, 125_000
@@ -145,7 +147,7 @@ class OneWireDriver:
         return {channel: known or self._only() for channel, known in self._ids.items()}
 
     def _only(self) -> str:
-        found = sorted(path.name for path in self._root.iterdir() if _ID.fullmatch(path.name))
+        found = thermometers(self._root)
         if not found:
             raise FileNotFoundError(
                 errno.ENODEV,
@@ -172,6 +174,18 @@ class OneWireDriver:
         return values
 
 
+def thermometers(root: Path) -> list[str]:
+    """The ids of the thermometers on a bus, in order.
+
+    Args:
+        root: The directory in which the kernel shows the bus.
+
+    Raises:
+        OSError: It cannot be listed.
+    """
+    return sorted(path.name for path in root.iterdir() if _ID.fullmatch(path.name))
+
+
 def temperature(sensor: Path) -> float:
     """What a sensor measures now, in degrees Celsius.
 
@@ -183,9 +197,9 @@ def temperature(sensor: Path) -> float:
     """
     try:
         try:
-            millidegrees = _checked_answer((sensor / "w1_slave").read_text(), sensor.name)
+            millidegrees = _checked_answer(_text(sensor / "w1_slave"), sensor.name)
         except FileNotFoundError:
-            millidegrees = _plain_answer((sensor / "temperature").read_text(), sensor.name)
+            millidegrees = _plain_answer(_text(sensor / "temperature"), sensor.name)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             errno.ENODEV, f"{sensor.name}: not on the bus any more; check its wires"
@@ -193,6 +207,11 @@ def temperature(sensor: Path) -> float:
     except UnicodeDecodeError as error:
         raise OSError(errno.EIO, f"{sensor.name}: not read: its answer is no text") from error
     return _believable(millidegrees, sensor.name)
+
+
+def _text(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.read(_MOST)
 
 
 def _checked_answer(text: str, name: str) -> int:
@@ -212,10 +231,9 @@ def _checked_answer(text: str, name: str) -> int:
 
 def _plain_answer(text: str, name: str) -> int:
     """The value in `temperature`, which is empty after a wrong checksum."""
-    try:
-        return int(text)
-    except ValueError:
-        raise OSError(errno.EIO, f"{name}: a damaged answer; check wires and resistor") from None
+    if not _MILLIDEGREES.fullmatch(text.strip()):
+        raise OSError(errno.EIO, f"{name}: a damaged answer; check wires and resistor")
+    return int(text)
 
 
 def _believable(millidegrees: int, name: str) -> float:

@@ -38,9 +38,9 @@ class OutboxSettings(BaseModel):
             with nothing in flight it goes out at once.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    path: Path | Literal["memory"] | None = None
+    path: Annotated[Path, Field(strict=False)] | Literal["memory"] | None = None
     bytes: int = Field(default=64 * 2**20, ge=4096)
     memory_bytes: int = Field(default=4 * 2**20, ge=4096)
     age: Seconds = 7 * 86400.0

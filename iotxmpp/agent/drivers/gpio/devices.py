@@ -1,6 +1,7 @@
 """Channels at pins, each over a device of gpiozero; all of it may block, so nothing here is for the loop."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ Changed = Callable[[str, Value], None]
 """Is told of a channel's new value, in a thread of gpiozero's."""
 
 _NEARLY = 1e-6
+_FIRST_ECHO, _ECHO_ASKED = 0.5, 0.02
+"""Seconds after the opening in which a first echo comes, if any does, and between two looks for it."""
 
 
 class Wired(Protocol):
@@ -135,6 +138,7 @@ class PolledChannel:
     def __init__(self, binding: Binding, factory: object, *, heat: str | None = None) -> None:
         source = binding.source
         self._binding = binding
+        self._listens_until = time.monotonic() + _FIRST_ECHO
         kind = getattr(library(), source.device)
         match source.device:
             case "DistanceSensor":
@@ -174,11 +178,17 @@ class PolledChannel:
     def _raw(self) -> float | None:
         match self._binding.source.device:
             case "DistanceSensor":
-                return float(self._device.distance) or None  # nothing heard yet is exactly 0
+                return self._distance()
             case "CPUTemperature":
                 return float(self._device.temperature)
             case _:
                 return float(self._device.value)
+
+    def _distance(self) -> float | None:
+        """How far it is; None if nothing was heard since it was opened, which is exactly 0."""
+        while not (heard := float(self._device.distance)) and time.monotonic() < self._listens_until:
+            time.sleep(_ECHO_ASKED)  # its own thread has hardly begun
+        return heard or None
 
 
 def wired(

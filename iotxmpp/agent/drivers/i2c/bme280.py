@@ -13,10 +13,10 @@ SECOND_BYTES = 7
 """Bytes of calibration from register 0xE1 on."""
 
 SKIPPED_20 = 0x80000
-"""What temperature and pressure count when they were not measured."""
+"""What temperature and pressure count when they were not measured; a measurement may count it, too."""
 
 SKIPPED_16 = 0x8000
-"""What humidity counts when it was not measured."""
+"""What humidity counts when it was not measured; likewise."""
 
 _SIGN_12 = 0x800
 
@@ -49,6 +49,10 @@ class Counts:
     temperature: int
     pressure: int
     humidity: int = SKIPPED_16
+
+
+NOTHING = Counts(temperature=SKIPPED_20, pressure=SKIPPED_20)
+"""What stands there after a reset."""
 
 
 def calibration(first: bytes, second: bytes | None) -> Calibration:

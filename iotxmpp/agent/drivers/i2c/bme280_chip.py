@@ -22,6 +22,7 @@ ADVICE = (
 _OTHERS = {0x55: "a BMP180", 0x50: "a BMP388", 0x61: "a BME680"}
 _NO_HUMIDITY = 'this chip is a BMP280, which has no humidity; drop it by without = ["humidity"]'
 _WITHIN = 0.2
+_RATE = 0x07
 
 
 class Bme280:
@@ -78,8 +79,14 @@ class Bme280:
         self._write(CTRL_MEAS, rate << 5 | rate << 2 | FORCED)
         self._sleep(0.0025 + 0.0069 * self._samples)
         self._wait(MEASURING, "its measurement does not end")
-        counted = bme280.counts(self._read(DATA, 6 if known.h is None else 8))
-        if bme280.SKIPPED_20 in {counted.temperature, counted.pressure}:
+        # What it was told and what it counted, in one: between two it could lose its power.
+        end = DATA + (6 if known.h is None else 8)
+        found = self._read(CTRL_HUM, end - CTRL_HUM)
+        counted = bme280.counts(found[DATA - CTRL_HUM :])
+        asked = known.h is None or found[0] & _RATE == rate
+        asked = asked and found[CTRL_MEAS - CTRL_HUM] >> 2 == rate << 3 | rate
+        # Each of a reset's counts is a measurement's, too; all of them at once are none.
+        if not asked or counted == bme280.NOTHING:
             raise ChipError(errno.EIO, "it did not measure; check its power")
         return self._values(counted, known)
 
@@ -110,7 +117,7 @@ class Bme280:
         percent = bme280.humidity(counted.humidity, fine, known)
         if percent is None:
             values["humidity"] = ChipError(errno.ENODEV, _NO_HUMIDITY)
-        elif counted.humidity != bme280.SKIPPED_16:
+        else:
             values["humidity"] = percent
         return values
 

@@ -12,7 +12,7 @@ from typing import Literal, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from iotxmpp.agent.drivers import check_settings, check_source
+from iotxmpp.agent.drivers import check_settings, check_source, off_loop
 from iotxmpp.agent.drivers.i2c import bme280_chip, scd4x
 from iotxmpp.agent.drivers.i2c.bus import Bus, KernelBus, advised
 from iotxmpp.agent.drivers.i2c.fakes import FakeBme280, FakeScd4x, SimulatedBus
@@ -31,6 +31,12 @@ _UNITS: dict[str, dict[str, float]] = {
 _ADDRESSES = {"bme280": 0x76, "scd4x": 0x62}
 _ADVICE = {"bme280": bme280_chip.ADVICE, "scd4x": scd4x.ADVICE}
 _DIGITS = 2
+_STUCK = (
+    "{bus}: an earlier attempt to open it still hangs; a chip may hold the bus: take its power off and on"
+)
+
+_hanging: set[str] = set()
+"""Buses on which an opening was given up that still hangs: each more would cost one more thread for good."""
 
 Result = TypeVar("Result")
 
@@ -129,20 +135,27 @@ class I2cDriver:
         self._using = threading.Lock()
         self._bus: Bus | None = None
         self._chip: Chip | None = None
+        self._is_given_up = False
 
     async def __aenter__(self) -> Self:
         """Opens the bus and looks for the chip.
 
         Raises:
             ConfigError: smbus2 is not installed.
-            OSError: There is no bus, or the chip is not there or another one.
+            OSError: There is no bus, or the chip is not there or another one; or an opening that was given
+                up still hangs.
         """
-        opening = asyncio.create_task(asyncio.to_thread(self._open), name="i2c bus")
+        if self._name() in _hanging:
+            raise OSError(errno.EBUSY, _STUCK.format(bus=self._name()))
+        self._is_given_up = False
         try:
-            await asyncio.shield(opening)
+            await off_loop(self._open)
         except asyncio.CancelledError:
             # The thread goes on; what it opens is closed when it is done.
-            opening.add_done_callback(self._close_late)
+            self._is_given_up = True
+            if not self._settings.simulated:  # each of those has a bus of its own
+                _hanging.add(self._name())
+            threading.Thread(target=self._close_late, name="i2c bus", daemon=True).start()
             raise
         return self
 
@@ -150,7 +163,7 @@ class I2cDriver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stops the chip, where it still answers, and closes the bus."""
-        await asyncio.to_thread(self._close)
+        await off_loop(self._close)
 
     async def read(self) -> Mapping[str, Value | OSError]:
         """What the chip measures; nothing while it warms up.
@@ -158,7 +171,7 @@ class I2cDriver:
         Raises:
             OSError: It does not answer, or its answers are damaged.
         """
-        values = await asyncio.to_thread(self._used, lambda chip: chip.read())
+        values = await off_loop(lambda: self._used(lambda chip: chip.read()))
         return {
             channel: found if isinstance(found, OSError) else bound.shown(found)
             for channel, bound in self._bound.items()
@@ -178,7 +191,7 @@ class I2cDriver:
         """
         self._profile.check_arguments(name, arguments)
         try:
-            await asyncio.to_thread(self._used, lambda chip: chip.reset())
+            await off_loop(lambda: self._used(lambda chip: chip.reset()))
         except OSError as error:
             raise CommandFailedError(f"{name}: {error.strerror or error}") from error
         return {"reset": True}
@@ -198,6 +211,8 @@ class I2cDriver:
 
     def _open(self) -> None:
         with self._using:
+            if self._is_given_up:
+                return
             bus = self._simulated_bus() if self._settings.simulated else KernelBus(self._settings.bus)
             try:
                 chip = self._chip_on(bus)
@@ -220,9 +235,12 @@ class I2cDriver:
             finally:
                 bus.close()
 
-    def _close_late(self, opening: "asyncio.Task[None]") -> None:
-        if not opening.cancelled() and opening.exception() is None:
-            threading.Thread(target=self._close, name="i2c bus", daemon=True).start()
+    def _close_late(self) -> None:
+        """Waits for the end of an opening that was given up, and closes what it has opened."""
+        try:
+            self._close()
+        finally:
+            _hanging.discard(self._name())
 
     def _chip_on(self, bus: Bus) -> Chip:
         if self._settings.chip == "bme280":

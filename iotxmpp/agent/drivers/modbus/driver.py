@@ -5,12 +5,13 @@ import errno
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from pydantic import JsonValue
 
-from iotxmpp.agent.drivers import check_settings
+from iotxmpp.agent.drivers import check_settings, off_loop
 from iotxmpp.agent.drivers.modbus.bindings import Binding, ModbusSettings, bindings
 from iotxmpp.agent.drivers.modbus.blocks import Block, blocks
 from iotxmpp.agent.drivers.modbus.library import bring_in
@@ -57,7 +58,7 @@ class ModbusDriver:
             ConfigError: pymodbus is not installed, or the port does not do these settings.
             OSError: The port is not there, in use or not allowed; or nothing listens at the host.
         """
-        await asyncio.to_thread(bring_in, self._settings)
+        await off_loop(partial(bring_in, self._settings))
         try:
             self._line = Line(self._settings, await self._simulate())
             await self._line.open()

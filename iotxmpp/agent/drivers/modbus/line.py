@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
+from iotxmpp.agent.drivers import off_loop
 from iotxmpp.agent.drivers.modbus.answers import find_rtu, find_tcp
 from iotxmpp.agent.drivers.modbus.bindings import BITS, Function, ModbusSettings
 from iotxmpp.agent.drivers.modbus.library import why_closed, why_unreachable
@@ -19,6 +21,8 @@ ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 
 _RETRIES = 1
 _QUIET = 0.005
+_MOST_HEARD = 1 << 20
+_MOST_SEARCHED = 4096
 _BITS_IN_CHARACTER = 11
 _CODES = {
     1: "it does not know this function",
@@ -65,6 +69,8 @@ class Line:
         self._asking = asyncio.Lock()
         self._quiet_until = 0.0
         self._client = self._made()
+        # Beyond a frame's length pymodbus drops all that came, without showing it.
+        self._client.ctx.max_buffer_size = _MOST_HEARD
 
     async def open(self) -> None:
         """Opens the port, or connects.
@@ -83,8 +89,8 @@ class Line:
         if connected:
             return
         if self._is_serial:
-            raise await asyncio.to_thread(why_closed, self._settings.port or "")
-        raise await asyncio.to_thread(why_unreachable, *self._where, self._settings.timeout)
+            raise await off_loop(partial(why_closed, self._settings.port or ""))
+        raise await off_loop(partial(why_unreachable, *self._where, self._settings.timeout))
 
     def close(self) -> None:
         """Lets the port or the connection go."""
@@ -174,7 +180,7 @@ class Line:
             return data
         if not self._request:
             return b""
-        found = (find_rtu if self._is_serial else find_tcp)(self._request, data)
+        found = (find_rtu if self._is_serial else find_tcp)(self._request, data[:_MOST_SEARCHED])
         self._fault = found.fault or self._fault
         if found.frame:
             self._request = b""
