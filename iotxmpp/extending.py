@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from iotxmpp.tables import TableError, guess
+from iotxmpp.faulttexts import guess
+from iotxmpp.tables import TableError
 
 MOST_LEVELS = 8
 """Profiles that one may stand on, itself counted."""

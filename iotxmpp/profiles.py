@@ -22,9 +22,10 @@ from pydantic import (
 from iotxmpp.about import Channel, CommandAbout
 from iotxmpp.errors import ArgumentsError, UnknownCommandError
 from iotxmpp.extending import Written, laid_over, line_of, no_parent
+from iotxmpp.faulttexts import guess
 from iotxmpp.kinds import CommandKind, Effect, Part, ReadingKind, all_finite, typed
 from iotxmpp.readings import Value
-from iotxmpp.tables import TableError, guess, parse_table, table_error
+from iotxmpp.tables import TableError, parse_table, table_error
 
 MOST_CHANNELS = 1000
 """Channels that a profile may have."""

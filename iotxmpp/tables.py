@@ -9,10 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from iotxmpp.errors import ConfigError
-from iotxmpp.faulttexts import fault_texts, guess
 from iotxmpp.xmltext import printable
 
-__all__ = ["MOST_BYTES", "TableError", "guess", "parse_table", "read_text", "table_error"]
+__all__ = ["MOST_BYTES", "TableError", "parse_table", "read_text", "table_error"]
 
 MOST_BYTES = 32_768
 """Bytes that a profile may have."""
@@ -135,6 +134,8 @@ def table_error(error: ValidationError, model: type[BaseModel], where: str) -> T
         model: The model of the whole table.
         where: The file.
     """
+    from iotxmpp.faulttexts import fault_texts  # noqa: PLC0415  # half a MB that a sound file spares
+
     faults = fault_texts(error, model, most=_KEPT_FAULTS)
     return TableError(where, faults, count=max(len(faults), error.error_count() - _KEPT_FAULTS + len(faults)))
 

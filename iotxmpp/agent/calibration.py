@@ -8,10 +8,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from iotxmpp.about import ValueType
 from iotxmpp.errors import ConfigError
+from iotxmpp.faulttexts import guess
 from iotxmpp.kinds import Finite
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
-from iotxmpp.tables import guess
 
 
 def _not_zero(scale: float) -> float:

@@ -15,11 +15,12 @@ from iotxmpp.agent.drivers import create_driver
 from iotxmpp.agent.outbox.settings import OutboxSettings, outbox_settings
 from iotxmpp.agent.profiled import equip
 from iotxmpp.errors import ConfigError, InvalidError
+from iotxmpp.faulttexts import guess
 from iotxmpp.kinds import Every
 from iotxmpp.link import Link
 from iotxmpp.profiles import Profile
 from iotxmpp.senml import check_name
-from iotxmpp.tables import TableError, guess, parse_table, read_text, table_error
+from iotxmpp.tables import TableError, parse_table, read_text, table_error
 from iotxmpp.validation import explain
 
 MOST_BYTES = 1 << 16

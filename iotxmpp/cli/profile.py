@@ -174,7 +174,7 @@ def _starter(name: str, extends: str | None, driver: str | None, folder: Path) -
     import device_profiles
     from iotxmpp.agent.drivers import driver_kinds
     from iotxmpp.cli import starters
-    from iotxmpp.tables import guess
+    from iotxmpp.faulttexts import guess
 
     place = Path(device_profiles.__file__).with_name("schema.json").as_uri()
     if extends is not None:

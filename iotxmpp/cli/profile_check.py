@@ -11,8 +11,9 @@ import device_profiles
 from iotxmpp.agent.drivers import create_driver, driver_kinds
 from iotxmpp.cli.starters import KINDS
 from iotxmpp.errors import ConfigError
+from iotxmpp.faulttexts import guess
 from iotxmpp.profiles import Profile
-from iotxmpp.tables import TableError, guess
+from iotxmpp.tables import TableError
 
 _NEAR = 0.7
 
