@@ -105,6 +105,7 @@ async def test_what_is_left_is_sent_at_the_end(house: House) -> None:
     agent.channel("level", type="int")
     async with agent:
         await until(lambda: bool(house.abouts))
+        house.server.delay(0.2)
         await asyncio.gather(*(agent.publish("level", level) for level in range(1200)))
         assert len(house.readings) < 1200
     await until(lambda: len(house.readings) == 1200)

