@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from iotxmpp.controller.store.database import by_driver
 from iotxmpp.controller.store.keys import insert_new
 from iotxmpp.controller.store.schema import epochs, islands
 from iotxmpp.intervals import Intervals, Run
@@ -85,11 +86,8 @@ class Cursors:
             connection.execute(_DELETE, gone)
         if new:
             connection.execute(sa.insert(islands), new)
-        rows = [
-            {"of": each.id, "upto": each.numbers.contiguous, "next": each.version + 1, "seen": each.seen}
-            for each in seen
-        ]
-        connection.execute(_UPDATE, rows)
+        rows = [(each.numbers.contiguous, each.version + 1, each.seen, each.id) for each in seen]
+        connection.exec_driver_sql(by_driver(connection, _UPDATE), rows)
         for cursor in seen:
             cursor.version += 1
             cursor.upto = cursor.numbers.contiguous
@@ -162,8 +160,4 @@ _SELECT = f"SELECT id, version, contiguous FROM {epochs.name} WHERE id"  # noqa:
 _DELETE = sa.delete(islands).where(
     islands.c.epoch_id == sa.bindparam("of"), islands.c.first == sa.bindparam("from")
 )
-_UPDATE = (
-    sa.update(epochs)
-    .where(epochs.c.id == sa.bindparam("of"))
-    .values(contiguous=sa.bindparam("upto"), version=sa.bindparam("next"), last_seen=sa.bindparam("seen"))
-)
+_UPDATE = f"UPDATE {epochs.name} SET contiguous = ?, version = ?, last_seen = ? WHERE id = ?"  # noqa: S608  # our own name

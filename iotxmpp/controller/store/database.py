@@ -100,6 +100,14 @@ class Database:
             raise (BadRowError if bad else StoreError)(f"store {self.where}: {cause}") from error
 
 
+def by_driver(connection: sa.Connection, statement: str) -> str:
+    """A statement with `?` for each value, as the connection's driver writes it.
+
+    What each transaction needs is written for the driver: SQLAlchemy's own takes longer than the database.
+    """
+    return statement if connection.dialect.name == "sqlite" else statement.replace("?", "%s")
+
+
 def _engine(url: str) -> tuple[str, sa.Engine]:
     where = "URL"  # not the text itself: it may hold a password
     try:

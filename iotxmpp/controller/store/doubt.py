@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from iotxmpp.controller.store.batch import Arrival, Batch, Record, Taken
-from iotxmpp.controller.store.database import Database
+from iotxmpp.controller.store.database import Database, by_driver
 from iotxmpp.controller.store.schema import meta
 
 OLD = 7 * 86400
@@ -54,8 +54,7 @@ class Doubts:
             old = meta.c.key.startswith(_PREFIX), meta.c.value < f"{now - OLD:012.0f}"
             connection.execute(sa.delete(meta).where(*old))
         token = f"{now:012.0f} {self._count}"
-        statement = _LEAVE_SQLITE if connection.dialect.name == "sqlite" else _LEAVE_POSTGRESQL
-        connection.execute(statement, {"key": self._key, "value": token})
+        connection.exec_driver_sql(by_driver(connection, _LEAVE), (self._key, token))
         return token
 
     def doubt(self, doubt: Doubt) -> None:
@@ -102,14 +101,13 @@ class Doubts:
         return complete
 
 
-def _leave(insert: sqlite.Insert | postgresql.Insert) -> sa.Insert:
-    return insert.on_conflict_do_update(index_elements=[meta.c.key], set_={"value": insert.excluded.value})
-
-
 def _ask(insert: sqlite.Insert | postgresql.Insert) -> sa.Executable:
     same = insert.on_conflict_do_update(index_elements=[meta.c.key], set_={"value": meta.c.value})
     return same.returning(meta.c.value)
 
 
-_LEAVE_SQLITE, _LEAVE_POSTGRESQL = _leave(sqlite.insert(meta)), _leave(postgresql.insert(meta))
+_LEAVE = (
+    f"INSERT INTO {meta.name} (key, value) VALUES (?, ?)"  # noqa: S608  # our own name
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
 _ASK_SQLITE, _ASK_POSTGRESQL = _ask(sqlite.insert(meta)), _ask(postgresql.insert(meta))
