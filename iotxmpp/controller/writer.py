@@ -296,6 +296,9 @@ class Writer:
         """Gives committed packs on; waits while the handlers are slow, but not beyond the end."""
         for job, taken in committed:
             job.settled(taken)
+        with suppress(asyncio.QueueFull):
+            self._committed.put_nowait(committed)
+            return
         putting = asyncio.ensure_future(self._committed.put(committed))
         closing = asyncio.ensure_future(self._closing.wait())
         await asyncio.wait({putting, closing}, return_when=asyncio.FIRST_COMPLETED)
