@@ -23,6 +23,7 @@ MOST_PORTS = 32
 """Ports that are asked at most."""
 
 _LISTED = 8
+_NOTHING_YET = "nothing that is understood came yet (is the speed, baud, right?)"
 _LOGGER = logging.getLogger(__name__)
 
 Connect = Callable[[str], Awaitable[Link]]
@@ -52,8 +53,9 @@ class Wanted:
 async def find(wanted: Wanted, connect: Connect) -> Link:
     """The link to the board that is wanted.
 
-    Where two boards say the same id, neither is used. A sketch that says no id is taken for the board that is
-    wanted only where the settings name its very port; it is told then, as nothing confirms it.
+    Where two boards say the same id, neither is used. A sketch that says no id, or nothing yet, is taken for
+    the board that is wanted only where the settings name its very port; it is told then, as nothing confirms
+    it.
 
     Raises:
         OSError: There is none, or more than one; the text says what each port said.
@@ -115,11 +117,12 @@ async def _ask(port: str, wanted: Wanted, connect: Connect, opened: list[Link]) 
     except OSError as error:
         return _Asked(port=port, said=error.strerror or str(error))
     said = f"{port}: {described(board)}"
-    if board is not None and not board.id and wanted.board is not None and wanted.names_the_port:
+    if (board is None or not board.id) and wanted.board is not None and wanted.names_the_port:
         _LOGGER.warning(
-            "%s: the sketch does not say who it is; it is taken for %r, which nothing confirms, as port ="
-            " names it; let it print @hello id=… when it reads >0 hello",
+            "%s: %s; it is taken for %r, which nothing confirms, as port = names it; let it print @hello id=…"
+            " when it reads >0 hello",
             port,
+            _NOTHING_YET if board is None else "the sketch does not say who it is",
             wanted.board,
         )
         return _Asked(port=port, said=said, link=link)

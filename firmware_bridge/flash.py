@@ -2,6 +2,7 @@
 
 import asyncio
 import codecs
+import errno
 import os
 import re
 import shutil
@@ -173,13 +174,17 @@ def command_line(name: ToolName, port: str, file: Path, more: Sequence[str]) -> 
     """The program with its arguments.
 
     Raises:
-        ConfigError: It is not installed, or the file is not there.
+        ConfigError: It is not installed, or the file is not there or cannot be looked at.
     """
     tool = TOOLS[name]
     program = next((found for each in tool.programs if (found := shutil.which(each))), None)
     if program is None:
         raise ConfigError(f"{tool.programs[0]} is not installed; {tool.advice}")
-    if not file.is_file():
+    try:
+        is_there = file.is_file()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}; give the firmware to write") from error
+    if not is_there:
         raise ConfigError(f"{file}: no such file; give the firmware to write")
     given = [each.replace("{port}", port).replace("{file}", str(file)) for each in more]
     if name == "esptool" and not any(each.startswith("0x") for each in given):
@@ -234,11 +239,15 @@ async def run_tool(words: Sequence[str], *, timeout: float, quiet: float, progre
         Its last lines.
 
     Raises:
+        ConfigError: It cannot be started.
         CommandFailedError: It failed, took too long, or said nothing for too long; with its last lines.
     """
     said = Said(progress=progress)
     name = Path(words[0]).name
-    process, output, terminal = await start(words)
+    try:
+        process, output, terminal = await start(words)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{words[0]}: cannot be started: {_why_not(error)}") from error
     try:
         async with asyncio.timeout(timeout) as whole:
             code = await _followed(process, output, said, quiet)
@@ -251,6 +260,17 @@ async def run_tool(words: Sequence[str], *, timeout: float, quiet: float, progre
     if code != 0:
         raise CommandFailedError(_told(f"{name} failed with code {code}", said))
     return said.last()
+
+
+def _why_not(error: OSError | ValueError) -> str:
+    """Why a program cannot be started, and what to do."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ENOENT:
+        return "it, or the interpreter that its first line names, is not there; install it anew"
+    if number == errno.ENOEXEC:
+        return "it is no program, or one for another kind of machine; install it anew"
+    text = error.strerror if isinstance(error, OSError) else None
+    return f"{text or error}; mend that and try again"
 
 
 async def _followed(

@@ -75,7 +75,7 @@ async def flash_now(update: Update, settings: SerialSettings, progress: Progress
     """Does it, and returns the version that the board says.
 
     Raises:
-        ConfigError: The program is not installed, or the file is not there.
+        ConfigError: The program is not installed or cannot be started, or the file is not there.
         CommandFailedError: It did not come to a hello with that version, or the port is held.
     """
     with ExitStack() as kept:

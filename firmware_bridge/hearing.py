@@ -32,6 +32,9 @@ from iotxmpp.readings import Value
 FRESH = 60.0
 """Seconds that a number is given again as what is known; and a state, since the board was heard last."""
 
+MUTE_AFTER = 30.0
+"""Seconds after which a taken port of which nothing is understood is a problem: a slow sketch has said two."""
+
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 _COUNTED_EVERY = 10.0
 _MOST_STRANGERS = 64
@@ -65,7 +68,7 @@ class Ear:
         self._kept: dict[str, list[SessionEvent]] = {}
         self._board: str | None = None
         self._last: dict[str, tuple[Value, float]] = {}
-        self._heard = time.monotonic()
+        self._heard = self._served = time.monotonic()
         self._counted = 0.0
         self._happened: dict[str, int] = {}
         self._throttle = Throttle()
@@ -90,7 +93,8 @@ class Ear:
     def serve(self, link: Link) -> None:
         """This link was chosen."""
         self._link = link
-        self._health = Health(link.where, time.monotonic())
+        self._served = time.monotonic()
+        self._health = Health(link.where, self._served)
         kept, self._kept = self._kept.get(link.where, []), {}
         self._take(kept)
         if link.error is not None:
@@ -103,13 +107,13 @@ class Ear:
         known: dict[str, Value | OSError] = {
             name: OSError(errno.EPROTO, why) for name, why in self._binding.faults.items()
         }
+        if self._silence and not self._last and now - self._served > self._silence:
+            names = self._numbers.intersection(self._binding.names) - known.keys()
+            known |= {name: _silent(name, now - self._served) for name in names}
         for name, (value, at) in self._last.items():
             age = now - at
             if name in self._numbers and self._silence and age > self._silence:
-                known[name] = OSError(
-                    errno.ETIMEDOUT,
-                    f"{name}: the board has not given it for {age:.0f} s; look after the board",
-                )
+                known[name] = _silent(name, age)
             elif (age if name in self._numbers else now - self._heard) <= FRESH:
                 known[name] = value
         if session is not None:
@@ -118,12 +122,25 @@ class Ear:
 
     def troubles(self) -> dict[str, str]:
         """What is wrong without being an error, by a key of each."""
-        self._judge(time.monotonic())
-        texts = {"serial line": self._health.trouble, "serial board": self._refused}
+        now = time.monotonic()
+        self._judge(now)
+        texts = {"serial line": self._health.trouble, "serial board": self._refused or self._muteness(now)}
         if self._strangers:
             texts["serial channels"] = self._advice()
         texts |= {f"command {name}": text for name, text in self._binding.command_faults.items()}
         return {key: text for key, text in texts.items() if text}
+
+    def _muteness(self, now: float) -> str:
+        """That a port was taken whose board says nothing."""
+        link = self._link
+        if link is None or link.error is not None or now - self._served < MUTE_AFTER:
+            return ""
+        if link.session.counts.frames + link.session.counts.lines > 0:
+            return ""
+        return (
+            f"{link.where}: nothing that is understood has come for {now - self._served:.0f} s; look after"
+            " the board, its wires and its speed (baud)"
+        )
 
     def _counts(self, session: Session) -> dict[str, Value]:
         counts = {
@@ -244,3 +261,9 @@ class Ear:
         """Logs what a hello means, unless hellos come too fast."""
         if self._greetings.passes(time.monotonic()):
             _LOGGER.log(level, "%s", text)
+
+
+def _silent(name: str, seconds: float) -> OSError:
+    return OSError(
+        errno.ETIMEDOUT, f"{name}: the board has not given it for {seconds:.0f} s; look after the board"
+    )

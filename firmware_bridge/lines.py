@@ -34,6 +34,7 @@ _PAIR = re.compile(
 _EVENT = re.compile(rf"![ \t]*({_NAME})(?:[ \t]+(.*))?")
 _HELLO = re.compile(r"@hello(?:[ \t]+(.*))?")
 _ANSWER = re.compile(r"<([0-9]{1,5})(?:[ \t]+(\S+))?(?:[ \t]+(.*))?")
+_TALK = (b"#", b"!", b"<", b">")
 _ENDS = {"ok": True, "error": False}
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf|infinity|ovf)", re.IGNORECASE)
 _WORD = re.compile(rf'(?!(?:{_NUMBER})$|{_NO_NUMBER.pattern}$|(?:true|false)$)[^\s"=]+', re.IGNORECASE)
@@ -112,10 +113,16 @@ def has_check(line: bytes) -> bool:
     return _CHECKED.fullmatch(line.rstrip(b"\r\n")[-_CHECK:]) is not None
 
 
-def cut_by_hello(line: bytes) -> tuple[bytes, bytes] | None:
+def cut_by_hello(line: bytes, known: tuple[str, str] | None = None) -> tuple[bytes, bytes] | None:
     """What a line is that the board's restart cut off: its beginning, and the hello that follows it.
 
     None for every other line: for one whose check fits as a whole, and where no hello with an id follows.
+    A log, an event, an answer or an echo may speak of another board: its hello counts only if it is the known
+    board's. Once a board is known, so it is with every line.
+
+    Args:
+        line: The line.
+        known: Id and name of the board that is known; None for none.
     """
     at = line.rfind(b"@hello")
     if at <= 0 or not line[:at].strip():
@@ -126,7 +133,8 @@ def cut_by_hello(line: bytes) -> tuple[bytes, bytes] | None:
         return None
     if not isinstance(hello, Identity) or not hello.id or (has_check(line) and _is_whole(line)):
         return None
-    return line[:at], line[at:]
+    is_ours = line.lstrip()[:1] not in _TALK if known is None else known == (hello.id, hello.name)
+    return (line[:at], line[at:]) if is_ours else None
 
 
 def _is_whole(line: bytes) -> bool:

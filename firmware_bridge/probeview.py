@@ -1,5 +1,6 @@
 """What `iotxmpp serial probe` shows and writes."""
 
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -103,10 +104,11 @@ def offer(findings: Findings, folder: Path, *, force: bool) -> None:
         _written(Path(trial), texts)
         load_agent(Path(trial) / "agent.toml", account=_ANYBODY)
     paths = _written(folder, texts)
-    account = folder / f"{made.device}.account.toml"
+    account = shlex.quote(str(folder / f"{made.device}.account.toml"))
+    agent = shlex.quote(str(folder / "agent.toml"))
     typer.echo(f"written: {', '.join(map(str, paths))}; look at what is marked `# check`, then:")
     typer.echo(f"  iotxmpp device add {made.device} --output {account}")
-    typer.echo(f"  iotxmpp agent run {folder / 'agent.toml'}")
+    typer.echo(f"  iotxmpp agent run {agent}")
 
 
 def _written(folder: Path, texts: Mapping[str, str]) -> list[Path]:

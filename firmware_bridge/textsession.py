@@ -154,7 +154,7 @@ class TextSession(Basis):
     def _piece(self, piece: bytes, now: float) -> list[Damage]:
         """Takes what came up to a line end: a line, or the beginning of one and the hello of a restart."""
         damage: list[Damage] = []
-        cut = cut_by_hello(piece) if b"@hello" in piece else None
+        cut = cut_by_hello(piece, self._known()) if b"@hello" in piece else None
         if cut is not None:
             if not self._first:  # else it may be the end of a line
                 damage.append(Damage(len(cut[0]), f"line {cut[0][:80]!r}: a restart cut it off"))
@@ -163,6 +163,12 @@ class TextSession(Basis):
         if problem:
             damage.append(Damage(len(piece), problem))
         return damage
+
+    def _known(self) -> tuple[str, str] | None:
+        """Id and name of the board, if it said them since the opening."""
+        if self.board is None or not (self.board.id or self.board.name):
+            return None
+        return self.board.id, self.board.name
 
     def _line(self, line: bytes, now: float) -> str:
         """Takes a line; why it is damaged, or nothing."""

@@ -131,7 +131,7 @@ async def carry_out(
         What the board says afterwards.
 
     Raises:
-        ConfigError: The program is not installed, or the file is not there.
+        ConfigError: The program is not installed or cannot be started, or the file is not there.
         CommandError: The port is held by another program; nothing was started.
         CommandFailedError: The program failed, or the board does not say the expected version, or nothing
             shows that it did not say that before.
@@ -167,8 +167,8 @@ async def _written(
     elif found.version == update.expect:
         raise CommandFailedError(
             f"{update.flash.tool} ended well, but the board {found.id} already ran that version,"
-            f" {found.version}, and nothing shows that it started anew with new firmware; raise the sketch's"
-            " version, or say that the same one is meant: --again, or the argument again=true of the command"
+            f" {found.version}, and nothing shows that it was written now; raise the sketch's version, or say"
+            " that the same one is meant: --again, or the argument again=true of the command"
         )
     else:
         what = f"the board {found.id} says version {found.version or '(none)'}, not {update.expect}"
@@ -181,19 +181,13 @@ async def _written(
 def is_proof(found: Greeted, before: Greeted | None, update: Update) -> bool:
     """Whether a hello shows that the new firmware runs.
 
-    It says the expected version. If the same program said that one before, it also comes from another start
-    of the board, unless the same version is meant. If nothing was said before, it is none by itself: see
-    `carry_out`.
+    It says the expected version, and another one was said before, unless the same version is meant. Another
+    start of the board shows nothing: opening its port is enough for that. If nothing was said before, it is
+    none by itself: see `carry_out`.
     """
     if found.version != update.expect:
         return False
-    if before is None or update.repeat or _named(before) != _named(found):
-        return True
-    return None not in {found.boot, before.boot} and found.boot != before.boot
-
-
-def _named(board: Greeted) -> tuple[str, str, str]:
-    return board.id, board.name, board.version
+    return before is None or update.repeat or before.version != found.version
 
 
 async def _said(port: str, update: Update, *, start: bool) -> Greeted | None:

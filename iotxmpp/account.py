@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +16,16 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from iotxmpp.addresses import bare_jid, domain, local_part
-from iotxmpp.errors import ConfigError
+from iotxmpp.addresses import bare_jid, domain, local_part, service_jid
+from iotxmpp.errors import ConfigError, InvalidError
 from iotxmpp.tables import TableError, parse_table, read_text
 from iotxmpp.validation import explain
+from iotxmpp.xmltext import check_text
 
 ACCOUNT_VARIABLE = "IOTXMPP_ACCOUNT"
 PASSWORD_VARIABLE = "IOTXMPP_PASSWORD"  # noqa: S105  # a variable's name
@@ -30,6 +33,8 @@ CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 """Where systemd puts what `LoadCredential=` names, for the service's process alone."""
 
 _OTHERS = 0o077
+_LABEL = r"[^\s.\x00-\x1f\x7f]{1,63}"  # others make Python's look-up break off
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 
 
 class Account(BaseModel):
@@ -48,13 +53,13 @@ class Account(BaseModel):
         collector: The one of them whose acks count: what it has, the device lets go; the first unless given.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     jid: str
     password: SecretStr
     password_credential: str | None = None
     host: str | None = None
-    port: int | None = Field(default=None, ge=1, le=65535)
+    port: int | None = Field(default=None, ge=1, le=65535, strict=True)
     tls: Literal["auto", "direct", "starttls"] = "auto"
     ca: Path | None = None
     service: str = ""
@@ -65,6 +70,36 @@ class Account(BaseModel):
     @classmethod
     def _bare(cls, jid: str) -> str:
         return bare_jid(jid)
+
+    @field_validator("password")
+    @classmethod
+    def _for_xml(cls, password: SecretStr) -> SecretStr:
+        try:
+            check_text(password.get_secret_value(), "password")
+        except InvalidError:
+            raise ValueError("a control character, which XML cannot carry; set another password") from None
+        return password
+
+    @field_validator("host")
+    @classmethod
+    def _name_or_address(cls, host: str | None) -> str | None:
+        if host is not None and not _HOST.fullmatch(host):
+            raise ValueError("no host's name or address; give one, without spaces and control characters")
+        return host
+
+    @field_validator("ca")
+    @classmethod
+    def _possible(cls, ca: Path | None) -> Path | None:
+        if "\0" in str(ca):
+            raise ValueError("a NUL character, which no path can have; give another path")
+        return ca
+
+    @field_validator("service")
+    @classmethod
+    def _domain_alone(cls, service: str, others: ValidationInfo) -> str:
+        jid = others.data.get("jid")
+        is_usual = jid is not None and service == f"pubsub.{domain(jid)}"
+        return service if is_usual else service_jid(service)
 
     @field_validator("controllers")
     @classmethod
@@ -174,7 +209,7 @@ class Account(BaseModel):
         `IOTXMPP_ACCOUNT` names an account file; `IOTXMPP_PASSWORD` is a password.
 
         Raises:
-            ConfigError: No password is to be found, or the file is of another account.
+            ConfigError: No password is to be found, it is none, or the file is of another account.
         """
         jid = bare_jid(jid)
         path = os.environ.get(ACCOUNT_VARIABLE)
@@ -190,7 +225,10 @@ class Account(BaseModel):
             raise ConfigError(
                 f"no password for {jid}: set {PASSWORD_VARIABLE}, or {ACCOUNT_VARIABLE} to its account file"
             )
-        return cls(jid=jid, password=SecretStr(password))
+        try:
+            return cls(jid=jid, password=SecretStr(password))
+        except ValidationError as error:
+            raise ConfigError(explain(error, f"account {jid}")) from error
 
 
 def _check_mode(mode: int, path: Path) -> None:

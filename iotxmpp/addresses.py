@@ -46,6 +46,18 @@ def bare_jid(text: str) -> str:
     return bare
 
 
+def service_jid(text: str) -> str:
+    """The JID of a service, which is a domain alone, in lower case (RFC 6122 section 2).
+
+    Raises:
+        InvalidError: It is no domain.
+    """
+    service = text.lower()
+    if not _DOMAIN.fullmatch(service):
+        raise InvalidError(f"JID {text[:80]!r}: expected a domain, such as pubsub.example.org")
+    return service
+
+
 def local_part(jid: str) -> str:
     """What stands before the @ of an account's JID."""
     return bare_jid(jid).partition("@")[0]

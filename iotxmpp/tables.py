@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from iotxmpp.errors import ConfigError
 from iotxmpp.xmltext import printable
 
-__all__ = ["MOST_BYTES", "TableError", "parse_table", "read_text", "table_error"]
+__all__ = ["MOST_BYTES", "TableError", "parse_table", "read_data", "read_text", "table_error"]
 
 MOST_BYTES = 32_768
 """Bytes that a profile may have."""
@@ -51,16 +51,27 @@ def read_text(path: Path, *, most: int = MOST_BYTES) -> str:
         TableError: It cannot be read, is no file, is longer than `most` bytes, or is no UTF-8.
     """
     try:
+        return read_data(path, most=most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TableError(str(path), [f"cannot be read: {error}"]) from error
+
+
+def read_data(path: Path, *, most: int) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        TableError: It cannot be read, is no file, or is longer than `most` bytes.
+    """
+    try:
         is_file = stat.S_ISREG(path.stat().st_mode)
         data = _start_of(path, most + 1) if is_file else b""
-        text = data.decode("utf-8-sig") if len(data) <= most else None
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a zero byte in the path
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise TableError(str(path), [f"cannot be read: {error}"]) from error
     if not is_file:  # a pipe that nobody writes to would hold us for ever
         raise TableError(str(path), ["it is no regular file; give one"])
-    if text is None:
+    if len(data) > most:
         raise TableError(str(path), [f"longer than {most} bytes; give a shorter file"])
-    return text
+    return data
 
 
 def _start_of(path: Path, most: int) -> bytes:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from iotxmpp.agent.channels import check_reading, shown
+from iotxmpp.agent.channels import VALUE_TYPES, check_reading, shown
 from iotxmpp.agent.drivers import Sample
 from iotxmpp.agent.outlet import Outlet
 from iotxmpp.agent.presence import Problems
@@ -100,7 +100,7 @@ class Gate:
         kept, now = {}, self.clock()
         for name, value in values.items():
             past = self._pasts.get(name)
-            if past is not None:
+            if past is not None and type(value) in VALUE_TYPES:  # another's own code compares as it likes
                 rhythm = self._rhythms[name]
                 past.value = value
                 patience = rhythm.at_least if rhythm.on_change else rhythm.every

@@ -121,7 +121,7 @@ class OpenedDriver:
     async def _use(self, work: Callable[[Driver], Awaitable[Result]]) -> Result:
         driver = await self._opened()
         try:
-            return await work(driver)
+            return await _tamed(lambda: work(driver))
         except OSError as error:
             await self._broken(driver, error)
             raise
@@ -134,10 +134,9 @@ class OpenedDriver:
                 raise self._error.with_traceback(None)
             try:
                 driver = await self._open()
-            except (Exception, SystemExit) as error:
-                fault = _ordinary(error)
-                self._note(fault)
-                raise fault from error
+            except Exception as error:
+                self._note(error)
+                raise
             except asyncio.CancelledError as error:
                 if _is_cancelled():
                     raise
@@ -151,7 +150,7 @@ class OpenedDriver:
     def _attend(self, driver: Driver) -> None:
         """Takes what an open driver tells by itself."""
         if self._take is not None and isinstance(driver, Pushing):
-            work = self._consume(driver, driver.samples(), self._take)
+            work = self._consume(driver, driver.samples, self._take)
             self._stream = asyncio.create_task(work, name="driver's samples")
         if self._troubled is not None and isinstance(driver, Troubled):
             self._watch = asyncio.create_task(watch(driver, self._troubled), name="driver's troubles")
@@ -159,7 +158,7 @@ class OpenedDriver:
     async def _open(self) -> Driver:
         try:
             async with asyncio.timeout(self._open_within) as limit:
-                return await self._stack.enter_async_context(self._make())
+                return await _tamed(lambda: self._stack.enter_async_context(self._make()))
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -192,14 +191,16 @@ class OpenedDriver:
         self._closed.set()
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
-                await self._stack.aclose()
-        except Exception as error:  # noqa: BLE001  # whatever a driver raises: it is let go all the same
-            _LOGGER.warning("the driver could not be closed: %s: %s", type(error).__name__, error)
-            self._stack = AsyncExitStack()
+                await _tamed(self._stack.aclose)
+        except (Exception, asyncio.CancelledError) as error:  # whatever a driver raises
+            self._stack = AsyncExitStack()  # it is let go all the same
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
+            _LOGGER.warning("the driver could not be closed: %s", text_of(error))
 
     async def _keep_open(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not _is_cancelled():  # a driver may answer our cancelling with a fault
             self._closed.clear()
             try:
                 await self._opened()
@@ -209,14 +210,13 @@ class OpenedDriver:
                 await self._closed.wait()
             await asyncio.sleep(max(0.0, self._again_at - loop.time()))
 
-    async def _consume(self, driver: Driver, samples: AsyncIterator[Sample], take: Take) -> None:
+    async def _consume(self, driver: Driver, begin: Callable[[], AsyncIterator[Sample]], take: Take) -> None:
         try:
-            await self._pass_on(samples, take)
+            await _tamed(lambda: self._pass_on(begin(), take))
             raise ConnectionError("the driver gives no more samples")  # noqa: TRY301  # as if it had said so
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a driver raises
-            fault = _ordinary(error)
-            self._tell(fault)
-            await self._broken(driver, fault)
+        except Exception as error:  # noqa: BLE001  # whatever a driver raises
+            self._tell(error)
+            await self._broken(driver, error)
         except asyncio.CancelledError:
             if _is_cancelled():
                 raise
@@ -249,9 +249,19 @@ def _is_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
-def _ordinary(error: BaseException) -> Exception:
-    """The error; for one that would end the loop, such as a driver's `sys.exit()`, an ordinary one."""
-    return error if isinstance(error, Exception) else RuntimeError(text_of(error))
+async def _tamed(work: Callable[[], Awaitable[Result]]) -> Result:
+    """The result of a driver's own code; what would end the loop, as `sys.exit()`, is a `RuntimeError`."""
+    try:
+        return await work()
+    except (Exception, asyncio.CancelledError):
+        raise
+    except GeneratorExit as error:
+        # By `close()` it is raised here; what has come from within, the driver has raised.
+        if error.__traceback__ is None or error.__traceback__.tb_next is None:
+            raise
+        raise RuntimeError(text_of(error)) from error
+    except BaseException as error:  # a task lets it through to the loop
+        raise RuntimeError(text_of(error)) from error
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

@@ -29,8 +29,8 @@ async def watch(driver: Troubled, tell: Tell) -> None:
 
 def _asked(driver: Troubled) -> Mapping[str, str]:
     try:
-        return dict(driver.troubles())
-    except Exception as error:  # noqa: BLE001  # whatever a driver raises: it is not the agent's end
+        return {f"{key}": f"{text}" for key, text in dict(driver.troubles()).items()}
+    except BaseException as error:  # noqa: BLE001  # whatever a driver raises: it is not the agent's end
         return {"troubles": f"the driver cannot say what is wrong: {text_of(error)}"}
 
 

@@ -50,6 +50,9 @@ def check_disk(outbox: Path | None, *, room: int = 64 << 20) -> list[Finding]:
         return [advice("the outbox is in memory", why, 'remove outbox = "memory" from the agent\'s file')]
     folder = next(each for each in outbox.absolute().parents if each.exists())
     try:
+        if outbox.exists() and not outbox.is_file():
+            why = "the agent would not start"
+            return [fault(f"the outbox {outbox} is no regular file", why, "give outbox another path")]
         took = _sync(folder)
         free = shutil.disk_usage(folder).free
     except OSError as error:

@@ -1,7 +1,7 @@
 """Which checks there are for a machine, a device and an account."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,19 +11,21 @@ from iotxmpp.doctor.buses import check_groups, check_i2c, check_onewire
 from iotxmpp.doctor.device import Device
 from iotxmpp.doctor.examine import Check, Group, Work, plain, run_check
 from iotxmpp.doctor.extras import check_extras
-from iotxmpp.doctor.finding import Finding
+from iotxmpp.doctor.finding import Finding, fault
 from iotxmpp.doctor.pins import check_pins
 from iotxmpp.doctor.places import Places
 from iotxmpp.doctor.reach import dns_findings, failure_findings, stream_findings
 from iotxmpp.doctor.serial import check_holders, check_port_rights, check_ports, check_reset, check_thieves
 from iotxmpp.doctor.server import ServerChecks
-from iotxmpp.errors import ConnectError
+from iotxmpp.errors import ConfigError, ConnectError
 from iotxmpp.systemd import hardware_of
 from iotxmpp.xmpp import survey
 from iotxmpp.xmpp.survey import SurveyLink
 
 GROUPS: tuple[Group, ...] = ("hardware", "machine", "server")
 _REACH = ("dns", "login", "tls")
+_LOGIN_WITHIN = 60.0
+"""Seconds for the login: more than a link's own attempt has, which tells better what failed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,11 +134,10 @@ async def server_results(
     if not any(is_wanted("server", name, only) for name in ("login", "tls", *ServerChecks.NAMES)):
         return
     link = SurveyLink(account)
-    try:
-        await link.__aenter__()
-    except ConnectError as error:
-        named = [replace(each, check="login") for each in failure_findings(error, account)]
-        yield Result(group="server", findings=named)
+    login = Check(group="server", name="login", work=partial(_log_in, link, account))
+    failed = await run_check(login, _LOGIN_WITHIN)
+    if failed:
+        yield Result(group="server", findings=failed)
         return
     try:
 
@@ -151,6 +152,17 @@ async def server_results(
                 yield await _result(name, work)
     finally:
         await link.__aexit__(None, None, None)
+
+
+async def _log_in(link: SurveyLink, account: Account) -> list[Finding]:
+    """Opens the link; why it is not open, where it is not."""
+    try:
+        await link.__aenter__()
+    except ConnectError as error:
+        return failure_findings(error, account)
+    except ConfigError as error:
+        return [fault(str(error), "without a session, nothing of the server can be told")]
+    return []
 
 
 async def _result(name: str, work: Work) -> Result:

@@ -225,12 +225,21 @@ async def test_a_program_that_writes_nothing_is_no_success(
         assert (await flashed(tmp_path, again=True))[0] == "1.2.0"
 
 
-async def test_the_same_version_from_a_new_start_is_success(tmp_path: Path, programs: Path) -> None:
+@pytest.mark.parametrize("level", [0, 1])
+async def test_another_boot_of_the_same_version_is_no_success(
+    tmp_path: Path, programs: Path, level: int
+) -> None:
     told = stand_in(programs, "avrdude", AVRDUDE)
-    uno = board(version="1.2.0")
-    with plugged(uno, tmp_path / "tty0") as house, reborn(told, uno, house):
-        version, _ = await flashed(tmp_path)
-    assert version == "1.2.0"
+    uno = board(version="1.2.0", level=level)
+    with plugged(uno, tmp_path / "tty0") as house:
+        boot = uno.boot
+        same = pytest.raises(CommandFailedError, match=r"already ran that version, 1\.2\.0.*--again")
+        with reborn(told, uno, house), same:
+            await flashed(tmp_path)
+        assert uno.boot != boot
+        told.write_text("good")
+        with reborn(told, uno, house):
+            assert (await flashed(tmp_path, again=True))[0] == "1.2.0"
 
 
 def test_a_missing_program_says_how_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

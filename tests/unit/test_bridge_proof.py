@@ -118,6 +118,29 @@ async def test_what_the_agent_knew_of_the_board_counts_though_it_says_no_more(
     assert not lines.drawn
 
 
+@pytest.mark.usefixtures("lines")
+@pytest.mark.parametrize(
+    ("program", "name", "why"),
+    [
+        ("#!/nowhere/python\n", "new.hex", r"avrdude: cannot be started: it, or the interpreter"),
+        ("echo no first line\n", "new.hex", r"avrdude: cannot be started: it is no program"),
+        (None, "x" * 300, r"x: cannot be read: File name too long"),
+    ],
+)
+async def test_the_agent_keeps_its_board_where_nothing_could_be_started(
+    tmp_path: Path, told: Path, program: str | None, name: str, why: str
+) -> None:
+    if program is not None:
+        (tmp_path / "bin" / "avrdude").write_text(program)
+    flash = {"tool": "avrdude", "folder": str(tmp_path)}
+    with sketch(tmp_path / "tty0", OLD, answers=True):
+        async with driver(tmp_path / "tty0", kind(), board="shed-1", flash=flash) as opened:
+            with pytest.raises(CommandError, match=f"firmware-update: not started: .*{why}"):
+                await opened.command("firmware-update", {"file": name, "expect": "1.2.0"})
+            assert (await anext(opened.samples())).values
+    assert not is_written(told)
+
+
 async def test_where_nothing_was_known_before_a_hello_of_the_start_alone_is_no_proof(
     tmp_path: Path, told: Path, lines: Lines
 ) -> None:

@@ -1,6 +1,7 @@
 """`iotxmpp serial probe --write`: the files that are written load and run."""
 
 import asyncio
+import shlex
 import termios
 from pathlib import Path
 
@@ -123,3 +124,15 @@ async def test_the_files_that_are_written_load_and_run(tmp_path: Path, level: in
         assert "already there" in str(again.exception)
         forced = await asyncio.to_thread(RUNNER.invoke, app, [*words, "--force"])
         assert forced.exit_code == 0
+
+
+def test_the_commands_that_come_next_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "it's my dir"
+    words = ["serial", "probe", str(tmp_path / "tty0"), "--seconds", "0.6", "--write", str(folder)]
+    with on_a_thread(board(id="shed-1"), tmp_path / "tty0"):
+        result = RUNNER.invoke(app, words)
+    assert result.exit_code == 0, result.output
+    *_, add, run = result.output.splitlines()
+    account_file = str(folder / "shed-1.account.toml")
+    assert shlex.split(add) == ["iotxmpp", "device", "add", "shed-1", "--output", account_file]
+    assert shlex.split(run) == ["iotxmpp", "agent", "run", str(folder / "agent.toml")]

@@ -7,7 +7,7 @@ import pytest
 
 from firmware_bridge.flash import Said, command_line, run_tool
 from firmware_bridge.settings import ToolName
-from iotxmpp.errors import CommandFailedError
+from iotxmpp.errors import CommandFailedError, ConfigError
 from tests.unit.stand_ins import ESPTOOL, SMPMGR, stand_in
 
 
@@ -82,6 +82,37 @@ async def test_an_option_in_the_wrong_place_is_the_programs_own_error(tmp_path: 
     stand_in(programs, "smpmgr", SMPMGR)
     with pytest.raises(CommandFailedError, match="unrecognized arguments: --hammer"):
         await ran(tmp_path, "smpclient", "--hammer")
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (
+            "#!/nowhere/python\n",
+            "it, or the interpreter that its first line names, is not there; install it anew",
+        ),
+        ("echo no first line\n", "it is no program, or one for another kind of machine; install it anew"),
+    ],
+)
+async def test_a_program_that_cannot_be_started_says_what_to_do(
+    tmp_path: Path, programs: Path, script: str, why: str
+) -> None:
+    (programs / "dfu-util").write_text(script)
+    (programs / "dfu-util").chmod(0o755)
+    with pytest.raises(ConfigError, match=f"{programs}/dfu-util: cannot be started: {why}"):
+        await ran(tmp_path, "dfu-util")
+
+
+async def test_an_argument_that_no_program_takes_is_a_clear_error(tmp_path: Path, programs: Path) -> None:
+    stand_in(programs, "smpmgr", SMPMGR)
+    with pytest.raises(ConfigError, match=r"smpmgr: cannot be started: .*null byte; mend that"):
+        await ran(tmp_path, "smpclient", "a\0b")
+
+
+def test_a_file_that_cannot_be_looked_at_is_a_clear_error(tmp_path: Path, programs: Path) -> None:
+    stand_in(programs, "smpmgr", SMPMGR)
+    with pytest.raises(ConfigError, match="x: cannot be read: File name too long; give the firmware"):
+        command_line("smpclient", "PORT", tmp_path / ("x" * 300), [])
 
 
 def test_a_line_that_was_drawn_again_and_again_is_one_of_the_last_lines() -> None:

@@ -1,5 +1,6 @@
 """Sketches that say who they are at their start alone, or never: restarted to hear it, told, or refused."""
 
+import asyncio
 import errno
 import fcntl
 import logging
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge import restarting
+from firmware_bridge import hearing, restarting
+from tests.unit import sketch_house
 from tests.unit.pty_house import driver, taking, until
 from tests.unit.sketch_house import Lines, sketch
 
@@ -71,6 +73,70 @@ async def test_among_ports_that_are_not_named_a_sketch_without_a_name_is_never_t
             async with driver(tmp_path / "tty*", board="shed-1") as opened:
                 assert opened._link is not None
                 assert opened._link.where == str(tmp_path / "tty1")
+
+
+@pytest.mark.parametrize("has_dtr", [False, True])
+async def test_a_sketch_that_prints_seldom_is_taken_at_the_port_that_is_named(
+    tmp_path: Path,
+    lines: Lines,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    has_dtr: bool,
+) -> None:
+    monkeypatch.setattr(sketch_house, "EVERY", 1.8)  # less than two lines in the time to answer
+    with sketch(tmp_path / "tty0", OTHER) as attic:
+        if has_dtr:
+            lines.sketches[tmp_path / "tty0"] = None
+        async with driver(tmp_path / "tty0", board="shed-1") as opened, taking(opened) as taken:
+            told = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+            assert len(told) == 1, told
+            assert "nothing that is understood came yet (is the speed, baud, right?)" in told[0]
+            assert "taken for 'shed-1', which nothing confirms" in told[0]
+            await until(lambda: taken.values("temperature"))
+            attic.reset()
+            await until(lambda: taken.error)
+            assert "'shed-1' is looked for again" in str(taken.error)
+    assert len(lines.drawn) == has_dtr
+
+
+async def test_a_sketch_that_prints_seldom_is_not_taken_where_the_port_is_a_pattern(
+    tmp_path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sketch_house, "EVERY", 60.0)
+    with (
+        sketch(tmp_path / "tty0", HELLO),
+        pytest.raises(OSError, match=r"'shed-1' was not found: .*says nothing that is understood"),
+    ):
+        await driver(tmp_path / "tty*", board="shed-1").__aenter__()
+    assert not lines.drawn
+
+
+async def test_a_named_port_that_never_says_anything_is_told_as_silent(
+    tmp_path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sketch_house, "EVERY", 60.0)
+    with sketch(tmp_path / "tty0", HELLO):
+        async with driver(tmp_path / "tty0", board="shed-1", silence=0.3) as opened:
+            assert not await opened.read()
+            await asyncio.sleep(0.5)
+            known = await opened.read()
+            assert "the board has not given it for" in str(known["temperature"])
+            assert "the board has not given it for" in str(known["humidity"])
+    assert not lines.drawn
+
+
+async def test_a_board_of_which_nothing_is_understood_is_a_problem_until_it_is(
+    tmp_path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sketch_house, "EVERY", 1.8)
+    monkeypatch.setattr(hearing, "MUTE_AFTER", 0.1)
+    with sketch(tmp_path / "tty0", HELLO):
+        async with driver(tmp_path / "tty0", board="shed-1") as opened, taking(opened) as taken:
+            await until(opened.troubles)
+            assert "nothing that is understood has come for 0 s" in opened.troubles()["serial board"]
+            await until(lambda: taken.values("temperature"))
+            assert opened.troubles() == {}
+    assert not lines.drawn
 
 
 async def test_another_board_at_the_named_port_is_refused_as_soon_as_it_says_so(

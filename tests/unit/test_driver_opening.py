@@ -1,11 +1,13 @@
 """A driver is opened, and after a failure reopened once its delay is over."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Self
 
 import pytest
 
-from iotxmpp.agent.drivers import Pushing
+from iotxmpp.agent.drivers import Pushing, Sample
 from iotxmpp.agent.opening import OpenedDriver, hardware_backoff
 from iotxmpp.backoff import Backoff
 from tests.unit.agent_house import until
@@ -90,7 +92,20 @@ async def test_who_waits_for_an_open_and_is_cancelled_leaves_it_to_the_next() ->
     assert (driver.opened, driver.closed) == (1, 1)
 
 
-@pytest.mark.parametrize("fault", [asyncio.CancelledError(), SystemExit(3), ValueError("half a message")])
+class Panic(BaseException):
+    """What no `except Exception` takes."""
+
+
+PANICS = [
+    SystemExit(3),
+    KeyboardInterrupt(),
+    GeneratorExit(),
+    Panic("hot"),
+    BaseExceptionGroup("two", [KeyboardInterrupt(), ValueError("half")]),
+]
+
+
+@pytest.mark.parametrize("fault", [asyncio.CancelledError(), ValueError("half a message"), *PANICS], ids=repr)
 async def test_no_fault_of_opening_ends_more_than_the_attempt(fault: BaseException) -> None:
     driver = Scripted()
     driver.opening = fault
@@ -113,3 +128,69 @@ async def test_a_driver_that_fails_to_close_is_let_go(caplog: pytest.LogCaptureF
         await opened.read()
     assert driver.closed == 1
     assert "the driver could not be closed: RuntimeError: stuck" in caplog.text
+
+
+@pytest.mark.parametrize("fault", PANICS, ids=repr)
+async def test_no_fault_of_opening_ends_the_keeping_open(fault: BaseException) -> None:
+    driver, told = Pushed(), list[Exception]()
+    driver.opening = fault
+    opened = OpenedDriver(lambda: driver, take=lambda _: None, failed=told.append, backoff=quick())
+    async with opened:
+        await until(lambda: bool(told))
+        assert isinstance(told[0], RuntimeError)
+        assert type(fault).__name__ in str(told[0])
+        driver.opening = None
+        await until(lambda: driver.streams == 1)
+    assert (driver.opened, driver.closed) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", [*PANICS, asyncio.CancelledError()], ids=repr)
+async def test_no_fault_of_closing_is_more_than_a_warning(
+    fault: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stuck(Pushed):
+        async def __aexit__(self, *_: object) -> None:
+            self.closed += 1
+            raise fault
+
+    driver, told = Stuck(), list[Exception]()
+    opened = OpenedDriver(lambda: driver, take=lambda _: None, failed=told.append, backoff=quick())
+    async with opened:
+        driver.news.put_nowait(OSError(19, "unplugged"))
+        await until(lambda: driver.streams == 2)
+        assert [str(error) for error in told] == ["[Errno 19] unplugged"]
+    assert driver.closed == 2
+    assert f"the driver could not be closed: {'RuntimeError: ' if fault in PANICS else ''}" in caplog.text
+
+
+@pytest.mark.parametrize("fault", PANICS, ids=repr)
+async def test_a_driver_that_answers_our_cancelling_with_a_fault_is_not_opened_again(
+    fault: BaseException,
+) -> None:
+    class Rude(Pushed):
+        async def __aenter__(self) -> Self:
+            self.tries += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise fault
+
+    driver = Rude()
+    async with OpenedDriver(lambda: driver, take=lambda _: None, backoff=quick()):
+        await until(lambda: driver.tries == 1)
+    await asyncio.sleep(0.05)
+    assert driver.tries == 1
+
+
+async def test_samples_that_cannot_begin_are_told_and_begun_again() -> None:
+    class Unwilling(Pushed):
+        def samples(self) -> AsyncIterator[Sample]:
+            if self.opened == 1:
+                raise KeyboardInterrupt
+            return super().samples()
+
+    driver, told = Unwilling(), list[Exception]()
+    opened = OpenedDriver(lambda: driver, take=lambda _: None, failed=told.append, backoff=quick())
+    async with opened:
+        await until(lambda: driver.streams == 1)
+    assert [str(error) for error in told] == ["KeyboardInterrupt"]

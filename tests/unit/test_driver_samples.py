@@ -83,6 +83,12 @@ async def test_a_value_that_python_refuses_to_write_is_a_problem_of_its_channel_
         (ValueError("confused"), "station: ValueError: confused"),
         (SilentError(), "station: SilentError"),
         (SystemExit(1), "station: RuntimeError: SystemExit: 1"),
+        (KeyboardInterrupt(), "station: RuntimeError: KeyboardInterrupt"),
+        (GeneratorExit(), "station: RuntimeError: GeneratorExit"),
+        (
+            BaseExceptionGroup("two", [KeyboardInterrupt()]),
+            "station: RuntimeError: BaseExceptionGroup: two (1 sub-exception)",
+        ),
         (asyncio.CancelledError(), "station: ConnectionError: the driver was cancelled"),
     ],
 )

@@ -27,10 +27,10 @@ from tests.unit.scripted_driver import PROFILE, Pushed, Scripted, problems, quic
 class Sorrow:
     """What is wrong, as a test says; an exception is raised."""
 
-    wrong: Mapping[str, str] | Exception = MappingProxyType({})
+    wrong: Mapping[str, str] | BaseException = MappingProxyType({})
 
     def troubles(self) -> Mapping[str, str]:
-        if isinstance(self.wrong, Exception):
+        if isinstance(self.wrong, BaseException):
             raise self.wrong
         return self.wrong
 
@@ -110,13 +110,36 @@ async def test_no_more_than_some_troubles_are_told(house: House) -> None:
         await until(lambda: len(problems(agent)) == troubles.MOST)
 
 
-async def test_a_driver_that_cannot_say_its_troubles_still_serves(house: House) -> None:
+class SilentWords:
+    """What cannot be written."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (KeyError("confused"), "KeyError"),
+        (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (GeneratorExit(), "GeneratorExit"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (BaseExceptionGroup("two", [KeyboardInterrupt()]), "BaseExceptionGroup: two"),
+        ({"line": SilentWords()}, "ValueError: no words"),
+    ],
+)
+async def test_a_driver_that_cannot_say_its_troubles_still_serves(
+    house: House, wrong: Mapping[str, str] | BaseException, words: str
+) -> None:
     sorrow = PushedSorrow()
-    sorrow.wrong = KeyError("confused")
+    sorrow.wrong = wrong
     agent = served(house, sorrow)
     async with agent:
         await until(lambda: len(problems(agent)) == 1)
-        assert "the driver cannot say what is wrong: KeyError" in problems(agent)[0]
+        assert f"the driver cannot say what is wrong: {words}" in problems(agent)[0]
+        sorrow.wrong = {}
+        await until(lambda: not problems(agent))
         sorrow.push(temperature=21.0)
         await until(lambda: house.values("temperature") == [21.0])
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -86,6 +87,21 @@ class StrangeFileError(StoreError):
         super().__init__(f"outbox {path}: {what}; nothing was changed; {advice}")
         self.what = what
         self.is_newer = is_newer
+
+
+def check_kind(path: Path) -> None:
+    """Leaves alone what is there and is no regular file, such as a pipe, a folder or a device.
+
+    Raises:
+        StoreError: It is none; nothing was changed.
+        OSError: It cannot be looked at.
+    """
+    try:
+        is_file = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    if not is_file:
+        raise StoreError(f"outbox {path}: it is no regular file; nothing was changed; give another path")
 
 
 def is_corrupt(error: Exception) -> bool:

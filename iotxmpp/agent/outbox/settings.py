@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from iotxmpp.addresses import DeviceId, bare_jid, local_part
 from iotxmpp.errors import InvalidError
@@ -49,6 +49,13 @@ class OutboxSettings(BaseModel):
     replay_rate: Seconds = 2000.0
     replay_delay: float = Field(default=2.0, ge=0, allow_inf_nan=False)
     gather: Seconds = 0.02
+
+    @field_validator("path")
+    @classmethod
+    def _possible(cls, path: Path | str | None) -> Path | str | None:
+        if "\0" in str(path):
+            raise ValueError("a NUL character, which no path can have; give another path")
+        return path
 
     def file(self, jid: str, device: DeviceId) -> Path | None:
         """Its file for that device; None for none."""

@@ -7,7 +7,7 @@ from iotxmpp.agent.outbox.mark import Mark
 from iotxmpp.agent.outbox.notes import EpochNotes
 from iotxmpp.agent.outbox.protocol import Span
 from iotxmpp.agent.outbox.rows import DeadLetter, Epoch, Loss, Row, epoch_of, seq_of
-from iotxmpp.agent.outbox.schema import FileLock, open_file, open_memory
+from iotxmpp.agent.outbox.schema import FileLock, check_kind, open_file, open_memory
 from iotxmpp.agent.outbox.settings import Limits
 from iotxmpp.agent.outbox.tables import SqlOutbox
 
@@ -25,12 +25,14 @@ class DiskOutbox(SqlOutbox):
     What a call has written is on the disk when it returns: WAL, synchronous FULL.
 
     Raises:
-        StoreError: The file is of another version, or another program's; nothing was changed.
+        StoreError: The file is of another version, another program's, or no regular file; nothing was
+            changed.
         sqlite3.Error: It cannot be opened, or is damaged.
         OSError: Its directory cannot be made, or (`BlockingIOError`) another agent uses it.
     """
 
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
+        check_kind(path)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._notes, self._mark = EpochNotes(path), Mark(path)
         self._is_noted = False

@@ -1,0 +1,70 @@
+"""What the fields of an account's file may hold; a fault names file, key and fix, and no password."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from iotxmpp.account import Account
+from iotxmpp.agent.config import check_agent
+from iotxmpp.errors import ConfigError
+
+WRONG = {
+    "space": ('service = "a b"', "service: .*expected a domain, such as pubsub.example.org"),
+    "account": ('service = "a@b"', "service: .*expected a domain"),
+    "nul": ('host = "a\\u0000b"', "host: .*no host's name or address; give one, without spaces"),
+    "line": ('host = "a\\nb"', "host: .*without spaces"),
+    "blank": ('host = "a b"', "host: .*without spaces"),
+    "dots": ('host = "a..b"', "host: .*without spaces"),
+    "long": (f'host = "{"a" * 64}.org"', "host: .*without spaces"),
+    "none": ('host = ""', "host: .*without spaces"),
+    "true": ('host = "a"\nport = true', "port: Input should be a valid integer"),
+    "text": ('host = "a"\nport = "5222"', "port: Input should be a valid integer"),
+    "float": ('host = "a"\nport = 5222.0', "port: Input should be a valid integer"),
+}
+
+
+def write(folder: Path, lines: str, hidden: str = "hidden-one") -> Path:
+    path = folder / "hall.toml"
+    path.write_text(f'jid = "hall@example.org"\npassword = "{hidden}"\n{lines}\n')
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_field_is_told_with_file_key_and_fix(tmp_path: Path, name: str) -> None:
+    lines, told = WRONG[name]
+    path = write(tmp_path, lines)
+    with pytest.raises(ConfigError, match=rf"^account file {re.escape(str(path))}: {told}") as error:
+        Account.load(path)
+    assert "hidden-one" not in str(error.value)
+    (tmp_path / "agent.toml").write_text('account = "hall.toml"\nprofile = "bme280"\n')
+    assert check_agent(tmp_path / "agent.toml") == [str(error.value)]
+
+
+@pytest.mark.parametrize("character", ["\\u0000", "\\u0001", "\\u001b", "\\uffff"])
+def test_a_password_that_xml_cannot_carry_is_refused_and_not_shown(tmp_path: Path, character: str) -> None:
+    path = write(tmp_path, "", f"hidden{character}one")
+    with pytest.raises(ConfigError, match=r"hall\.toml: password: .*; set another password") as error:
+        Account.load(path)
+    assert "hidden" not in f"{error.value}{error.value.__cause__}"
+
+
+def test_a_password_from_the_environment_is_held_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IOTXMPP_ACCOUNT", raising=False)
+    with pytest.raises(ConfigError, match=r"account hall@example\.org: password: "):
+        Account.find("hall@example.org", password="hidden\x01")
+
+
+def test_what_a_program_gives_stays_right() -> None:
+    secret = SecretStr("p\u00e4ss w\u00f6rd\t")
+    account = Account(
+        jid="hall@Example.org", password=secret, host="::1", port=5222, service="Pub.example.org"
+    )
+    assert (account.port, account.host, account.service) == (5222, "::1", "pub.example.org")
+    for host in ("127.0.0.1", "fe80::1%eth0", "mail.example.org.", "bücher.example", "localhost"):
+        assert Account(jid="hall@example.org", password=secret, host=host).host == host
+    assert Account(jid="hall@[::1]", password=secret).service == "pubsub.[::1]"
+    with pytest.raises(ValidationError, match="port"):
+        Account(jid="hall@example.org", password=secret, host="a", port=True)
