@@ -33,7 +33,7 @@ FRESH = 60.0
 """Seconds that a number is given again as what is known; and a state, since the board was heard last."""
 
 MUTE_AFTER = 30.0
-"""Seconds after which a taken port of which nothing is understood is a problem: a slow sketch has said two."""
+"""Seconds after which a taken port of which nothing is understood is a problem; a slow one has said two."""
 
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 _COUNTED_EVERY = 10.0
