@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import device_profiles
@@ -103,6 +103,7 @@ async def test_a_number_without_end_is_its_own_sensors_error_alone(bus: Path, di
 
 
 @given(st.binary(max_size=200))
+@example(b"\x1c0")
 def test_nothing_on_the_bus_raises_another_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:

@@ -231,9 +231,10 @@ def _checked_answer(text: str, name: str) -> int:
 
 def _plain_answer(text: str, name: str) -> int:
     """The value in `temperature`, which is empty after a wrong checksum."""
-    if not _MILLIDEGREES.fullmatch(text.strip()):
+    digits = text.strip(" \t\r\n")  # not all else that Python calls a space, which `int` takes for none
+    if not _MILLIDEGREES.fullmatch(digits):
         raise OSError(errno.EIO, f"{name}: a damaged answer; check wires and resistor")
-    return int(text)
+    return int(digits)
 
 
 def _believable(millidegrees: int, name: str) -> float:
