@@ -26,7 +26,7 @@ servers: .venv/ready
 	@.ci/setup-servers prosody ejabberd postgresql
 
 clients:
-	@.ci/setup-servers profanity tmux
+	@.ci/setup-servers profanity tmux systemd
 
 arduino:
 	@.ci/setup-servers arduino

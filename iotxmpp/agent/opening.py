@@ -14,7 +14,7 @@ from iotxmpp.agent.drivers import Driver, Hasty, Pushing, Sample, Troubled
 from iotxmpp.agent.troubles import Tell, watch
 from iotxmpp.backoff import Backoff
 from iotxmpp.readings import Value
-from iotxmpp.serving.offloop import text_of
+from iotxmpp.serving.offloop import tamed, text_of
 
 OPEN_WITHIN = 60.0
 """Seconds that a driver has to open its hardware."""
@@ -121,7 +121,7 @@ class OpenedDriver:
     async def _use(self, work: Callable[[Driver], Awaitable[Result]]) -> Result:
         driver = await self._opened()
         try:
-            return await _tamed(lambda: work(driver))
+            return await tamed(lambda: work(driver))
         except OSError as error:
             await self._broken(driver, error)
             raise
@@ -158,7 +158,7 @@ class OpenedDriver:
     async def _open(self) -> Driver:
         try:
             async with asyncio.timeout(self._open_within) as limit:
-                return await _tamed(lambda: self._stack.enter_async_context(self._make()))
+                return await tamed(lambda: self._stack.enter_async_context(self._make()))
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -191,7 +191,7 @@ class OpenedDriver:
         self._closed.set()
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
-                await _tamed(self._stack.aclose)
+                await tamed(self._stack.aclose)
         except (Exception, asyncio.CancelledError) as error:  # whatever a driver raises
             self._stack = AsyncExitStack()  # it is let go all the same
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
@@ -212,7 +212,7 @@ class OpenedDriver:
 
     async def _consume(self, driver: Driver, begin: Callable[[], AsyncIterator[Sample]], take: Take) -> None:
         try:
-            await _tamed(lambda: self._pass_on(begin(), take))
+            await tamed(lambda: self._pass_on(begin(), take))
             raise ConnectionError("the driver gives no more samples")  # noqa: TRY301  # as if it had said so
         except Exception as error:  # noqa: BLE001  # whatever a driver raises
             self._tell(error)
@@ -247,21 +247,6 @@ def _is_cancelled() -> bool:
     """Whether somebody cancels us; otherwise a driver was careless with a task of its own."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
-
-
-async def _tamed(work: Callable[[], Awaitable[Result]]) -> Result:
-    """The result of a driver's own code; what would end the loop, as `sys.exit()`, is a `RuntimeError`."""
-    try:
-        return await work()
-    except (Exception, asyncio.CancelledError):
-        raise
-    except GeneratorExit as error:
-        # By `close()` it is raised here; what has come from within, the driver has raised.
-        if error.__traceback__ is None or error.__traceback__.tb_next is None:
-            raise
-        raise RuntimeError(text_of(error)) from error
-    except BaseException as error:  # a task lets it through to the loop
-        raise RuntimeError(text_of(error)) from error
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

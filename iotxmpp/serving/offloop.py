@@ -10,7 +10,9 @@ import contextvars
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 async def call(function: Callable[..., object], /, **arguments: Any) -> Any:  # noqa: ANN401  # the user's own
@@ -19,9 +21,9 @@ async def call(function: Callable[..., object], /, **arguments: Any) -> Any:  # 
     What would end the loop, such as the `SystemExit` of a driver's `sys.exit()`, is a `RuntimeError`.
     """
     if inspect.iscoroutinefunction(function):
-        return await _tamed(function(**arguments))
+        return await tamed(lambda: function(**arguments))
     result = await _in_thread(function, arguments)
-    return await _tamed(result) if inspect.isawaitable(result) else result
+    return await tamed(lambda: result) if inspect.isawaitable(result) else result
 
 
 def said(error: BaseException) -> str:
@@ -38,13 +40,14 @@ def text_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-async def _tamed(awaitable: Awaitable[object]) -> object:
+async def tamed(work: Callable[[], Awaitable[Result]]) -> Result:
+    """The result of foreign code; what would end the loop, as `sys.exit()` does, is a `RuntimeError`."""
     try:
-        return await awaitable
+        return await work()
     except (Exception, asyncio.CancelledError):
         raise
     except GeneratorExit as error:
-        # By `close()` it is raised here; what has come from within, the user's function has raised.
+        # By `close()` it is raised here; what has come from within, the foreign code has raised.
         if error.__traceback__ is None or error.__traceback__.tb_next is None:
             raise
         raise RuntimeError(text_of(error)) from error

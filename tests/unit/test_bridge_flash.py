@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -352,7 +351,6 @@ def test_options_that_do_not_say_enough_are_refused(tmp_path: Path) -> None:
     assert (settings.port, update.baud, update.flash.arguments) == ("P", 9600, ("-v",))
 
 
-@pytest.mark.skipif(shutil.which("avrdude") is None, reason="avrdude is not installed")
 async def test_the_real_avrdude_writes_through_a_boot_loader(tmp_path: Path) -> None:
     uno = board()
     with plugged(uno, tmp_path / "tty0") as house:

@@ -1,6 +1,5 @@
 """The unit of an agent: what it says, and that systemd takes it."""
 
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -164,9 +163,6 @@ def test_a_change_is_seen() -> None:
     assert text == UNIT.text()
 
 
-analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-
-
 def analysed(unit: Unit, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     file = folder / unit.file_name
     file.write_text(unit.text())
@@ -175,7 +171,6 @@ def analysed(unit: Unit, folder: Path, *words: str) -> subprocess.CompletedProce
     )
 
 
-@analyze
 @pytest.mark.parametrize("kind", ["simulated", "serial", "gpio", "i2c", "lora"])
 def test_systemd_takes_it(tmp_path: Path, kind: str) -> None:
     unit = replace(UNIT, config=tmp_path / "50% a b.toml", hardware=hardware_of(kind, {}))
@@ -183,14 +178,12 @@ def test_systemd_takes_it(tmp_path: Path, kind: str) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@analyze
 def test_a_users_systemd_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     done = analysed(replace(UNIT, scope="user", version=252), tmp_path, "--user", "verify")
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@analyze
 def test_systemd_would_find_a_wrong_key(tmp_path: Path) -> None:
     file = tmp_path / "wrong.service"
     file.write_text(UNIT.text().replace("WatchdogSec=60", "WatchdogSeconds=60"))
@@ -200,7 +193,6 @@ def test_systemd_would_find_a_wrong_key(tmp_path: Path) -> None:
     assert "WatchdogSeconds" in done.stderr
 
 
-@analyze
 @pytest.mark.parametrize("hardware", [Hardware(), hardware_of("serial", {})])
 def test_systemd_calls_it_safe(tmp_path: Path, hardware: Hardware) -> None:
     unit = replace(UNIT, hardware=hardware)
