@@ -1,12 +1,14 @@
 """The Arduino library under simavr: a value is what the sketch meant, or is left out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from firmware_bridge.events import Logged, Sampled
 from tests.arduino import build
-from tests.arduino.uno import Host, running
+from tests.arduino.uno import Host, Uno, running
 
 SKETCH = """#include <Iotxmpp.h>
 enum { UP, PULSES, OPEN, MODE, NOTE };
@@ -53,6 +55,48 @@ void setup() { REPORT; }
 void loop() {}
 """
 
+TABLES = """#include <Iotxmpp.h>
+const IotxChannel channels[] PROGMEM = {{"%(channel)s", "%(unit)s", IOTX_FLOAT, {-40, 85}}};
+uint8_t water(IotxCall *call) { return call->done(call->integer(0)); }
+const IotxCommand commands[] PROGMEM = {{"%(command)s", water, 0, {
+  {"%(argument)s", IOTX_INT}, {"duration-2", IOTX_INT}, {"duration-3", IOTX_INT}, {"duration-4", IOTX_INT}}}};
+const IotxAbout about PROGMEM = {"%(id)s", "%(name)s", "%(version)s"};
+Iotxmpp board(about, channels, commands);
+void setup() { Serial.begin(115200); board.begin(Serial); }
+void loop() { board.run(); if (board.every(200)) board.report(0, 21.5); }
+"""
+LONGEST = {
+    "channel": "temperature-outside",
+    "unit": "abcdefghi",
+    "command": "water-the-green",
+    "argument": "duration-s",
+    "id": "weather-station-all",
+    "name": "weather-greenhouses",
+    "version": "1.0.0-beta1",
+}
+
+RESULTS = """#include <Iotxmpp.h>
+const IotxChannel channels[] PROGMEM = {{"t", "", IOTX_FLOAT}};
+uint8_t run(IotxCall *call) {
+  switch (call->integer(0)) {
+    case 0: return call->done(-42);
+    case 1: return call->done(analogRead(A0) * 0 + 7);
+    case 2: return call->done(21.5);
+    case 3: return call->done((uint8_t)3);
+    case 4: return call->done(65535U);
+    case 5: return call->done(3000000000UL);
+    case 6: return call->done(-2147483647L);
+    case 7: return call->done(1.5f);
+    default: return call->done(call->integer(0) == 8);
+  }
+}
+const IotxCommand commands[] PROGMEM = {{"run", run, 0, {{"which", IOTX_INT}}}};
+const IotxAbout about PROGMEM = {"results-1", "results", "1.0.0"};
+Iotxmpp board(about, channels, commands);
+void setup() { Serial.begin(115200); board.begin(Serial); }
+void loop() { board.run(); }
+"""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def programs() -> None:
@@ -65,16 +109,18 @@ def sketch(text: str, folder: Path) -> build.Firmware:
     return build.sketch(source, folder)
 
 
-def test_a_value_is_what_the_sketch_meant_or_is_left_out_and_told(tmp_path: Path) -> None:
-    firmware = sketch(SKETCH, tmp_path)
+@contextmanager
+def flashed(firmware: build.Firmware, folder: Path) -> Iterator[Uno]:
+    source = Path(build.__file__).with_name("simavr_uno.c")
     simulator = build.program(
-        Path(build.__file__).with_name("simavr_uno.c"),
-        tmp_path,
-        "-isystem",
-        "/usr/include/simavr",
-        libraries=["-lsimavr", "-lelf"],
+        source, folder, "-isystem", "/usr/include/simavr", libraries=["-lsimavr", "-lelf"]
     )
     with running(simulator, firmware.elf) as uno:
+        yield uno
+
+
+def test_a_value_is_what_the_sketch_meant_or_is_left_out_and_told(tmp_path: Path) -> None:
+    with flashed(sketch(SKETCH, tmp_path), tmp_path) as uno:
         host = Host(uno.port)
         host.until(lambda: sum(event == Logged(level=1, text="string false") for event in host.events) >= 2)
         host.close()
@@ -97,3 +143,51 @@ def test_a_pointer_does_not_pass_for_a_truth_value(report: str, done: str, tmp_p
     sketch(good, tmp_path)
     with pytest.raises(AssertionError, match="deleted function"):
         sketch(POINTER.replace("REPORT", report).replace("DONE", done), tmp_path)
+
+
+@pytest.mark.parametrize("table", LONGEST)
+def test_a_text_of_a_table_that_is_too_long_does_not_compile(table: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="this text of a table is too long"):
+        sketch(TABLES % {**LONGEST, table: LONGEST[table] + "x"}, tmp_path)
+
+
+def test_the_longest_texts_of_tables_arrive_whole(tmp_path: Path) -> None:
+    with flashed(sketch(TABLES % LONGEST, tmp_path), tmp_path) as uno:
+        host = Host(uno.port)
+        host.until(lambda: host.session.description)
+        board, description = host.session.board, host.session.description
+        assert board is not None
+        assert description is not None
+        (channel,), (command,) = description.channels, description.commands
+        host.close()
+    assert (board.id, board.name, board.version) == (LONGEST["id"], LONGEST["name"], LONGEST["version"])
+    assert (channel.name, channel.unit) == (LONGEST["channel"], LONGEST["unit"])
+    assert command.name == LONGEST["command"]
+    assert [each.name for each in command.parameters] == [
+        LONGEST["argument"],
+        "duration-2",
+        "duration-3",
+        "duration-4",
+    ]
+
+
+def test_a_command_may_give_any_number_as_its_result(tmp_path: Path) -> None:
+    with flashed(sketch(RESULTS, tmp_path), tmp_path) as uno:
+        host = Host(uno.port)
+        host.until(lambda: host.session.description)
+        found = [host.answer(host.call("run", which=which)).value for which in range(10)]
+        host.close()
+    assert found == [-42, 7, 21.5, 3, 65535, 3e9, -(2**31) + 1, 1.5, True, False]
+
+
+def test_a_relay_answers_the_highest_number_that_a_command_may_have(tmp_path: Path) -> None:
+    """An `int` of an Uno ends at 32,767."""
+    source = build.LIBRARY / "examples" / "RelayText" / "RelayText.ino"
+    with (
+        flashed(build.sketch(source, tmp_path, library=False), tmp_path) as uno,
+        Path(uno.port).open("r+b", buffering=0) as port,
+    ):
+        while b"@hello" not in port.readline():
+            pass
+        port.write(b">65535 switch channel=1 on=true\n")
+        assert port.readline() == b"<65535 ok\r\n"

@@ -5,6 +5,12 @@
 
 #include "iotx.h"
 
+#if defined(ESP32)
+#if __has_include(<esp_random.h>)
+#include <esp_random.h> /* newer cores do not include it by themselves */
+#endif
+#endif
+
 typedef iotx_about IotxAbout;
 typedef iotx_channel IotxChannel;
 typedef iotx_command IotxCommand;

@@ -68,8 +68,16 @@ enum { IOTX_OPTIONAL = 1 };   /* an argument's flag */
 typedef struct iotx iotx;
 typedef struct iotx_call iotx_call;
 
-/* The tables below lie in flash (PROGMEM); texts are inside them, so they cost no RAM. */
+/* Does the command; returns IOTX_DONE or another status. No second run begins meanwhile. */
+typedef uint8_t (*iotx_handler)(iotx_call *call);
 
+/* The tables lie in flash (PROGMEM); texts are inside them, so they cost no RAM. A text must leave room for its
+ * final zero: as C++ it does not compile otherwise, in C see to it. */
+#ifdef __cplusplus
+}
+#include "iotx_tables.hpp"
+extern "C" {
+#else
 typedef struct {
     char id[20];      /* this board among others, such as "weather-1" */
     char name[20];    /* the kind of board, such as "weather" */
@@ -89,15 +97,13 @@ typedef struct {
     uint8_t flags;
 } iotx_arg;
 
-/* Does the command; returns IOTX_DONE or another status. No second run begins meanwhile. */
-typedef uint8_t (*iotx_handler)(iotx_call *call);
-
 typedef struct {
     char name[16];
     iotx_handler run;
     uint8_t flags;
     iotx_arg args[IOTX_ARGS]; /* up to the first without a name */
 } iotx_command;
+#endif
 
 /* A call as its handler sees it. `at` holds where an argument's data begins, NULL if it is not given. */
 struct iotx_call {
@@ -112,7 +118,11 @@ struct iotx_call {
     inline const char *text(uint8_t arg, const char *otherwise = "") const;
     inline uint8_t done();
     inline uint8_t done(float value);
-    inline uint8_t done(int32_t value);
+    inline uint8_t done(double value);
+    inline uint8_t done(int value);
+    inline uint8_t done(long value);
+    inline uint8_t done(unsigned int value);
+    inline uint8_t done(unsigned long value);
     inline uint8_t done(bool value);
     uint8_t done(const void *value) = delete; /* a text is no result; else it would be `true` */
     inline uint8_t fail(const char *text);
@@ -219,7 +229,17 @@ inline bool iotx_call::flag(uint8_t arg, bool otherwise) const { return iotx_arg
 inline const char *iotx_call::text(uint8_t arg, const char *otherwise) const { return iotx_arg_text(this, arg, otherwise); }
 inline uint8_t iotx_call::done() { return IOTX_DONE; }
 inline uint8_t iotx_call::done(float value) { iotx_answer_float(this, value); return IOTX_DONE; }
-inline uint8_t iotx_call::done(int32_t value) { iotx_answer_int(this, value); return IOTX_DONE; }
+inline uint8_t iotx_call::done(double value) { return done((float)value); }
+inline uint8_t iotx_call::done(int value) { return done((long)value); }
+inline uint8_t iotx_call::done(long value) {
+    if (value != (int32_t)value) return done((float)value);
+    iotx_answer_int(this, (int32_t)value);
+    return IOTX_DONE;
+}
+inline uint8_t iotx_call::done(unsigned int value) { return done((unsigned long)value); }
+inline uint8_t iotx_call::done(unsigned long value) {
+    return value > 0x7FFFFFFFUL ? done((float)value) : done((long)value);
+}
 inline uint8_t iotx_call::done(bool value) { iotx_answer_bool(this, value); return IOTX_DONE; }
 inline uint8_t iotx_call::fail(const char *text) { iotx_answer_text(this, text); return IOTX_FAILED; }
 inline uint8_t iotx_call::fail(const __FlashStringHelper *text) {

@@ -1,0 +1,92 @@
+/* The tables of iotx.h for C++: the same bytes as in C, but no text that is too long for its place compiles.
+ *
+ * Arduino's IDE compiles with -fpermissive, by which an array of characters takes any text and loses its end.
+ */
+#ifndef IOTX_TABLES_HPP
+#define IOTX_TABLES_HPP
+
+#include <stddef.h>
+
+/* 0, 1, 2, ... as parameters of a template. */
+template <size_t... AT>
+struct iotx_places {};
+template <size_t COUNT, size_t... AT>
+struct iotx_places_below : iotx_places_below<COUNT - 1, COUNT - 1, AT...> {};
+template <size_t... AT>
+struct iotx_places_below<0, AT...> {
+    typedef iotx_places<AT...> all;
+};
+
+template <size_t SIZE>
+struct iotx_text {
+    char text[SIZE];
+
+    constexpr iotx_text() : text() {}
+    template <size_t GIVEN>
+    constexpr iotx_text(const char (&given)[GIVEN]) : iotx_text(given, typename iotx_places_below<GIVEN>::all()) {
+        static_assert(GIVEN <= SIZE, "this text of a table is too long: the README says how long each may be");
+    }
+
+private:
+    template <size_t... AT>
+    constexpr iotx_text(const char *given, iotx_places<AT...>) : text{given[AT]...} {}
+};
+
+struct iotx_about {
+    iotx_text<20> id;      /* this board among others, such as "weather-1" */
+    iotx_text<20> name;    /* the kind of board, such as "weather" */
+    iotx_text<12> version; /* of the sketch */
+
+    template <size_t ID, size_t NAME, size_t VERSION>
+    constexpr iotx_about(const char (&id)[ID], const char (&name)[NAME], const char (&version)[VERSION])
+        : id(id), name(name), version(version) {}
+};
+
+struct iotx_range {
+    float lowest, highest; /* both 0 for none */
+};
+
+struct iotx_channel {
+    iotx_text<20> name;
+    iotx_text<10> unit; /* a SenML unit such as "Cel", or "" */
+    uint8_t kind;
+    iotx_range range;
+
+    template <size_t NAME, size_t UNIT>
+    constexpr iotx_channel(const char (&name)[NAME], const char (&unit)[UNIT], uint8_t kind,
+                           iotx_range range = iotx_range())
+        : name(name), unit(unit), kind(kind), range(range) {}
+};
+
+struct iotx_arg {
+    iotx_text<11> name;
+    uint8_t kind;
+    uint8_t flags;
+
+    constexpr iotx_arg() : name(), kind(), flags() {}
+    template <size_t NAME>
+    constexpr iotx_arg(const char (&name)[NAME], uint8_t kind, uint8_t flags = 0)
+        : name(name), kind(kind), flags(flags) {}
+};
+
+struct iotx_args {
+    iotx_arg first, second, third, fourth; /* up to the first without a name */
+
+    constexpr iotx_args(iotx_arg first = iotx_arg(), iotx_arg second = iotx_arg(), iotx_arg third = iotx_arg(),
+                        iotx_arg fourth = iotx_arg())
+        : first(first), second(second), third(third), fourth(fourth) {}
+};
+static_assert(sizeof(iotx_args) == IOTX_ARGS * sizeof(iotx_arg), "iotx_args holds as many as iotx.h says");
+
+struct iotx_command {
+    iotx_text<16> name;
+    iotx_handler run;
+    uint8_t flags;
+    iotx_args args;
+
+    template <size_t NAME>
+    constexpr iotx_command(const char (&name)[NAME], iotx_handler run, uint8_t flags = 0, iotx_args args = iotx_args())
+        : name(name), run(run), flags(flags), args(args) {}
+};
+
+#endif
