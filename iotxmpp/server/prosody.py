@@ -9,7 +9,14 @@ from iotxmpp.account import Account
 from iotxmpp.server.layout import Recipe, Settings
 from iotxmpp.server.programs import Programs
 from iotxmpp.server.spec import HOST
-from iotxmpp.server.tuning import CLOSE_SECONDS, ITEMS_A_NODE, QUIET_SECONDS, RESUME_SECONDS, STANZA_BYTES
+from iotxmpp.server.tuning import (
+    CLOSE_SECONDS,
+    GARBAGE_PERCENT,
+    ITEMS_A_NODE,
+    QUIET_SECONDS,
+    RESUME_SECONDS,
+    STANZA_BYTES,
+)
 
 _ITERATIONS = 10000
 
@@ -83,6 +90,7 @@ admins = {{ {lua_string(settings.admin.jid)} }}
 c2s_close_timeout = {CLOSE_SECONDS}
 c2s_stanza_size_limit = {STANZA_BYTES}
 network_settings = {{ read_timeout = {QUIET_SECONDS}; nagle = false }}
+gc = {{ mode = "incremental"; threshold = {GARBAGE_PERCENT} }}
 smacks_hibernation_time = {RESUME_SECONDS}
 
 VirtualHost {lua_string(settings.domain)}

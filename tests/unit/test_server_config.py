@@ -79,6 +79,7 @@ def test_prosody_listens_on_loopback_and_speaks_to_no_other_server() -> None:
         "c2s_require_encryption = true",
         "c2s_stanza_size_limit = 262144",
         "network_settings = { read_timeout = 20; nagle = false }",
+        'gc = { mode = "incremental"; threshold = 200 }',
         "smacks_hibernation_time = 20",
         'Component "pubsub.iot.example.org" "pubsub"',
     ):
