@@ -6,19 +6,19 @@ from orders import Orders
 
 from versus.item_count import ItemCount
 from versus.obeying import obey
-from versus.socket_xmpp import CHUNK, Counted, SocketClient
+from versus.socket_xmpp import Counted, SocketClient
 
 
-async def main() -> None:
+async def main(*, managed: bool = False) -> None:
     """Plays the subscriber."""
     orders = await Orders.open()
     identity = await orders.identity()
-    client = SocketClient(identity)
+    client = SocketClient(identity, managed=managed)
     await client.start()
     counted, found = Counted(b"<item "), ItemCount()
 
     async def count() -> None:
-        while chunk := await client.reader.read(CHUNK):
+        while chunk := await client.read():
             found.came(counted(chunk))
 
     counting = asyncio.create_task(count())

@@ -8,14 +8,14 @@ from orders import Orders
 
 from versus.obeying import Order, obey
 from versus.peer_reading import made
-from versus.socket_xmpp import CHUNK, Counted, SocketClient
+from versus.socket_xmpp import Counted, SocketClient
 
 
-async def main() -> None:
+async def main(*, managed: bool = False) -> None:
     """Plays the publisher."""
     orders = await Orders.open()
     identity = await orders.identity()
-    client = SocketClient(identity)
+    client = SocketClient(identity, managed=managed)
     await client.start()
     answers, errors = Counted(b"<iq "), Counted(b"<error ")
     head = (
@@ -30,9 +30,10 @@ async def main() -> None:
         sent = answered = 0
         due = min(order["window"], order["items"])
         while answered < order["items"]:
-            client.writer.write(b"".join(stanza % number for number in range(sent, sent + due)))
+            numbers = range(sent, sent + due)
+            client.writer.write(b"".join(stanza % number + client.request(number) for number in numbers))
             sent += due
-            chunk = await client.reader.read(CHUNK)
+            chunk = await client.read()
             if not chunk or errors(chunk):
                 raise RuntimeError(f"the server refuses: {chunk.decode()}")
             answered += answers(chunk)

@@ -195,8 +195,9 @@ class StrictClient(ClientXMPP):
 
     def _write(self, stanza: Any) -> None:
         """Writes a stanza at once; slixmpp's queue costs two turns of the loop, a tenth of a round trip."""
-        then = self._management.goes(stanza)  # the one filter that stanzas need
-        self._turns.put(wire_text(stanza.xml) + then)
+        text = wire_text(stanza.xml)
+        then = self._management.goes(stanza, len(text))  # the one filter that stanzas need
+        self._turns.put(text + then)
 
     def send_raw(self, data: str | bytes) -> None:
         """Writes text, behind all that was written before."""

@@ -76,37 +76,38 @@ class StreamGuard:
         Raises:
             StreamRefusedError: Elements are nested too deep or too many, or it is no XML.
         """
+        depth, deepest, elements = self._depth, self._deepest, self._elements  # quicker than attributes
         try:
             for event, element in cast("Iterator[tuple[str, Element]]", self._parser.read_events()):
                 if event == "start":
-                    self._elements += 1
-                    self._depth = depth = self._depth + 1
-                    if depth > self._deepest or self._elements > MAX_ELEMENTS:
-                        self._check_start(depth)
+                    elements += 1
+                    depth += 1
+                    if elements > MAX_ELEMENTS:
+                        raise StreamRefusedError(
+                            f"the server sent a stanza of more than {MAX_ELEMENTS} elements"
+                        )
+                    if depth > deepest:
+                        deepest = _checked_depth(depth)
+                    if depth <= _STANZA:
+                        yield event, element
                 else:
-                    depth = self._depth
-                    self._depth = depth - 1
                     if depth == _STANZA:
-                        self._check_stanza(element)
-                if depth <= _STANZA:
-                    yield event, element
+                        self._check_stanza(element, deepest)
+                        elements = deepest = 0
+                    depth -= 1
+                    if depth < _STANZA:
+                        yield event, element
         except ParseError as error:
             raise StreamRefusedError(f"the server's stream is no XML: {error}") from error
+        finally:
+            self._depth, self._deepest, self._elements = depth, deepest, elements
 
-    def _check_start(self, depth: int) -> None:
-        """An element begins that is one more, or deeper, than any before it in its stanza."""
-        self._deepest = max(self._deepest, depth)
-        if self._elements > MAX_ELEMENTS:
-            raise StreamRefusedError(f"the server sent a stanza of more than {MAX_ELEMENTS} elements")
-        if depth > DEEPEST_PASSED_ON:
-            raise StreamRefusedError(f"the server sent elements nested more than {DEEPEST_PASSED_ON} deep")
-
-    def _check_stanza(self, stanza: Element) -> None:
+    def _check_stanza(self, stanza: Element, deepest: int) -> None:
         """A stanza is whole."""
-        if self._deepest > self._max_depth:
+        if deepest > self._max_depth:
             _LOGGER.warning("%s sent elements nested too deep", stanza.get("from"))
             stanza[:] = [Element(TOO_DEEP)]
-        self._bytes = self._elements = self._deepest = 0
+        self._bytes = 0
 
     def _checked_prolog(self, raw: bytes) -> bytes:
         """What may be parsed: nothing before it is clear that the root follows."""
@@ -120,3 +121,10 @@ class StreamGuard:
         if len(self._prolog) > _MAX_PROLOG or not _UNFINISHED.fullmatch(self._prolog):
             raise StreamRefusedError("the server's stream does not start like XMPP (a DTD, or no XML)")
         return b""
+
+
+def _checked_depth(depth: int) -> int:
+    """An element is deeper than any before it in its stanza."""
+    if depth > DEEPEST_PASSED_ON:
+        raise StreamRefusedError(f"the server sent elements nested more than {DEEPEST_PASSED_ON} deep")
+    return depth

@@ -19,7 +19,7 @@ from iotxmpp.xmpp.stanzas import PUBSUB, PUBSUB_EVENT
 log = logging.getLogger("iotxmpp.xmpp")
 
 _AT_ONCE = 20
-_EVENT_ITEMS = f"{{{PUBSUB_EVENT}}}event/{{{PUBSUB_EVENT}}}items"
+_EVENT, _ITEMS, _ITEM = (f"{{{PUBSUB_EVENT}}}{name}" for name in ("event", "items", "item"))
 
 
 class Call(Protocol):
@@ -123,7 +123,7 @@ class PubSub:
 
     def _take(self, message: Element) -> Callable[[], None] | None:
         """Takes a notification."""
-        if message.get("type") == "error" or message.find(_EVENT_ITEMS) is None:
+        if message.get("type") == "error" or not _lists(message):
             return None
         return partial(self._notified, message)
 
@@ -138,12 +138,18 @@ class PubSub:
         await to_each(handlers, item)
 
 
+def _lists(message: Element) -> list[Element]:
+    """Its lists of items; `find` takes nearly three times as long."""
+    return [items for event in message if event.tag == _EVENT for items in event if items.tag == _ITEMS]
+
+
 def _notified_items(message: Element) -> Iterator[Item]:
     service = message.get("from", "")
-    for items in message.findall(_EVENT_ITEMS):
+    for items in _lists(message):
         node = _node(service, items.get("node", ""))
-        for element in items.findall(f"{{{PUBSUB_EVENT}}}item"):
-            yield _item(node, element)
+        for element in items:
+            if element.tag == _ITEM:
+                yield _item(node, element)
 
 
 @lru_cache(maxsize=256)  # the same few all the time

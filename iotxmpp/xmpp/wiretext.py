@@ -3,7 +3,6 @@
 That took a tenth of the work of a round trip.
 """
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
@@ -12,8 +11,8 @@ from xml.etree.ElementTree import Element
 from iotxmpp.xmpp.stanzas import CLIENT
 
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
-_SPECIAL: Final = re.compile("[&<>'\"]")
-_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;"})
+_ESCAPES: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("'", "&apos;"), ('"', "&quot;"))
+"""The ampersand first: it is in all the others' escapes."""
 
 
 def wire_text(stanza: Element) -> str:
@@ -24,17 +23,18 @@ def wire_text(stanza: Element) -> str:
 
 
 def _write(element: Element, outer: str, write: Callable[[str], None]) -> None:
-    namespace, name = _named(element.tag)
-    write(f"<{name}" if namespace == outer else f'<{name} xmlns="{namespace}"')
+    namespace, begin, end = _tags(element.tag, outer)
+    write(begin)
     for key, value in element.attrib.items():
         known = key if "}" not in key else _attribute(key)
         if known:
             write(f' {known}="{_escaped(value)}"')
-    if element.text or len(element):
-        write(f">{_escaped(element.text)}" if element.text else ">")
+    text = element.text
+    if text or len(element):
+        write(f">{_escaped(text)}" if text else ">")
         for child in element:
             _write(child, namespace, write)
-        write(f"</{name}>")
+        write(end)
     else:
         write(" />")
     if element.tail:
@@ -42,12 +42,20 @@ def _write(element: Element, outer: str, write: Callable[[str], None]) -> None:
 
 
 @lru_cache(maxsize=256)  # the same few all the time
+def _tags(tag: str, outer: str) -> tuple[str, str, str]:
+    """A tag's namespace, and how it begins and ends in an element of another namespace."""
+    namespace, name = _named(tag)
+    begin = f"<{name}" if namespace == outer else f'<{name} xmlns="{namespace}"'
+    return namespace, begin, f"</{name}>"
+
+
 def _named(tag: str) -> tuple[str, str]:
     """A tag's namespace and name."""
     namespace, _, name = tag.rpartition("}")
     return namespace[1:], name
 
 
+@lru_cache(maxsize=256)  # the same few all the time
 def _attribute(key: str) -> str:
     """The name of an attribute with a namespace: the stream has a prefix for XML's own alone."""
     namespace, name = _named(key)
@@ -55,4 +63,8 @@ def _attribute(key: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
+    """Five searches of the whole text take a tenth of the time of one look at each character."""
+    for special, escape in _ESCAPES:
+        if special in text:
+            text = text.replace(special, escape)
+    return text

@@ -124,19 +124,24 @@ async def test_a_stanza_overtakes_nothing_that_waits(monkeypatch: pytest.MonkeyP
     assert [queue.get_nowait()[0] for _ in range(2)][1] is stanza
 
 
-async def test_a_request_for_an_ack_goes_with_its_stanza_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("most", "size"), [(5, 10_000), (100, 100)])
+async def test_a_request_for_an_ack_goes_with_its_stanza_after_it(
+    monkeypatch: pytest.MonkeyPatch, most: int, size: int
+) -> None:
+    monkeypatch.setattr("iotxmpp.xmpp.management._ASK_AFTER", most)
+    monkeypatch.setattr("iotxmpp.xmpp.management._ASK_AFTER_SIZE", size)
     written = Written(monkeypatch)
     wire: list[bytes] = []
     monkeypatch.delattr(written.client, "send_raw")
     monkeypatch.setattr(written.client.transport, "write", wire.append)
     written.enable()
-    for number in range(5):
+    for number in range(10):  # of 27 characters
         written.client.send_iq(iq(f"n{number}", type="result"))
         await asyncio.sleep(0)
-    assert len(wire) == 5
-    assert [piece.count(b"urn:xmpp:sm:3") for piece in wire] == [0, 0, 0, 0, 1]
-    last = wire[-1].decode()
-    assert last.index("n4") < last.index("urn:xmpp:sm:3")
+    asking = [number for number, piece in enumerate(wire) if b"urn:xmpp:sm:3" in piece]
+    assert asking == ([4, 9] if most == 5 else [3, 7])
+    last = wire[asking[0]].decode()
+    assert last.index(f"n{asking[0]}") < last.index("urn:xmpp:sm:3")
 
 
 async def test_each_iq_that_comes_is_counted_once_whoever_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,8 @@
+"""The subscriber by hand, its stream managed (XEP-0198) as iotxmpp's link has it."""
+
+import asyncio
+
+from versus.socket_consumer import main
+
+if __name__ == "__main__":
+    asyncio.run(main(managed=True))
