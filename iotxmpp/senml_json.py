@@ -1,10 +1,12 @@
 """The JSON of SenML packs (RFC 8428 section 5), before anything in it is resolved."""
 
 import json
+from collections.abc import Sequence, Sized
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from pydantic import ConfigDict, FailFast, ValidationError
+from pydantic_core import from_json
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from iotxmpp.errors import InvalidError
@@ -66,10 +68,33 @@ def parse_records(text: str | bytes, most: int) -> list[RawRecord]:
         raise InvalidError("SenML pack: empty; a pack holds at least one record")
     if len(pack) > most:
         raise InvalidError(f"SenML pack: {len(pack)} records, at most {most} are taken; send several packs")
-    # Every label has a colon after it, so as many colons as labels means that no label came twice.
-    if text.count(":") != sum(map(len, pack)) or "NaN" in text or "Infinity" in text:
+    if not _has_each_label_once(text, pack) or "NaN" in text or "Infinity" in text:
         _check_strictly(text)
     return pack
+
+
+def bare_records(text: str) -> list[dict[str, Any]]:
+    """The records of a pack, whatever stands under their labels; in a quarter of the time.
+
+    The caller looks at what it uses. A number that is too large for a float may be infinite.
+
+    Raises:
+        InvalidError: It is no array of objects, is empty, or has a label twice in one record.
+    """
+    try:
+        pack = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidError(f"SenML pack: {error}") from error
+    if type(pack) is not list or set(map(type, pack)) != {dict}:
+        raise InvalidError("SenML pack: must be an array of records, at least one")
+    if not _has_each_label_once(text, pack):
+        _check_strictly(text)
+    return pack
+
+
+def _has_each_label_once(text: str, pack: Sequence[Sized]) -> bool:
+    """Every label has a colon after it: as many colons as labels means so; False means nothing."""
+    return text.count(":") == sum(map(len, pack))
 
 
 @cache

@@ -57,11 +57,12 @@ class ClockError:
 
     def _is_plain(self, readings: Columns, received: float) -> bool:
         """Whether these tell nothing but the newest number and time: then none is looked at by itself."""
+        newest = max(self._newest, readings.latest)
         oldest = received - max(self._newest, readings.times[0])
-        youngest = received - max(self._newest, readings.latest)
+        youngest = received - newest
         return (
             readings.first > self._seq
-            and max(self._newest, readings.latest) - readings.earliest <= SET_BACK
+            and newest - readings.earliest <= SET_BACK
             and received >= self._steady_since
             and abs(oldest - self._steady_age) <= STEADY
             and abs(youngest - self._steady_age) <= STEADY

@@ -30,9 +30,12 @@ class Place:
     kind: Kind
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Columns(Sequence[Reading]):
     """Accepted readings of one epoch, whose numbers follow one another without a hole.
+
+    Nobody changes one. It is not frozen, as two are made for each pack, and to set frozen fields takes four
+    times as long.
 
     Attributes:
         places: The channel of each.
@@ -105,6 +108,8 @@ class Columns(Sequence[Reading]):
 
     def last_of_each(self) -> dict[Place, int]:
         """Of each channel, which of them is its last one; in the order in which the channels come first."""
+        if len(set(self.places)) == 1:  # as in most packs: a fifth of the work
+            return {self.places[0]: len(self.places) - 1}
         return dict(zip(self.places, count(), strict=False))
 
     def at_places(self, indices: Iterable[int]) -> list[Reading]:

@@ -69,6 +69,10 @@ class Early:
         held.ask_at, held.gap = now + held.gap, held.gap * 2
         return True
 
+    def holds(self, name: DeviceId) -> bool:
+        """Whether anything of a device is held."""
+        return name in self._held
+
     def has_about(self, name: DeviceId) -> bool:
         """Whether a description of a device is held."""
         held = self._held.get(name)

@@ -7,8 +7,10 @@ channel's name and unit, a value and a time, and nothing else; all of them are g
 can say what is wrong.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
+from operator import itemgetter
+from sys import float_info
 from typing import Any, Final, get_args
 
 from iotxmpp.about import About, Channel
@@ -17,14 +19,23 @@ from iotxmpp.controller.columns import Columns, Kind, Place
 from iotxmpp.errors import InvalidError
 from iotxmpp.readings import ClockQuality
 from iotxmpp.senml import check_name
-from iotxmpp.senml_json import RawRecord, parse_records
+from iotxmpp.senml_json import bare_records
 
 _EXACT: Final = 2**53
 """Beyond this, a floating-point number does not hold every integer."""
 
 _NUMBERS: Final = 2**63
 _NUL: Final = r"\u0000"
-_HEAD = frozenset({"bn", "bt", "bu", "cq"})
+_LARGEST: Final = float_info.max
+_NUMERIC = frozenset({int, float})
+_HEAD: Final[Mapping[str, frozenset[type]]] = {
+    "bn": frozenset({str}),
+    "bt": _NUMERIC,
+    "bu": frozenset({str}),
+    "cq": frozenset({str}),
+}
+"""The base fields, and what stands under them."""
+
 _SHAPES: Final[Mapping[str, tuple[type, Kind, str]]] = {
     "float": (float, "f", "v"),
     "int": (int, "i", "v"),
@@ -40,6 +51,12 @@ there are without a time."""
 
 Shape = Mapping[str | None, Check]
 """The checks of a pack's records, by the name that they say; None for none."""
+
+Record = dict[str, Any]
+"""A record, as its JSON has it."""
+
+Made = tuple[list[Place], list[Any], list[Any], bool]
+"""Channels, values, what is said of times, empty for nothing, and whether any value is text."""
 
 
 class Checks:
@@ -101,19 +118,22 @@ def read_pack(text: str, checks: Checks, *, epoch: str, first: int, window: Wind
     if _NUL in text:
         return None
     try:
-        pack = parse_records(text, most=len(text))
+        pack = bare_records(text)
     except InvalidError:
         return None
     head = pack[0]
     base, clock = head.get("bt", -inf), head.get("cq", "s")
-    if not earliest <= base <= latest or clock not in _CLOCKS or first + len(pack) > _NUMBERS:
+    good = all(type(head[label]) in kinds for label, kinds in _HEAD.items() if label in head)
+    if not (good and earliest <= base <= latest and clock in _CLOCKS and first + len(pack) <= _NUMBERS):
         return None
-    pack[0] = _without_base(head)
-    columns = _columns(pack, checks.shape(head.get("bn", ""), head.get("bu")), base)
+    pack[0] = {label: value for label, value in head.items() if label not in _HEAD}
+    known = checks.shape(head.get("bn", ""), head.get("bu"))
+    columns = _column(pack, known.get(None)) or _columns(pack, known)
     if columns is None:
         return None
-    places, values, times, texts = columns
-    low, high = min(times), max(times)
+    places, values, offsets, texts = columns
+    times = _times(base, offsets) if offsets else [base] * len(values)
+    low, high = (min(times, default=-inf), max(times, default=-inf)) if offsets else (base, base)
     if low < earliest or high > latest:
         return None
     return Columns(
@@ -129,15 +149,35 @@ def read_pack(text: str, checks: Checks, *, epoch: str, first: int, window: Wind
     )
 
 
-def _columns(
-    pack: list[RawRecord], known: Shape, base: float
-) -> tuple[list[Place], list[Any], list[float], bool] | None:
+def _column(pack: list[Record], check: Check | None) -> Made | None:
+    """The columns of numbers of one channel, where all records have the same labels; None for any others.
+
+    Most packs are so. It says what `_columns` says, in a quarter of the time.
+    """
+    if check is None:
+        return None
+    place, label, kind, unit, low, high, size = check
+    timed = "t" in pack[-1]
+    if timed:
+        pack[0].setdefault("t", 0)  # the base time is that of the first
+    if unit is not None or kind is str or set(map(len, pack)) != {size + timed}:
+        return None
+    try:
+        values = list(map(itemgetter(label), pack))
+        offsets = list(map(itemgetter("t"), pack)) if timed else []
+    except LookupError:
+        return None
+    if set(map(type, values)) != {kind} or min(values) < low or max(values) > high:
+        return None
+    return [place] * len(pack), values, offsets, False
+
+
+def _columns(pack: list[Record], known: Shape) -> Made | None:
     """All records' columns; one function, because this is done for each reading there is."""
     places: list[Place] = []
     values: list[Any] = []
-    times: list[float] = []
+    offsets: list[Any] = []
     texts = False
-    raw: Any  # a dictionary that is looked into by labels of tables
     try:
         for raw in pack:
             place, label, kind, unit, low, high, size = known[raw.get("n")]
@@ -156,10 +196,20 @@ def _columns(
                 return None
             places.append(place)
             values.append(value)
-            times.append(base + raw["t"] if more else base)
-    except LookupError:  # no such channel, a label that is not there, or a value of another type
+            offsets.append(raw["t"] if more else 0)
+    except (LookupError, TypeError):  # no such channel, a label that is not there, or a value of another type
         return None
-    return places, values, times, texts
+    return places, values, offsets, texts
+
+
+def _times(base: float, offsets: Sequence[Any]) -> list[float]:
+    """The times of records, by what they say of them; empty where one of them says no number."""
+    if not set(map(type, offsets)) <= _NUMERIC:
+        return []
+    try:
+        return [base + each for each in offsets]
+    except OverflowError:
+        return []
 
 
 def _as_float(value: object, kind: type) -> float:
@@ -169,16 +219,13 @@ def _as_float(value: object, kind: type) -> float:
     raise LookupError
 
 
-def _without_base(head: RawRecord) -> Any:  # noqa: ANN401  # the same type, of which mypy sees no copy
-    return {label: value for label, value in head.items() if label not in _HEAD}
-
-
 def _check(place: Place, channel: Channel, *, unit: str | None, named: bool) -> Check:
     """The check of a channel's records, where this is the base unit, and they say its name or not."""
     kind, _, label = _SHAPES[channel.type]
     low, high = channel.range or (-inf, inf)
-    if kind is int:  # larger ones travel and are kept in another way
-        low, high = max(low, -_EXACT), min(high, _EXACT)
+    # Larger integers travel and are kept in another way; no other number is infinite.
+    most = _EXACT if kind is int else _LARGEST
+    low, high = max(low, -most), min(high, most)
     said = channel.unit if unit is None else None
     return place, label, kind, said, low, high, 1 + named + (said is not None)
 

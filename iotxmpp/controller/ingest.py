@@ -77,7 +77,6 @@ def check_item(item: Item, device: Sender, now: float, checks: Checks | None = N
         checks: The device's description, made ready: good packs of the common shape cost a tenth of the work
             with it, and nothing else differs. None where there is none.
     """
-    origin = origin_of(item, device)
     try:
         check_sender(item, device)
         epoch, first = _named(item)
@@ -85,10 +84,11 @@ def check_item(item: Item, device: Sender, now: float, checks: Checks | None = N
             return _gap(item.payload, epoch, first)
         return _fast(item, checks, epoch, first, now) or _pack(item, device, epoch, first, now)
     except Refused as refused:
-        return Checked(rejections=(origin.rejection(refused.code, refused, refused.payload),))
+        rejection = origin_of(item, device).rejection(refused.code, refused, refused.payload)
     except Exception as error:  # whatever a device sends, it is kept and seen
         log.exception("a check failed unexpectedly: %s item %r", item.node, item.id)
-        return Checked(rejections=(origin.rejection("form", repr(error), item_text(item)),))
+        rejection = origin_of(item, device).rejection("form", repr(error), item_text(item))
+    return Checked(rejections=(rejection,))
 
 
 def _named(item: Item) -> tuple[str, int]:

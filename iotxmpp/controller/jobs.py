@@ -1,9 +1,10 @@
 """What a device sent, on its way through the store to the handlers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from iotxmpp import crashpoints
 from iotxmpp.controller.columns import texts_of
 from iotxmpp.controller.rejection import Origin
 from iotxmpp.controller.store import Arrival, Record, Taken
@@ -42,6 +43,33 @@ class Job:
         text = "; ".join(_text(each) for each in self.arrival.readings[:100])
         rejection = self.origin.rejection("store", error, text)
         return replace(self, arrival=replace(self.arrival, readings=(), rejections=((first, rejection),)))
+
+
+class Writing:
+    """Jobs whose transaction is under way.
+
+    The writer and the delivery both wait for it, so that handlers get readings in the turn of the loop in
+    which these are settled, and before acks are made of them. Whoever goes on first settles them.
+
+    Args:
+        jobs: The jobs.
+        taken: What comes of their arrivals.
+    """
+
+    def __init__(self, jobs: Sequence[Job], taken: Awaitable[list[Taken]]) -> None:
+        self._jobs = jobs
+        self._taken = taken
+        self._settled = False
+
+    async def committed(self) -> list[tuple[Job, Taken]]:
+        """Waits for the commit, after which the jobs are settled at once; raises why it failed."""
+        committed = list(zip(self._jobs, await self._taken, strict=True))
+        if committed and not self._settled:
+            self._settled = True
+            crashpoints.at("stored")
+            for job, taken in committed:
+                job.settled(taken)
+        return committed
 
 
 class Sink(Protocol):

@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from iotxmpp.controller.clockerror import ClockError
 from iotxmpp.controller.columns import Columns, clock_of, epoch_of
@@ -18,9 +19,8 @@ MOST_CLOCKS = 16
 """Epochs of one device whose clock's error is remembered."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Mark:
-    """The newest reading of a channel so far."""
+class _Mark(NamedTuple):
+    """The newest reading of a channel so far; one is made for each sample of it, and a tuple costs least."""
 
     epoch: str
     seq: int
@@ -89,11 +89,8 @@ class Lateness:
             if newest is None or newest.epoch != readings.epoch or newest.seq > readings.first:
                 return None
         for place, index in last.items():
-            self._newest[place.channel] = _Mark(
-                epoch=readings.epoch,
-                seq=readings.first + index,
-                time=min(readings.times[index], received),
-            )
+            time = min(readings.times[index], received)
+            self._newest[place.channel] = _Mark(readings.epoch, readings.first + index, time)
         return False
 
     def _late(self, reading: Reading, received: float, oldest: float) -> bool:
@@ -110,7 +107,9 @@ class Lateness:
         if not readings or clock_of(readings) == "r":
             return None
         epoch = epoch_of(readings)
-        error = self._errors.setdefault(epoch, ClockError())
+        error = self._errors.get(epoch)
+        if error is None:
+            error = self._errors[epoch] = ClockError()
         self._errors.move_to_end(epoch)
         if len(self._errors) > MOST_CLOCKS:
             self._errors.popitem(last=False)
@@ -119,7 +118,7 @@ class Lateness:
 
 
 def _mark(reading: Reading, received: float) -> _Mark:
-    return _Mark(epoch=reading.epoch, seq=reading.seq, time=min(reading.time, received))
+    return _Mark(reading.epoch, reading.seq, min(reading.time, received))
 
 
 def _older(reading: Reading, newest: _Mark) -> bool:

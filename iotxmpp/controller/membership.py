@@ -101,8 +101,15 @@ class Membership:
         self._intake.about(self.device, item)
 
     async def _take_pack(self, item: Item) -> None:
-        await self._catch_up()
+        if (
+            not self._is_caught_up()
+        ):  # which nearly each pack finds, and the lock costs as much as half a check
+            await self._catch_up()
         await self._intake.pack(self.device, item)
+
+    def _is_caught_up(self) -> bool:
+        """Whether nothing waits that came before, and nobody is at it."""
+        return self._fetched is None and not self._in_order.locked() and not self._early.holds(self.device.id)
 
     async def _catch_up(self) -> None:
         async with self._in_order:

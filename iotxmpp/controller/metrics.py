@@ -5,8 +5,8 @@ Labels are bounded: device ids are slugs, channels are those that a device descr
 
 import time
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from itertools import accumulate
 from threading import Lock
@@ -29,13 +29,14 @@ try:
         generate_latest,
         start_http_server,
     )
-    from prometheus_client.core import HistogramMetricFamily, Metric
+    from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
     from prometheus_client.registry import Collector
 except ImportError as error:
     raise ConfigError(
         f"the controller needs prometheus_client ({error}); run: pip install 'iotxmpp[controller]'"
     ) from error
 
+_VALUE = "iotxmpp_reading_value"
 _DELAY = "iotxmpp_reading_delay_seconds"
 _DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400)
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -104,12 +105,7 @@ class Metrics:
         self._rejected = Counter(
             "iotxmpp_rejected", "Rejections, by reason.", ["device", "code"], registry=own
         )
-        self._value = Gauge(
-            "iotxmpp_reading_value",
-            "The last value of a channel; true is 1.",
-            ["device", "channel", "unit"],
-            registry=own,
-        )
+        self._values = _Values(own)
         self._delay = _Delays(own)
         self._command = Histogram(
             "iotxmpp_command_seconds",
@@ -139,7 +135,6 @@ class Metrics:
             "Items of devices that had not joined, which could not be held until they had.",
             registry=own,
         )
-        self._shown: defaultdict[str, dict[tuple[str, str], Gauge]] = defaultdict(dict)
         self._children: dict[tuple[Counter, str], Counter] = {}
 
     def link_up(self, *, up: bool) -> None:
@@ -178,8 +173,11 @@ class Metrics:
             self._postponed.labels(device).inc()
         if reason is None:
             self.pack(device, len(taken.readings))
-            self._of(self._duplicates, device).inc(taken.duplicates)
-            self._of(self._historical, device).inc(len(taken.readings) - len(live_of(taken.readings)))
+            late = len(taken.readings) - len(live_of(taken.readings))
+            for counter, count in ((self._duplicates, taken.duplicates), (self._historical, late)):
+                child = self._of(counter, device)  # shown from the first pack on
+                if count:
+                    child.inc(count)
         else:
             self._gone.labels(device, reason).inc(taken.lost)
 
@@ -209,15 +207,7 @@ class Metrics:
         """
         if live:
             self._delay.observe(now, times_of(live), span_of(live))
-        shown = self._shown[device]
-        for reading in newest:
-            if isinstance(reading.value, str):
-                continue
-            name = reading.channel, reading.unit or ""
-            gauge = shown.get(name)
-            if gauge is None:
-                gauge = shown[name] = self._value.labels(device, *name)
-            gauge.set(reading.value)
+        self._values.show(device, newest)
 
     def rejected(self, device: str, code: Code) -> None:
         """Something was rejected."""
@@ -256,15 +246,11 @@ class Metrics:
 
     def described(self, device: str, channels: dict[str, str | None]) -> None:
         """A device described itself: values of other channels, or in other units, are shown no more."""
-        for channel, unit in tuple(self._shown[device]):
-            if channel not in channels or (channels[channel] or "") != unit:
-                del self._shown[device][channel, unit]
-                self._value.remove(device, channel, unit)
+        self._values.keep(device, {(channel, unit or "") for channel, unit in channels.items()})
 
     def forget(self, device: str) -> None:
         """A device was removed: what is shown of its state goes; what was counted stays."""
         self.described(device, {})
-        del self._shown[device]
         self._online.remove(device)
         self._problems.remove(device)
         for state in STATES:
@@ -281,6 +267,43 @@ class Metrics:
     def text(self) -> str:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry).decode()
+
+
+class _Values(Collector):
+    """The last value of each channel.
+
+    To set one of the library's own gauges costs ten times as much, and a pack may be of hundreds of channels.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._shown: dict[str, dict[tuple[str, str], bool | float]] = {}
+        self._lock = Lock()
+        registry.register(self)
+
+    def show(self, device: str, readings: Iterable[Reading]) -> None:
+        """Shows what these hold, but for text."""
+        with self._lock:
+            shown = self._shown.setdefault(device, {})
+            for reading in readings:
+                if not isinstance(reading.value, str):
+                    shown[reading.channel, reading.unit or ""] = reading.value
+
+    def keep(self, device: str, names: AbstractSet[tuple[str, str]]) -> None:
+        """Shows no more than these channels, each with its unit, of a device."""
+        with self._lock:
+            left = {name: value for name, value in self._shown.pop(device, {}).items() if name in names}
+            if left:
+                self._shown[device] = left
+
+    def collect(self) -> Iterator[Metric]:
+        """The values as they are now."""
+        labels = ["device", "channel", "unit"]
+        family = GaugeMetricFamily(_VALUE, "The last value of a channel; true is 1.", labels=labels)
+        with self._lock:
+            for device, shown in self._shown.items():
+                for name, value in shown.items():
+                    family.add_metric([device, *name], float(value))
+        yield family
 
 
 class _Delays(Collector):

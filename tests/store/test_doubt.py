@@ -108,7 +108,7 @@ def test_a_transaction_that_still_runs_is_waited_for(store: Store) -> None:
     """Its connection broke, and the server has not finished its COMMIT."""
     take(store, arrival(1))
     doubts = store._taker._doubts
-    with store.database.write() as running:
+    with store.database.write_often() as running:
         token = doubts.leave_token(running)
         doubts.doubt(doubt_module.Doubt(token=token, batch=Batch(records=[LOST]), taken=[]))
         with store.database.read() as other:

@@ -1,9 +1,10 @@
 """How packs and rejections get to the store and on to handlers, also with one that fails."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -234,6 +235,56 @@ async def test_a_slow_handler_holds_up_the_store_only_after_some_batches() -> No
     case.handler.set()
     await until(lambda: case.delivered == list(range(1, 20)))
     await case.writer.close()
+
+
+async def test_at_the_end_a_handler_that_hangs_holds_up_no_record() -> None:
+    case = Case(is_open=True)
+    case.handler.clear()
+    for number in range(1, 20):
+        await case.put(number)
+        await asyncio.sleep(0.005)
+    case.writer.keep(rejection(1))
+    async with asyncio.timeout(2):
+        await case.writer.close()
+    assert flat(case.store.records) == ["1"]
+    assert case.settled == flat(case.store.arrivals)
+    assert len(case.settled) < 19, "the others come again"
+
+
+async def test_a_pack_is_settled_before_it_is_delivered() -> None:
+    case = Case(is_open=True)
+    seen: list[tuple[str, int]] = []
+
+    def job(number: int) -> Job:
+        async def deliver(_: Taken) -> None:
+            seen.append(("delivered", number))
+
+        return replace(case.job(number), settled=lambda _: seen.append(("settled", number)), deliver=deliver)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the store is done before the loop goes on, or long after
+    try:
+        for number in range(200):
+            await case.writer.put(job(number))
+            await case.writer.drain()
+    finally:
+        sys.setswitchinterval(interval)
+    assert seen == [(what, number) for number in range(200) for what in ("settled", "delivered")]
+    await case.writer.close()
+
+
+async def test_at_the_end_packs_that_wait_to_go_one_by_one_are_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writer_module, "GATHER", 3600.0)
+    case = Case(FailingStore(poison=("bad",)))
+    await case.writer.put(case.job(1, "bad"))
+    await case.put(2)
+    case.store.gate.set()
+    await until(lambda: case.failures == 1)
+    async with asyncio.timeout(2):
+        await case.writer.close()
+    assert (case.settled, case.store.arrivals) == ([], [])
 
 
 async def test_at_the_end_packs_that_wait_are_dropped_unacknowledged() -> None:

@@ -82,10 +82,11 @@ GOOD: Mapping[str, tuple[str | None, str, st.SearchStrategy[Any]]] = {
     "shut": (None, "vb", st.booleans()),
     "note": (None, "vs", st.text(max_size=5)),
 }
-TIMES = (
+TIMES: st.SearchStrategy[Any] = (
     st.floats(-60, 60)
     | st.integers(-60, 60)
     | st.sampled_from([MOST_AHEAD, MOST_AHEAD + 1, EARLIEST - NOW, EARLIEST - NOW - 1, 0, -0.0, 2**70, 1e300])
+    | st.sampled_from([True, None, "1", [], 10**400, float("inf")])
 )
 ODD: st.SearchStrategy[tuple[str, object]] = st.tuples(
     st.sampled_from(
@@ -111,14 +112,30 @@ ODD: st.SearchStrategy[tuple[str, object]] = st.tuples(
         ]
     ),
     st.sampled_from(
-        [None, True, 0, 1, 2.5, -1, 2**53 + 1, "", "hall/", "hall/note", "Cel", "u", "r", "s", "\0", [], {}]
+        [
+            None,
+            True,
+            0,
+            1,
+            2.5,
+            -1,
+            2**53 + 1,
+            10**400,
+            *("", "hall/", "hall/note", "Cel", "u", "r", "s", "\0"),
+        ]
+    )
+    | st.sampled_from(
+        [
+            [],
+            {},
+        ]
     ),
 )
 
 
 @st.composite
-def records(draw: st.DrawFn) -> dict[str, object]:
-    channel = draw(st.sampled_from(sorted(GOOD)))
+def records(draw: st.DrawFn, channels: Sequence[str] = sorted(GOOD)) -> dict[str, object]:
+    channel = draw(st.sampled_from(channels))
     unit, label, values = GOOD[channel]
     record: dict[str, object] = {"n": channel, label: draw(values)}
     if unit is not None:
@@ -129,11 +146,34 @@ def records(draw: st.DrawFn) -> dict[str, object]:
 
 
 @st.composite
+def packs_of_one(draw: st.DrawFn, head: dict[str, object]) -> list[dict[str, object]]:
+    """The records of a pack of one channel: the first says its name, and at times its unit, for all."""
+    channel = draw(st.sampled_from(sorted(GOOD)))
+    rows = draw(st.lists(records([channel]), min_size=1, max_size=6))
+    head["bn"] = f"hall/{channel}"
+    if GOOD[channel][0] is not None and draw(st.booleans()):
+        head["bu"] = GOOD[channel][0]
+    timed = draw(st.sampled_from([None, True, False]))
+    for index, row in enumerate(rows):
+        del row["n"]
+        if "bu" in head:
+            del row["u"]
+        if timed is not None:  # as agents do: the first without, or all
+            row.pop("t", None)
+            if timed and index:
+                row["t"] = draw(st.floats(-60, 60))
+    return rows
+
+
+@st.composite
 def packs(draw: st.DrawFn) -> str:
     """Packs that are good, or bad in a few places."""
-    rows = draw(st.lists(records(), min_size=1, max_size=6))
     base = draw(st.sampled_from([NOW, int(NOW), NOW - GRACE * 3]))
     head: dict[str, object] = {"bn": "hall/", "bt": base}
+    if draw(st.booleans()):
+        rows = draw(st.lists(records(), min_size=1, max_size=6))
+    else:
+        rows = draw(packs_of_one(head))
     if draw(st.booleans()):
         head["cq"] = draw(st.sampled_from(["s", "u", "r", "x"]))
     rows[0] = {**head, **rows[0]}
@@ -195,6 +235,17 @@ BAD = {
     "no value": '[{"bn":"hall/","bt":%s,"n":"door"}]',
     "a long name": f'[{{"bn":"hall/","bt":%s,"n":"{LONG}","v":1.0}}]',
     "no pack": "{}%s",
+    "a base unit that is nothing": '[{"bn":"hall/door","bt":%s,"bu":null,"vb":true}]',
+    "a base name that is no text": '[{"bn":["hall/door"],"bt":%s,"n":"door","vb":true}]',
+    "a base time that is no number": '[{"bn":"hall/door","bt":"%s","vb":true}]',
+    "an infinite value": '[{"bn":"hall/humidity","bt":%s,"bu":"%%RH","v":1},{"v":1e400}]',
+    "an infinite value, and the unit": '[{"bn":"hall/humidity","bt":%s,"u":"%%RH","v":1e400}]',
+    "no number": '[{"bn":"hall/humidity","bt":%s,"bu":"%%RH","v":1},{"v":NaN}]',
+    "an endless time": '[{"bn":"hall/door","bt":%s,"vb":true},{"vb":true,"t":1e400}]',
+    "a truth as time": '[{"bn":"hall/door","bt":%s,"vb":true},{"vb":true,"t":true}]',
+    "a name that is no text": '[{"bn":"hall/","bt":%s,"n":"door","vb":true},{"n":[],"vb":true}]',
+    "a record that is none": '[{"bn":"hall/door","bt":%s,"vb":true},true]',
+    "nothing": "[]%.0s",
 }
 
 

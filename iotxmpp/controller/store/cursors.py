@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from iotxmpp.controller.store.database import by_driver
+from iotxmpp.controller.store.direct import Direct
 from iotxmpp.controller.store.keys import insert_new
 from iotxmpp.controller.store.schema import epochs, islands
 from iotxmpp.intervals import Intervals, Run
@@ -44,7 +44,7 @@ class Cursors:
     def __init__(self) -> None:
         self._known: dict[Name, Cursor] = {}
 
-    def lock(self, connection: sa.Connection, names: Collection[Name], now: float) -> dict[Name, Cursor]:
+    def lock(self, direct: Direct, names: Collection[Name], now: float) -> dict[Name, Cursor]:
         """The cursors of these epochs, locked until the transaction ends; new ones are made.
 
         They are the caller's to change; `keep` writes them.
@@ -62,12 +62,12 @@ class Cursors:
                 }
                 for device, epoch in unknown
             ]
-            insert_new(connection, epochs, rows)
-        ids = self._ids(connection, unknown)
+            insert_new(direct.connection, epochs, rows)
+        ids = self._ids(direct, unknown)
         ids |= {name: self._known[name].id for name in names if name in self._known}
-        return self._current(connection, ids)
+        return self._current(direct, ids)
 
-    def keep(self, connection: sa.Connection, cursors: Iterable[Cursor]) -> None:
+    def keep(self, direct: Direct, cursors: Iterable[Cursor]) -> None:
         """Writes the cursors that were seen in this transaction."""
         seen = [cursor for cursor in cursors if cursor.seen is not None]
         if not seen:
@@ -83,11 +83,11 @@ class Cursors:
                 ]
                 cursor.stored = now
         if gone:
-            connection.execute(_DELETE, gone)
+            direct.connection.execute(_DELETE, gone)
         if new:
-            connection.execute(sa.insert(islands), new)
+            direct.connection.execute(sa.insert(islands), new)
         rows = [(each.numbers.contiguous, each.version + 1, each.seen, each.id) for each in seen]
-        connection.exec_driver_sql(by_driver(connection, _UPDATE), rows)
+        direct.execute_many(_UPDATE, rows)
         for cursor in seen:
             cursor.version += 1
             cursor.upto = cursor.numbers.contiguous
@@ -103,18 +103,18 @@ class Cursors:
         """Forgets all; for a transaction that failed."""
         self._known.clear()
 
-    def _ids(self, connection: sa.Connection, names: list[Name]) -> dict[Name, int]:
+    def _ids(self, direct: Direct, names: list[Name]) -> dict[Name, int]:
         if not names:
             return {}
         key = sa.tuple_(epochs.c.device_id, epochs.c.epoch)
-        rows = connection.execute(
+        rows = direct.connection.execute(
             sa.select(epochs.c.id, epochs.c.device_id, epochs.c.epoch).where(key.in_(names))
         )
         return {(row.device_id, row.epoch): row.id for row in rows}
 
-    def _current(self, connection: sa.Connection, ids: dict[Name, int]) -> dict[Name, Cursor]:
+    def _current(self, direct: Direct, ids: dict[Name, int]) -> dict[Name, Cursor]:
         """The cursors as they are in the database now, from memory where their version is the same."""
-        rows = _locked(connection, list(ids.values()))
+        rows = _locked(direct, list(ids.values()))
         current: dict[Name, Cursor] = {}
         stale = []
         for name, key in ids.items():
@@ -124,7 +124,7 @@ class Cursors:
             else:
                 stale.append(key)
         if stale:
-            runs = _islands(connection, stale)
+            runs = _islands(direct.connection, stale)
             for name, key in ids.items():
                 if name not in current:
                     (version, contiguous), found = rows[key], runs.get(key, [])
@@ -133,16 +133,12 @@ class Cursors:
         return current
 
 
-def _locked(connection: sa.Connection, ids: list[int]) -> dict[int, tuple[int, int]]:
-    """Version and contiguous number of each of these rows, locked until the transaction ends.
-
-    Written for the driver: SQLAlchemy's own takes longer for this than all else that a transaction needs.
-    """
-    if connection.dialect.name == "sqlite":  # the transaction has the only lock already
-        places = ", ".join("?" * len(ids))
-        rows = connection.exec_driver_sql(f"{_SELECT} IN ({places})", tuple(ids))
+def _locked(direct: Direct, ids: list[int]) -> dict[int, tuple[int, int]]:
+    """Version and contiguous number of each of these rows, locked until the transaction ends."""
+    if direct.sqlite:  # the transaction has the only lock already
+        rows = direct.rows(f"{_SELECT} IN ({', '.join('?' * len(ids))})", ids)
     else:
-        rows = connection.exec_driver_sql(f"{_SELECT} = ANY(%s) ORDER BY id FOR NO KEY UPDATE", (ids,))
+        rows = direct.rows(f"{_SELECT} = ANY(?) ORDER BY id FOR NO KEY UPDATE", (ids,))
     return {key: (version, contiguous) for key, version, contiguous in rows}
 
 

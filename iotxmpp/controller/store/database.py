@@ -1,7 +1,6 @@
 """The database under the store: SQLite or PostgreSQL, its connections and its errors."""
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
+from iotxmpp.controller.store.direct import OWN_BEGIN, Direct
 from iotxmpp.errors import ConfigError, StoreError
 
 PATIENCE = 5
@@ -47,6 +47,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.where, self._engine = _engine(url)
         self.sqlite = self._engine.dialect.name == "sqlite"
+        self._direct = Direct(self._engine)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -60,6 +61,16 @@ class Database:
             connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def write_often(self) -> Iterator[Direct]:
+        """A transaction as `write`'s, for what is written all the time; one at a time.
+
+        Raises:
+            StoreError: It could not be done; nothing was changed.
+        """
+        with self._failing(), self._direct.transaction() as direct:
+            yield direct
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -88,24 +99,18 @@ class Database:
 
     def close(self) -> None:
         """Closes all connections; calling it twice is harmless."""
+        self._direct.close()
         self._engine.dispose()
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
+        driver = self._engine.dialect.loaded_dbapi
         try:
             yield
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            bad = isinstance(error, DataError | IntegrityError)
+        except (SQLAlchemyError, driver.Error) as error:
+            bad = isinstance(error, (DataError, IntegrityError, driver.DataError, driver.IntegrityError))
             cause = str(getattr(error, "orig", None) or error).strip()
             raise (BadRowError if bad else StoreError)(f"store {self.where}: {cause}") from error
-
-
-def by_driver(connection: sa.Connection, statement: str) -> str:
-    """A statement with `?` for each value, as the connection's driver writes it.
-
-    What each transaction needs is written for the driver: SQLAlchemy's own takes longer than the database.
-    """
-    return statement if connection.dialect.name == "sqlite" else statement.replace("?", "%s")
 
 
 def _engine(url: str) -> tuple[str, sa.Engine]:
@@ -165,4 +170,6 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401  # th
 
 
 def _on_begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+    options = connection.get_execution_options()
+    if not options.get(OWN_BEGIN):
+        connection.exec_driver_sql(options.get(_BEGIN, "BEGIN"))

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from iotxmpp.controller.store.batch import Arrival, Batch, Record, Taken
-from iotxmpp.controller.store.database import Database, by_driver
+from iotxmpp.controller.store.database import Database
+from iotxmpp.controller.store.direct import Direct
 from iotxmpp.controller.store.schema import meta
 
 OLD = 7 * 86400
@@ -46,15 +47,15 @@ class Doubts:
         # By identity: equal ones may well come twice.
         self._there: dict[int, tuple[Arrival | Record, Taken | None]] = {}
 
-    def leave_token(self, connection: sa.Connection) -> str:
+    def leave_token(self, direct: Direct) -> str:
         """Leaves a token in a transaction, and gives it."""
         self._count += 1
         now = time.time()
         if self._count == 1:
             old = meta.c.key.startswith(_PREFIX), meta.c.value < f"{now - OLD:012.0f}"
-            connection.execute(sa.delete(meta).where(*old))
+            direct.connection.execute(sa.delete(meta).where(*old))
         token = f"{now:012.0f} {self._count}"
-        connection.exec_driver_sql(by_driver(connection, _LEAVE), (self._key, token))
+        direct.execute(_LEAVE, (self._key, token))
         return token
 
     def doubt(self, doubt: Doubt) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from iotxmpp.controller.store.direct import Direct
 from iotxmpp.controller.store.schema import channels, devices
 
 MOST = 50_000
@@ -33,7 +34,7 @@ class Ids:
         self._columns = columns
         self._known: dict[Key, int] = {}
 
-    def find(self, connection: sa.Connection, keys: Iterable[Key]) -> dict[Key, int]:
+    def find(self, direct: Direct, keys: Iterable[Key]) -> dict[Key, int]:
         """The ids of all these keys."""
         wanted = set(keys)
         found = {key: self._known[key] for key in wanted if key in self._known}
@@ -41,8 +42,8 @@ class Ids:
         missing = sorted(wanted - found.keys())
         if missing:
             rows = [dict(zip(self._columns, key, strict=True)) for key in missing]
-            insert_new(connection, self._table, rows)
-            found |= self._read(connection, missing)
+            insert_new(direct.connection, self._table, rows)
+            found |= self._read(direct.connection, missing)
             if len(self._known) > MOST:
                 self._known.clear()
             self._known |= found

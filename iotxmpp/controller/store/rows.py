@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from iotxmpp.controller.columns import Columns, Place
+from iotxmpp.controller.store.direct import Direct
 from iotxmpp.controller.store.schema import readings
 from iotxmpp.readings import Reading, Value
 
@@ -25,11 +26,11 @@ _kind: Callable[[Place], str] = attrgetter("kind")
 _COLUMNS = ", ".join(readings.c.keys())
 _PLACES = f"({', '.join('?' * len(readings.c))})"
 _TYPES = ("int", "bigint", "int", "float8", "text", "float8", "text", "float8", "boolean", "text")
-_ARRAYS = ", ".join(f"%s::{kind}[]" for kind in _TYPES)
+_ARRAYS = ", ".join(f"?::{kind}[]" for kind in _TYPES)
 # SQLAlchemy's own inserts of many rows cost twice as much, and on PostgreSQL a message a row.
 _SQLITE = f"INSERT INTO {readings.name} ({_COLUMNS}) VALUES {_PLACES}"  # noqa: S608  # our own names
-# An old SQLite takes 999 values a statement.
-_SQLITE_MANY = {size: _SQLITE + f", {_PLACES}" * (size - 1) for size in (90, 10)}
+# An old SQLite takes 999 values a statement; the fewer there are, the less a busy loop holds them up.
+_SQLITE_MANY = {size: _SQLITE + f", {_PLACES}" * (size - 1) for size in (90, 50, 10)}
 _POSTGRESQL = f"INSERT INTO {readings.name} ({_COLUMNS}) SELECT * FROM unnest({_ARRAYS})"  # noqa: S608  # likewise
 
 
@@ -68,14 +69,14 @@ def rows_of(
     )
 
 
-def insert(connection: sa.Connection, rows: Sequence[Row]) -> None:
+def insert(direct: Direct, rows: Sequence[Row]) -> None:
     """Inserts many rows at once."""
     if not rows:
         return
-    if connection.dialect.name == "sqlite":
-        _insert_into_sqlite(connection, rows)
+    if direct.sqlite:
+        _insert_into_sqlite(direct, rows)
     else:
-        connection.exec_driver_sql(_POSTGRESQL, tuple(list(column) for column in zip(*rows, strict=True)))
+        direct.execute(_POSTGRESQL, tuple(list(column) for column in zip(*rows, strict=True)))
 
 
 def value_of(kind: str, number: float | None, text: str | None) -> Value:
@@ -104,16 +105,16 @@ def reading_of(row: sa.Row[Any]) -> Reading:
     )
 
 
-def _insert_into_sqlite(connection: sa.Connection, rows: Sequence[Row]) -> None:
+def _insert_into_sqlite(direct: Direct, rows: Sequence[Row]) -> None:
     """Many rows a statement: the driver lets go of the interpreter at each, and waits to have it back."""
     done = 0
     for size, statement in _SQLITE_MANY.items():
         while len(rows) - done >= size:
             chunk = rows[done : done + size]
-            connection.exec_driver_sql(statement, tuple(chain.from_iterable(chunk)))
+            direct.execute(statement, tuple(chain.from_iterable(chunk)))
             done += size
     if done < len(rows):
-        connection.exec_driver_sql(_SQLITE, list(rows[done:]))
+        direct.execute_many(_SQLITE, rows[done:])
 
 
 def _rows_of_columns(

@@ -10,6 +10,7 @@ from iotxmpp.controller.rejection import Rejection
 from iotxmpp.controller.store.batch import Arrival, Batch, Event, Record, StateChange, Taken
 from iotxmpp.controller.store.cursors import Cursor, Cursors, Name
 from iotxmpp.controller.store.database import Database
+from iotxmpp.controller.store.direct import Direct
 from iotxmpp.controller.store.doubt import Doubt, Doubts
 from iotxmpp.controller.store.keys import channel_ids, device_ids
 from iotxmpp.controller.store.rows import Row, insert, names_of, rows_of
@@ -49,12 +50,13 @@ class Taker:
     def _write(self, batch: Batch) -> list[Taken]:
         doubt: Doubt | None = None
         try:
-            with self._database.write() as connection:
-                devices = self._devices.find(connection, {(name,) for name in _named(batch)})
-                cursors, taken = self._arrivals(connection, batch.arrivals, devices)
+            with self._database.write_often() as direct:
+                devices = self._devices.find(direct, {(name,) for name in _named(batch)})
+                cursors, taken = self._arrivals(direct, batch.arrivals, devices)
                 refused = [rejection for each in taken for rejection in each.rejections]
-                _keep(connection, sorted([*batch.records, *refused], key=_time), devices)
-                doubt = Doubt(token=self._doubts.leave_token(connection), batch=batch, taken=taken)
+                if batch.records or refused:
+                    _keep(direct.connection, sorted([*batch.records, *refused], key=_time), devices)
+                doubt = Doubt(token=self._doubts.leave_token(direct), batch=batch, taken=taken)
         except BaseException:
             self._devices.forget()
             self._channels.forget()
@@ -66,16 +68,16 @@ class Taker:
         return taken
 
     def _arrivals(
-        self, connection: sa.Connection, arrivals: Sequence[Arrival], devices: Mapping[tuple[str], int]
+        self, direct: Direct, arrivals: Sequence[Arrival], devices: Mapping[tuple[str], int]
     ) -> tuple[dict[Name, Cursor], list[Taken]]:
         if not arrivals:
             return {}, []
         names = [(devices[each.device,], each.epoch) for each in arrivals]
-        cursors = self._cursors.lock(connection, set(names), arrivals[-1].received)
+        cursors = self._cursors.lock(direct, set(names), arrivals[-1].received)
         taken: list[Taken] = []
         rows: list[Row] = []
         lost: list[dict[str, Any]] = []
-        channels = self._channel_ids(connection, arrivals, names)
+        channels = self._channel_ids(direct, arrivals, names)
         for name, arrival in zip(names, arrivals, strict=True):
             cursor = cursors[name]
             result, fresh = _settle(cursor, arrival)
@@ -83,14 +85,14 @@ class Taker:
             rows += rows_of(result.readings, arrival.received, cursor.id, channels[name[0]])
             if arrival.reason is not None:
                 lost += [_lost(cursor, arrival, run) for run in fresh]
-        insert(connection, rows)
+        insert(direct, rows)
         if lost:
-            connection.execute(sa.insert(gaps), lost)
-        self._cursors.keep(connection, cursors.values())
+            direct.connection.execute(sa.insert(gaps), lost)
+        self._cursors.keep(direct, cursors.values())
         return cursors, taken
 
     def _channel_ids(
-        self, connection: sa.Connection, arrivals: Sequence[Arrival], names: Sequence[Name]
+        self, direct: Direct, arrivals: Sequence[Arrival], names: Sequence[Name]
     ) -> dict[int, dict[tuple[str, str], int]]:
         """The ids of the channels of all arrivals, by the id of their device."""
         keys = {
@@ -99,7 +101,7 @@ class Taker:
             for channel in names_of(arrival.readings)
         }
         ids: dict[int, dict[tuple[str, str], int]] = {name[0]: {} for name in names}
-        for (device, channel, unit), found in self._channels.find(connection, keys).items():
+        for (device, channel, unit), found in self._channels.find(direct, keys).items():
             ids[device][channel, unit] = found
         return ids
 
