@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from math import isfinite
+from math import isfinite, nan
 
 from iotxmpp.addresses import DeviceId
 from iotxmpp.errors import InvalidError
@@ -77,18 +77,24 @@ def _records(
     low, high = _SURE[clock]
     base = readings[0][3]
     before = readings[0][4] - 1
+    several = len(heads) > 1
+    read = nan
+    head = later = ""
     records = []
     for channel, unit, value, time, seq in readings:
-        if not low <= time <= high:
-            time_rule(clock)(base + round(time - base, 6), f"channel {channel}")
+        if several:
+            head = heads[channel, unit]
+        if time != read:  # readings of one sample share it
+            if not low <= time <= high:
+                time_rule(clock)(base + round(time - base, 6), f"channel {channel}")
+            read, later = time, ""
+            if time != base:
+                after = f"{time - base:.6f}".rstrip("0").rstrip(".")
+                later = "" if after in _NO_TIME else f',"t":{after}'
         if type(value) is float and isfinite(value):
-            text = f'{heads[channel, unit]}"v":{value!r}'
+            text = f'{head}"v":{value!r}{later}'
         else:
-            text = f"{heads[channel, unit]}{_value(value, f'channel {channel}')}"
-        if time != base:
-            later = f"{time - base:.6f}".rstrip("0").rstrip(".")
-            if later not in _NO_TIME:
-                text = f'{text},"t":{later}'
+            text = f"{head}{_value(value, f'channel {channel}')}{later}"
         if seq != before + 1 and seq:
             if seq <= before:
                 raise InvalidError(f"pack: number {seq} after {before}; numbers must ascend")

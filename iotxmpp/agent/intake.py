@@ -133,6 +133,8 @@ class Intake:
 
 
 def _parts(reading: object) -> tuple[str, object, float | None]:
+    if type(reading) is tuple and len(reading) == 2 and type(reading[0]) is str:  # noqa: PLR2004  # two parts
+        return reading[0], reading[1], None  # what comes by the thousand; `match` takes four times as long
     match reading:
         case (str(channel), value):
             return channel, value, None

@@ -333,7 +333,7 @@ class Line:
 
     def _has_losses(self) -> bool:
         generation, sent = self._losses_sent
-        return self.keeper.stock.losses > (sent if generation == self.keeper.generation else 0)
+        return self.keeper.newest_loss > (sent if generation == self.keeper.generation else 0)
 
     async def _loss(self) -> Parcel | None:
         while self._has_losses():

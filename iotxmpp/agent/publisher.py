@@ -1,7 +1,6 @@
 """Publishes the outbox to the device's node of readings: live packs side by side, all else one by one."""
 
 import asyncio
-import contextlib
 import logging
 
 from iotxmpp.addresses import DeviceId, NodeAddress
@@ -176,9 +175,14 @@ class Publisher:
 
     async def _wait_until(self, *times: float | None) -> None:
         """Waits for a change, or until the first of these times."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(min((at for at in times if at is not None), default=None)):
-                await self._keeper.changed.wait()
+        changed = self._keeper.changed
+        at = min((at for at in times if at is not None), default=None)
+        timer = None if at is None else asyncio.get_running_loop().call_at(at, changed.set)
+        try:
+            await changed.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     # Live packs, several in flight.
 
@@ -224,6 +228,8 @@ class Publisher:
         if any(_failure(flight) is not None for flight in self._flights if flight.answer.done()):
             await asyncio.wait({flight.answer for flight in self._flights})
         flights, self._flights = self._flights, []
+        waited, whole = self._others_waited, self._whole_waited
+        self._others_waited = self._whole_waited = False
         failed: list[tuple[Flight, Exception]] = []
         for flight in flights:
             if not flight.answer.done():
@@ -232,8 +238,7 @@ class Publisher:
                 failed.append((flight, error))
             else:
                 took = self._now() - flight.started
-                self._window.accepted(took, others_waited=self._others_waited, whole=self._whole_waited)
-                self._others_waited = self._whole_waited = False
+                self._window.accepted(took, others_waited=waited, whole=whole)
                 self._delivered(flight.parcel, took)
         if failed:
             self._window.trouble()

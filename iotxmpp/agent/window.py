@@ -8,7 +8,7 @@ from iotxmpp.agent.line import Parcel
 if TYPE_CHECKING:
     import asyncio
 
-WIDEST = 8
+WIDEST = 16
 """Packs in flight at most."""
 
 SHORT = 2

@@ -48,7 +48,7 @@ async def test_nothing_is_lost_and_nothing_comes_twice(kind: ServerKind, folder:
 
 CALM = Size(
     devices=len(AT_A_DEVICE),
-    readings=400,
+    readings=600,  # so many that the third trimming still has something to trim where all is slow
     rate=60,
     batch=4,
     scale=SHORT,
@@ -84,7 +84,7 @@ async def test_a_crash_at_any_point_loses_nothing(passes: int, folder: Path) -> 
 
 async def _killed(end: Coroutine[object, object, int]) -> bool:
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             return await end == -9
     except TimeoutError:
         return False
@@ -92,11 +92,12 @@ async def _killed(end: Coroutine[object, object, int]) -> bool:
 
 BROKEN = Size(
     devices=2,
-    readings=1200,
+    readings=1600,
     rate=200,
     scale=SHORT,
-    faults={Kind.KILL_AGENT: 4, Kind.KILL_CONTROLLER: 3},
-    lanes=2,
+    # Readings go out within milliseconds: those that are not on disk are lost where the way is closed, too.
+    faults={Kind.KILL_AGENT: 8, Kind.KILL_CONTROLLER: 3, Kind.BLACK_HOLE: 4},
+    lanes=3,
     resume=1,
     settle=6.0,
     constants={"iotxmpp.agent.publisher:ACK_PATIENCE": 0.05},

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from iotxmpp import Agent
-from iotxmpp.agent.outbox import recent, taking
+from iotxmpp.agent.outbox import taking
 from iotxmpp.agent.outbox.inspection import waiting
+from iotxmpp.agent.outbox.recent import Recent
 from iotxmpp.agent.running import Running
-from iotxmpp.agent.window import SHORT, WIDEST
+from iotxmpp.agent.window import SHORT, WIDEST, Window
 from iotxmpp.errors import LinkDownError, NoAnswerError, stanza_error
 from tests.unit.agent_house import House, until
 from tests.unit.delivery_house import (
@@ -164,13 +165,13 @@ async def test_what_was_published_and_never_committed_is_neither_sent_again_nor_
 
 
 async def test_what_memory_has_no_room_for_comes_from_the_disk(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House,
 ) -> None:
-    monkeypatch.setattr(recent, "MOST_RECENT", 10)
     agent = level(house)
     async with agent:
         await calm(agent, house)
         assert len(running_of(agent).keeper._recent) == 0
+        running_of(agent).keeper._recent = Recent(most=10)
         await asyncio.gather(*(agent.publish("level", value) for value in range(1, 301)))
         assert len(running_of(agent).keeper._recent) <= 10
         await until(lambda: agent.status.buffered == 0)
@@ -287,6 +288,24 @@ async def three_in_flight(agent: Agent, house: House, link: GateLink) -> None:
         take(agent, number)
         await until(lambda number=number: link.sent[-1] == [number])  # type: ignore[misc]  # mypy infers no type of a default
     take(agent, 5)
+
+
+@pytest.mark.usefixtures("prompt")
+async def test_packs_whose_answers_come_together_open_the_window_alike(
+    house: House, link: GateLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[bool] = []
+    monkeypatch.setattr(
+        Window, "accepted", lambda _, __, *, others_waited, whole: waited.append(others_waited)
+    )
+    agent = level(house)
+    async with agent:
+        await three_in_flight(agent, house, link)
+        await asyncio.sleep(3 * GATHER)
+        del waited[:]
+        link.gate.set()
+        await until(lambda: len(waited) >= 3)
+    assert waited[:3] == [True] * 3
 
 
 async def after_trouble(agent: Agent, house: House, link: GateLink) -> None:

@@ -17,7 +17,8 @@ from tests.unit.outbox_house import numbers, one, opened
 PATIENCE = 30.0
 """Seconds for what does not wait by itself, on a loaded machine."""
 
-HALF_A_SECOND = taking.COMMIT_EVERY - 0.01
+HALF_A_SECOND = taking.COMMIT_EVERY - 0.1
+"""As a thread sees it that begins a little late, and then in time."""
 """What lies between two commits at least, for clocks that are a little coarse."""
 
 

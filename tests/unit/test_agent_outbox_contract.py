@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from iotxmpp.agent.outbox.inserting import AT_ONCE
 from iotxmpp.agent.outbox.protocol import Outbox
 from iotxmpp.agent.outbox.rows import FIRST, LAST, Epoch, Loss, Row, place_of, seq_of, size_of
 from iotxmpp.agent.outbox.settings import Limits
@@ -70,6 +71,25 @@ def test_what_is_written_is_read_by_pages_in_order(make: Make) -> None:
     assert [seq_of(each.place) for each in outbox.page(place_of(1, 3), place_of(1, 7), 3)] == [3, 4, 5]
     assert outbox.stock.held == 8
     assert outbox.stock.oldest == row(1)
+
+
+@pytest.mark.parametrize("count", [AT_ONCE - 1, AT_ONCE, 3 * AT_ONCE, 3 * AT_ONCE + 1])
+def test_what_is_there_already_stays_as_it_is_among_many(make: Make, count: int) -> None:
+    outbox = make()
+    outbox.write([row(count // 2, value=7.0)])
+    outbox.write(rows(1, count))
+    found = outbox.page(FIRST, LAST, count + 1)
+    assert found == [row(n, value=7.0 if n == count // 2 else 1.5) for n in range(1, count + 1)]
+    assert (outbox.stock.held, outbox.stock.bytes) == (count, count * size_of(1.5))
+
+
+def test_readings_of_several_runs_are_kept_and_read_at_once(make: Make) -> None:
+    outbox = make()
+    outbox.begin(Epoch(id=2, name="e2", boot="b1"))
+    outbox.begin(Epoch(id=3, name="e3", boot="b1"))
+    written = [*rows(1, 30), *rows(1, 30, epoch=2), *rows(1, 30, epoch=3)]
+    outbox.absorb(written, [], [])
+    assert outbox.page(FIRST, LAST, 100) == written
 
 
 @pytest.mark.parametrize("value", [1, 1.0, -(2**63), 2**63 - 1, True, False, "", "naïve 😀", 1e300])

@@ -9,8 +9,9 @@ from iotxmpp.agent.outbox import keeper as keeper_module
 from iotxmpp.agent.outbox import taking
 from iotxmpp.agent.outbox.batch import Batch, Rounds
 from iotxmpp.agent.outbox.inspection import dead_letters, retry
-from iotxmpp.agent.outbox.recent import Recent
-from iotxmpp.agent.outbox.rows import FIRST, LAST, Row, place_of
+from iotxmpp.agent.outbox.mark import Mark, Marked
+from iotxmpp.agent.outbox.recent import Ahead, Recent
+from iotxmpp.agent.outbox.rows import FIRST, LAST, Row, place_of, seq_of
 from tests.unit.agent_house import until
 from tests.unit.outbox_house import losses_of, numbers, one, opened, trimmed
 
@@ -137,21 +138,99 @@ async def test_what_was_dropped_for_want_of_room_is_not_taken_from_memory(tmp_pa
 
 def test_memory_holds_so_many_readings_and_so_much_text() -> None:
     recent = Recent(most=3, most_text=100)
-    for number in range(1, 6):
-        recent.add(row(number))
+    recent.add([row(1)])
+    recent.add([row(number) for number in range(2, 6)])
     assert (len(recent), recent.first) == (3, place_of(1, 3))
     assert recent.rows(place_of(1, 2), LAST, 9) is None
     assert recent.rows(place_of(1, 4), LAST, 9) == [row(4), row(5)]
     assert recent.rows(place_of(1, 3), place_of(1, 4), 9) == [row(3), row(4)]
-    recent.add(row(6, "x" * 90))
+    recent.add([row(6, "x" * 90)])
     assert len(recent) == 3
-    recent.add(row(7, "x" * 90))
+    recent.add([row(7, "x" * 90)])
     assert recent.rows(place_of(1, 7), LAST, 9) == [row(7, "x" * 90)]
     assert len(recent) == 1
     recent.forget(place_of(1, 7))
     assert (len(recent), recent.first) == (0, None)
-    recent.add(row(8, "x" * 100))
+    recent.add([row(8, "x" * 100)])
     assert len(recent) == 1
+
+
+async def test_what_is_read_from_the_disk_in_advance_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "AT_ONCE", 6)
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(1, 21)))
+        keeper._recent.forget(LAST)
+        asked: list[tuple[int, int]] = []
+        page = keeper._outbox.page
+
+        async def watched(first: int, last: int, most: int) -> list[Row]:
+            asked.append((seq_of(first), most))
+            return await page(first, last, most)
+
+        keeper._outbox.page = watched  # type: ignore[method-assign]  # watched in this test
+        found = [[row.value for row in await keeper.newest(place_of(1, at), 4)] for at in range(1, 21, 3)]
+        assert found == [[n for n in range(at, at + 4) if n <= 20] for at in range(1, 21, 3)]
+        assert asked == [(1, 6), (7, 6), (13, 6), (19, 6)]
+        assert [row.value for row in await keeper.newest(place_of(1, 2), 2)] == [2, 3]  # back again
+
+
+async def test_what_the_file_lost_meanwhile_is_not_taken_from_what_was_read_in_advance(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(1, 11)))
+        keeper._recent.forget(LAST)
+        assert [row.value for row in await keeper.newest(place_of(1, 1), 2)] == [1, 2]
+        await keeper.bury(place_of(1, 4), place_of(1, 5), "refused")
+        assert [row.value for row in await keeper.newest(place_of(1, 3), 3)] == [3, 6, 7]
+
+
+async def test_what_is_forgotten_while_it_is_read_is_read_anew(tmp_path: Path) -> None:
+    async with opened(tmp_path / "outbox.db") as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(1, 6)))
+        keeper._recent.forget(LAST)
+        page, times = keeper._outbox.page, 0
+
+        async def forgotten(first: int, last: int, most: int) -> list[Row]:
+            nonlocal times
+            times += 1
+            rows = await page(first, last, most)
+            if times == 1:
+                keeper._ahead.forget()
+            return rows
+
+        keeper._outbox.page = forgotten  # type: ignore[method-assign]  # watched in this test
+        assert [row.value for row in await keeper.newest(place_of(1, 2), 9)] == [2, 3, 4, 5]
+        assert times == 2
+
+
+def test_what_was_read_in_advance_is_known_from_where_it_was_wanted_to_where_it_ends() -> None:
+    ahead = Ahead()
+    ahead.go_to(5)
+    assert (len(ahead), ahead.reached) == (0, 4)
+    ahead.go_to(place_of(1, 7))
+    assert (len(ahead), ahead.reached) == (0, place_of(1, 6))
+    ahead.add([row(7), row(8)], place_of(1, 9))
+    ahead.go_to(place_of(1, 8))
+    assert (ahead.rows(9), ahead.reached) == ([row(8)], place_of(1, 9))
+    ahead.go_to(place_of(1, 10))
+    assert (ahead.rows(9), ahead.reached) == ([], place_of(1, 9))
+    ahead.go_to(place_of(1, 7))
+    assert (ahead.rows(9), ahead.reached) == ([], place_of(1, 6))
+
+
+async def test_the_newest_number_that_was_given_out_is_marked_though_some_were_in_between(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "outbox.db"
+    async with opened(path) as keeper:
+        await asyncio.gather(*(keeper.keep(one(n)) for n in range(1, 11)))
+        for number in range(1, 11):
+            keeper.given_out(place_of(1, number))
+        await keeper.page(FIRST, LAST, 1)  # after what the disk's thread was asked for before
+        assert Mark(path).read() == Marked("e1", 10, 10)
 
 
 async def test_a_task_that_has_ended_is_not_waited_for() -> None:

@@ -1,9 +1,11 @@
 """Up to where the collector has acknowledged readings that are still kept."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from iotxmpp.agent.outbox.protocol import Span
-from iotxmpp.agent.outbox.rows import Epoch, Row, epoch_of, place_of
+from iotxmpp.agent.outbox.rows import Epoch, Row, by_epoch, epoch_of, place_of
 
 
 class Acked:
@@ -48,9 +50,9 @@ class Acked:
         """The first place from that one on, in its epoch, which is not acknowledged."""
         return max(place, self._upto.get(epoch_of(place), 0) + 1)
 
-    def without(self, rows: Iterable[Row]) -> list[Row]:
-        """Those of the readings that are not acknowledged."""
-        return [row for row in rows if row.place > self._upto.get(epoch_of(row.place), 0)]
+    def without(self, rows: Sequence[Row]) -> list[Row]:
+        """Those of the readings, which ascend, that are not acknowledged."""
+        return [row for number, some in by_epoch(rows) for row in _after(self.upto(number), some)]
 
     def spans(self, epochs: Mapping[int, Epoch]) -> Sequence[Span]:
         """The places that are done with in the epochs that still hold some of them."""
@@ -59,3 +61,8 @@ class Acked:
             for number, last in self._upto.items()
             if (epoch := epochs.get(number)) is not None and epoch.first <= last
         ]
+
+
+def _after(place: int, rows: Sequence[Row]) -> Sequence[Row]:
+    """Those after a place, of rows that ascend: mostly all of them."""
+    return rows[bisect_right(rows, place, key=attrgetter("place")) :]

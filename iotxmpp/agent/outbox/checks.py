@@ -4,11 +4,13 @@ import functools
 import re
 import sqlite3
 import zlib
+from collections.abc import Iterator, Sequence
+from math import nan
 from typing import Any, get_args
 
-from iotxmpp.agent.outbox.rows import IDS, DeadLetter, Epoch, Loss, Row, epoch_of, seq_of
+from iotxmpp.agent.outbox.rows import IDS, DeadLetter, Epoch, Loss, Row, epoch_of, place_of, seq_of
 from iotxmpp.delivery import GapReason
-from iotxmpp.readings import ClockQuality, Value
+from iotxmpp.readings import ClockQuality
 
 NAME = r"\A[A-Za-z0-9-]{1,32}\Z"
 """What the name of an epoch looks like."""
@@ -16,6 +18,8 @@ NAME = r"\A[A-Za-z0-9-]{1,32}\Z"
 _NAME = re.compile(NAME)
 _QUALITIES: tuple[ClockQuality, ...] = ("s", "u", "r")
 _REASONS = frozenset(get_args(GapReason))
+_NUMBERS = (float, int)  # as SQLite gives them: in built-in types
+_VALUES = (float, int, str)
 _KINDS = range(2 * len(_QUALITIES))
 _KIND_OF = {quality: 2 * index for index, quality in enumerate(_QUALITIES)}
 
@@ -29,23 +33,28 @@ class DamagedRowError(sqlite3.DatabaseError):
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
-def kind_of(row: Row) -> int:
-    """Clock quality, and whether it is a truth value, as one number."""
-    return _KIND_OF[row.clock] + (type(row.value) is bool)
+def seals_of(rows: Sequence[Row], epoch: str) -> Iterator[tuple[int, int]]:
+    """What stands beside each reading of an epoch: its kind, and a CRC-32 over all that the collector gets.
 
-
-def crc_of(row: Row, epoch: str) -> int:
-    """What tells whether a reading is as it was: a CRC-32 over all that the collector gets of it.
-
-    That is of Python's text of the tuple of those, put together here from parts, for every reading has one.
+    The kind is its clock's quality, and whether it is a truth value, as one number. The CRC is of Python's
+    text of the tuple of those, put together here from parts, for every reading has one.
     """
-    place, channel, unit, time, clock, value = row
-    kind, text = _KIND_OF[clock], value
-    if type(value) is bool:
-        kind, text = kind + 1, int(value)
-    before, after = _around_number(epoch, channel, unit)
-    columns = f"{before}{seq_of(place)}{after}{time + 0.0!r}, {kind}, {text!r})"
-    return zlib.crc32(columns.encode("ascii", "backslashreplace"))
+    start = place_of(epoch_of(rows[0].place), 0) if rows else 0
+    named: str | None = None
+    measured: str | None = None
+    read = nan
+    before = after = moment = ""
+    for place, channel, unit, time, clock, value in rows:
+        if channel is not named or unit is not measured:  # mostly they are the very same
+            named, measured = channel, unit
+            before, after = _around_number(epoch, channel, unit)
+        if time != read:  # readings of one sample share it, and its text takes longest
+            read, moment = time, f"{time + 0.0!r}"
+        kind, text = _KIND_OF[clock], value
+        if type(value) is bool:
+            kind, text = kind + 1, int(value)
+        columns = f"{before}{place - start}{after}{moment}, {kind}, {text!r})"
+        yield kind, zlib.crc32(columns.encode("ascii", "backslashreplace"))
 
 
 @functools.lru_cache(maxsize=256)  # the same few all the time
@@ -54,30 +63,43 @@ def _around_number(epoch: str, channel: str, unit: str | None) -> tuple[str, str
     return f"({epoch!r}, ", f", {channel!r}, {unit or ''!r}, "
 
 
-def checked_row(columns: tuple[Any, ...], epoch: str | None, names: Names) -> Row:
-    """A reading from its columns: place, channel, time, kind, value and crc.
+def checked_rows(found: Sequence[tuple[Any, ...]], epoch: str | None, names: Names) -> list[Row]:
+    """Readings of one epoch from their columns: place, channel, time, kind, value and crc.
 
     Args:
-        columns: What the file says.
-        epoch: The name of its epoch; None where the file knows none.
+        found: What the file says.
+        epoch: The name of their epoch; None where the file knows none.
         names: The channels that the file knows.
 
     Raises:
-        DamagedRowError: It is not what was written; a crc of None is not looked at.
+        DamagedRowError: One is not what was written; a crc of None is not looked at.
     """
-    place, channel, time, kind, value, crc = columns
-    if epoch is None or seq_of(place) == 0:
-        raise DamagedRowError(f"a reading of an unknown run ({epoch_of(place)}.{seq_of(place)})")
-    name = f"reading {epoch}.{seq_of(place)}"
-    if channel not in names:
-        raise DamagedRowError(f"{name}: its channel is unknown")
-    sound = isinstance(time, float | int) and isinstance(value, float | int | str)
-    if not sound or not isinstance(kind, int) or kind not in _KINDS:
-        raise DamagedRowError(f"{name}: its columns cannot be")
-    row = Row(place, *names[channel], time, _QUALITIES[kind >> 1], _value(kind, value))
-    if crc is not None and crc != crc_of(row, epoch):
-        raise DamagedRowError(f"{name}: its checksum is wrong")
-    return row
+    rows: list[Row] = []
+    start = place_of(epoch_of(found[0][0]), 0) if found else 0
+    for place, channel, time, kind, value, _ in found:
+        named = names.get(channel)
+        if (
+            epoch is None
+            or place == start
+            or named is None
+            or type(time) not in _NUMBERS
+            or type(value) not in _VALUES
+            or type(kind) is not int
+            or kind not in _KINDS
+        ):
+            raise DamagedRowError(f"reading {epoch}.{seq_of(place)}: its run, channel or columns cannot be")
+        name, unit = named
+        good = bool(value) if kind & 1 else value
+        rows.append(Row(place, name, unit, time, _QUALITIES[kind >> 1], good))
+    for columns, (_, crc) in zip(found, seals_of(rows, epoch or ""), strict=True):
+        if crc != columns[5] and columns[5] is not None:
+            raise DamagedRowError(f"reading {epoch}.{seq_of(columns[0])}: its checksum is wrong")
+    return rows
+
+
+def checked_row(columns: tuple[Any, ...], epoch: str | None, names: Names) -> Row:
+    """As `checked_rows`, for one."""
+    return checked_rows((columns,), epoch, names)[0]
 
 
 def checked_epoch(columns: tuple[Any, ...]) -> Epoch:
@@ -117,7 +139,3 @@ def checked_letter(columns: tuple[Any, ...], names: Names) -> DeadLetter:
     if not isinstance(epoch, str) or _NAME.match(epoch) is None or not isinstance(reason, str):
         raise DamagedRowError("a dead letter names no run, or no reason")
     return DeadLetter(checked_row(tuple(of_row), epoch, names), epoch, reason, bool(retry))
-
-
-def _value(kind: int, value: Value) -> Value:
-    return bool(value) if kind & 1 else value

@@ -9,6 +9,7 @@ from iotxmpp import crashpoints
 from iotxmpp.agent.clock import Clock, Moment
 from iotxmpp.agent.outbox.acked import Acked
 from iotxmpp.agent.outbox.protocol import Span
+from iotxmpp.agent.outbox.recent import Ahead
 from iotxmpp.agent.outbox.rows import (
     LAST,
     DeadLetter,
@@ -30,6 +31,9 @@ TRIM_EVERY = 2.0
 
 LOOK_EVERY = 30.0
 """Seconds between looks for dead letters that are to be tried again."""
+
+AT_ONCE = 1000
+"""Readings that are read from the disk at once, at least, where packs are made of them one after another."""
 
 CLOCK_EVERY = 1.0
 """Seconds between looks at a clock that is not set."""
@@ -62,6 +66,7 @@ class Keeper(Taking):
         self._known = -1
         self._writing = asyncio.Lock()
         self._acked = Acked()
+        self._ahead = Ahead()
         self._trim_at: float | None = None
         self._look_at = 0.0
 
@@ -69,6 +74,11 @@ class Keeper(Taking):
     def stock(self) -> Stock:
         """What is on disk, or in memory instead."""
         return self._outbox.stock
+
+    @property
+    def newest_loss(self) -> int:
+        """The id of the newest loss that is not acknowledged; 0 for none."""
+        return self._outbox.active.losses
 
     @property
     def state(self) -> State:
@@ -207,16 +217,33 @@ class Keeper(Taking):
         """The first readings of this run from a place on that may be published, committed or not."""
         if self._known != self.generation:
             self._known = self.generation
-            self._recent.forget(self._committed)  # the file that is there now says what is left of those
+            self._ask_the_file()
         rows = self._recent.rows(first, self.last_place, most)
         if rows is not None:
             return rows
         settled = self.settled_place
-        found = await self.page(first, settled, most)
+        found = await self._from_disk(first, settled, most)
         start = self._recent.first
         if found or start is None or start > settled + 1:
             return found
         return self._recent.rows(max(first, start), self.last_place, most) or []
+
+    async def _from_disk(self, first: int, last: int, most: int) -> list[Row]:
+        """As `page`, for who goes on behind what it gets."""
+        ahead = self._ahead
+        ahead.go_to(first)
+        while len(ahead) < most and (reached := ahead.reached) < last:
+            rows = await self.page(reached + 1, last, max(most, AT_ONCE))
+            if ahead.reached == reached:
+                ahead.add(rows, rows[-1].place if rows else last)
+            else:  # it was forgotten meanwhile
+                ahead.go_to(first)
+        return ahead.rows(most)
+
+    def _ask_the_file(self) -> None:
+        """The file alone says what is left of that which is committed."""
+        self._recent.forget(self._committed)
+        self._ahead.forget()
 
     async def losses(self, after: int, most: int) -> list[Loss]:
         """Losses with a greater id."""
@@ -225,6 +252,7 @@ class Keeper(Taking):
     async def bury(self, first: int, last: int, reason: str) -> None:
         """Gives up the readings between two places, which cannot be delivered."""
         await self._outbox.bury(first, last, reason)
+        self._ahead.forget()
         self.changed.set()
 
     def time_of(self, row: Row, moment: Moment) -> tuple[float, ClockQuality] | None:
@@ -273,7 +301,7 @@ class Keeper(Taking):
             crashpoints.at("committed")
             self._committed = max(self._committed, rows[-1].place)
         if dropped != self.stock.dropped:
-            self._recent.forget(self._committed)  # the file alone says what is left of those
+            self._ask_the_file()
 
     def _due_trims(self, *, at_once: bool) -> Sequence[Span]:
         """What is done with, and to go from the file now.
@@ -324,6 +352,6 @@ class Keeper(Taking):
         """
         for letter in letters:
             self._revived = min(self._revived, self._taken + 1)
-            self._number(*letter.row[1:])
+            self._add((letter.row._replace(place=self._taken + 1),))
             _LOGGER.info("reading %s.%d is tried again", letter.epoch, seq_of(letter.row.place))
         return [letter.row.place for letter in letters]

@@ -14,6 +14,7 @@ from iotxmpp.senml_encode import Plain
 MOST_READINGS = 500
 """Readings in one pack."""
 
+# Bytes on the wire, rather too many, for text may not compress at all:
 _NUMBER = 84  # a record's labels, numbers and punctuation; longer where few of them are not compressed
 _TEXT = 60  # likewise without the value
 
@@ -80,10 +81,8 @@ def cut(rows: Sequence[Row], times: Times, moment: Moment, most_bytes: int = MOS
     stamp = times.time_of(rows[0], moment)
     quality = stamp[1] if stamp is not None else None
     sure = rows[0].clock if rows[0].clock == quality else None  # then a row of that clock has its own time
-    sizes: dict[tuple[str, str | None], int] = {}
     readings: list[Plain] = []
     size = 0
-    same = 0  # rows at the start that make up the pack
     for row in rows[:MOST_READINGS]:
         place, channel, unit, time, clock, value = row
         if clock != sure or clock == "r":
@@ -91,18 +90,12 @@ def cut(rows: Sequence[Row], times: Times, moment: Moment, most_bytes: int = MOS
             time = stamp[0] if stamp is not None else 0.0
             if (stamp[1] if stamp is not None else None) != quality:
                 break
-        if type(value) is float and (channel, unit) in sizes:
-            size += sizes[channel, unit]
-        else:
-            own = _size(row)
-            size += own
-            if type(value) is float:
-                sizes[channel, unit] = own
-        if place >= end or (same and size > most_bytes):
+        size += len(channel) + len(unit or "")
+        size += _NUMBER if type(value) is not str else _TEXT + len(json.dumps(value)) * 4 // 3
+        if place >= end or (size > most_bytes and readings):
             break
-        same += 1
         readings.append((channel, unit, value, time, place - start))
-    same = _whole_samples(rows, same)
+    same = _whole_samples(rows, len(readings))  # rows at the start that make up the pack
     if quality is None:
         return Timeless(first=rows[0].place, last=rows[same - 1].place)
     last = rows[same - 1].place
@@ -118,11 +111,3 @@ def _whole_samples(rows: Sequence[Row], count: int) -> int:
     while whole and rows[whole - 1].time == rows[count].time:
         whole -= 1
     return whole or count
-
-
-def _size(row: Row) -> int:
-    """About how many bytes the reading takes on the wire, rather too many: text may not compress at all."""
-    size = len(row.channel) + len(row.unit or "")
-    if not isinstance(row.value, str):
-        return size + _NUMBER
-    return size + _TEXT + len(json.dumps(row.value)) * 4 // 3

@@ -1,10 +1,14 @@
 """How a reading is kept: its place, and what else is needed to publish it."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple, TypeVar
 
 from iotxmpp.delivery import GapReason
 from iotxmpp.readings import ClockQuality, Value
+
+Placed = TypeVar("Placed", bound=tuple[Any, ...])
 
 _SEQ_BITS = 40
 
@@ -37,6 +41,13 @@ def epoch_of(place: int) -> int:
 def seq_of(place: int) -> int:
     """The number of a place's reading."""
     return place & ((1 << _SEQ_BITS) - 1)
+
+
+def by_epoch(rows: Sequence[Placed]) -> Iterable[tuple[int, Sequence[Placed]]]:
+    """What begins with a place, and ascends by that, by the ids of epochs: mostly it is all of one."""
+    if rows and epoch_of(rows[0][0]) == epoch_of(rows[-1][0]):
+        return [(epoch_of(rows[0][0]), rows)]
+    return [(number, list(some)) for number, some in groupby(rows, key=lambda row: epoch_of(row[0]))]
 
 
 class Row(NamedTuple):
@@ -151,3 +162,8 @@ ROW_BYTES = 36
 def size_of(value: Value) -> int:
     """About what a reading takes on disk, in bytes."""
     return ROW_BYTES + (len(value.encode()) if isinstance(value, str) else 0)
+
+
+def size_of_all(values: Sequence[Value]) -> int:
+    """About what so many readings take on disk, in bytes."""
+    return ROW_BYTES * len(values) + sum(len(each.encode()) for each in values if isinstance(each, str))

@@ -79,7 +79,7 @@ class SafeOutbox:
         self._owed = Owed()
         self._dropped = 0
         self._reserved = -1
-        self._replacing = False
+        self._replacing = self._marks = False
 
     @property
     def state(self) -> State:
@@ -222,9 +222,15 @@ class SafeOutbox:
 
     def given_out(self, place: int) -> None:
         """The reading of that place is given to the link now, as were those before it."""
-        is_current = self.epochs.given_out(place)
-        if is_current and self._disk is not None and self._thread is not None:
-            self._thread.post(self._disk.attempt, seq_of(place))
+        if self.epochs.given_out(place) and self._thread is not None and not self._marks:
+            self._marks = True  # one that waits for its turn tells of those that follow, too
+            self._thread.post(self._mark_attempt)
+
+    def _mark_attempt(self) -> None:
+        """Has the newest number that was given out marked; in the outbox's thread."""
+        self._marks = False
+        if self._disk is not None:
+            self._disk.attempt(self.epochs.current.attempted)
 
     async def set_offset(self, boot: str, offset: float) -> None:
         """The clock was set in that run of the system."""

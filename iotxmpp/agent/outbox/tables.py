@@ -11,11 +11,11 @@ from iotxmpp.agent.outbox.checks import (
     checked_epoch,
     checked_letter,
     checked_loss,
-    checked_row,
-    crc_of,
-    kind_of,
+    checked_rows,
+    seals_of,
 )
 from iotxmpp.agent.outbox.holes import holes
+from iotxmpp.agent.outbox.inserting import Columns, insert
 from iotxmpp.agent.outbox.protocol import Found, Span
 from iotxmpp.agent.outbox.room import Bounds, count_rows
 from iotxmpp.agent.outbox.rows import (
@@ -25,13 +25,13 @@ from iotxmpp.agent.outbox.rows import (
     Loss,
     Row,
     Stock,
+    by_epoch,
     epoch_of,
     place_of,
-    size_of,
+    size_of_all,
 )
 from iotxmpp.agent.outbox.settings import Limits
 from iotxmpp.delivery import GapReason
-from iotxmpp.readings import Value
 
 _INSERT_LETTER = (
     "INSERT OR IGNORE INTO dead (place, channel, time, kind, value, crc, epoch, reason, retry)"
@@ -156,7 +156,8 @@ class SqlOutbox:
             spans = list(trims)
             for first, last in spans:
                 self._trim(first, last)
-            cut = self._bounds.make_room(self.stock.bytes, sum(size_of(row.value) for row in rows), rows, now)
+            size = size_of_all([row.value for row in rows])
+            cut = self._bounds.make_room(self.stock.bytes, size, rows, now)
             self._changed(held=-cut.rows, size=-cut.bytes, dropped=cut.rows)
             self.stock = replace(self.stock, stuck=cut.stuck)
             self._insert(rows)
@@ -189,7 +190,10 @@ class SqlOutbox:
             " WHERE place BETWEEN ? AND ? ORDER BY place LIMIT ?",
             (first, last, most),
         ).fetchall()
-        return [checked_row(row, self._runs.get(epoch_of(row[0])), self._names) for row in rows]
+        checked: list[Row] = []
+        for number, found in by_epoch(rows):
+            checked += checked_rows(found, self._runs.get(number), self._names)
+        return checked
 
     def losses(self, after: int, most: int) -> list[Loss]:
         """Losses with a greater id."""
@@ -268,15 +272,11 @@ class SqlOutbox:
     def _insert(self, rows: Sequence[Row]) -> None:
         if not rows:
             return
-        # After a commit of unknown fate a reading may be there already. One call for all: between two calls
-        # the loop's thread would take its turn.
-        cursor = self._connection.executemany(
-            "INSERT OR IGNORE INTO readings (place, channel, time, kind, value, crc)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            [self._packed(row, self._runs[epoch_of(row.place)]) for row in rows],
-        )
-        if cursor.rowcount == len(rows):
-            self._changed(held=len(rows), size=sum(size_of(row.value) for row in rows))
+        packed = [
+            columns for number, some in by_epoch(rows) for columns in self._packed(some, self._runs[number])
+        ]
+        if insert(self._connection, packed) == len(rows):
+            self._changed(held=len(rows), size=size_of_all([row.value for row in rows]))
         else:
             held, size = count_rows(self._connection)
             self.stock = replace(self.stock, held=held, bytes=size)
@@ -310,8 +310,8 @@ class SqlOutbox:
     def _take_over(self, found: Found) -> None:
         for loss in found.losses():
             self._bounds.lose(loss.first, loss.last, loss.reason)
-        for rows in found.readings():
-            self._insert(rows)
+        for rows in found.readings():  # backwards behind a broken page
+            self._insert(sorted(rows, key=lambda row: row.place))
         # What a damaged loss covers may be there all the same.
         self._connection.execute(
             "DELETE FROM losses WHERE EXISTS (SELECT 1 FROM readings WHERE place BETWEEN first AND last)"
@@ -366,9 +366,12 @@ class SqlOutbox:
         self._names[number] = (name, unit)
         return number
 
-    def _packed(self, row: Row, epoch: str) -> tuple[int, int, float, int, Value, int]:
-        channel = self._channels.get((row.channel, row.unit)) or self._channel(row.channel, row.unit)
-        return row.place, channel, row.time, kind_of(row), row.value, crc_of(row, epoch)
+    def _packed(self, rows: Sequence[Row], epoch: str) -> Iterator[Columns]:
+        """Readings of one epoch as they are written."""
+        for row, (kind, crc) in zip(rows, seals_of(rows, epoch), strict=True):
+            place, channel, unit, time, _, value = row
+            number = self._channels.get((channel, unit)) or self._channel(channel, unit)
+            yield place, number, time, kind, value, crc
 
     def _packed_letter(self, letter: DeadLetter) -> tuple[object, ...]:
-        return (*self._packed(letter.row, letter.epoch), letter.epoch, letter.reason, letter.retry)
+        return (*next(self._packed((letter.row,), letter.epoch)), letter.epoch, letter.reason, letter.retry)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from iotxmpp import crashpoints
 from iotxmpp.agent.clock import Clock
 from iotxmpp.agent.outbox.recent import Recent
-from iotxmpp.agent.outbox.rows import ROW_BYTES, Row, size_of
+from iotxmpp.agent.outbox.rows import ROW_BYTES, Row, size_of, size_of_all
 from iotxmpp.agent.outbox.safe import SafeOutbox
 from iotxmpp.agent.outbox.waiting import Waiting
-from iotxmpp.readings import ClockQuality, Value, plain
+from iotxmpp.readings import Value, plain
 
 COMMIT_EVERY = 0.5
 """Seconds that a reading waits at most to be committed with others; a lone one does not wait."""
@@ -75,14 +75,15 @@ class Taking:
 
     def take_many(self, readings: Sequence[Given], *, urgent: bool = False) -> None:
         """As `take`, for readings that each have a time; all of them, or none."""
-        needed = sum(size_of(each[1]) for each in readings)
-        self._waiting.reserve(
-            {each[0] for each in readings}, needed, self._outbox.active, self._outbox.limits
-        )
+        needed = size_of_all([each[1] for each in readings])
+        channels = (each[0] for each in readings)
+        self._waiting.reserve(channels, needed, self._outbox.active, self._outbox.limits)
         now = self._clock.stamp(None)
-        for channel, value, unit, at in readings:
+        rows: list[Row] = []
+        for place, (channel, value, unit, at) in enumerate(readings, self._taken + 1):
             time, quality = now if at is None else self._clock.stamp(at)
-            self._number(channel, unit, time, quality, value)
+            rows.append(Row(place, channel, unit, time, quality, value))
+        self._add(rows)
         self._schedule(urgent=urgent)
 
     def take_one(
@@ -97,7 +98,7 @@ class Taking:
         needed = ROW_BYTES if type(value) is float else size_of(value)
         self._waiting.reserve((channel,), needed, self._outbox.active, self._outbox.limits)
         time, quality = self._clock.stamp(at)
-        self._number(channel, unit, time, quality, value)
+        self._add((Row(self._taken + 1, channel, unit, time, quality, value),))
         self._schedule(urgent=urgent)
         return self._waiting.ended(self._taken, spare=self._acks_come)
 
@@ -117,14 +118,15 @@ class Taking:
         self._waiting.schedule(COMMIT_EVERY, spare=SPARED if self._acks_come else 0.0, at_once=at_once)
         self.changed.set()
 
-    def _number(
-        self, channel: str, unit: str | None, time: float, quality: ClockQuality, value: Value
-    ) -> None:
-        self._taken = place = self._taken + 1
-        row = Row(place, channel, unit, time, quality, value)
-        self._waiting.batch.rows.append(row)
-        self._recent.add(row)
-        if quality == "r":
+    def _add(self, rows: Sequence[Row]) -> None:
+        """Takes the next readings, which are numbered already."""
+        if not rows:
+            return
+        self._taken = rows[-1].place
+        self._waiting.batch.rows.extend(rows)
+        self._recent.add(rows)
+        if any(row.clock == "r" for row in rows):
             self._unset = True
         if self._may_crash:
-            crashpoints.at("accepted")
+            for _ in rows:
+                crashpoints.at("accepted")

@@ -34,7 +34,7 @@ class Waiting:
         """
         batch = self.batch
         if stock.stuck or stock.bytes + batch.bytes + needed > limits.bytes:
-            names = list(channels)
+            names = list(dict.fromkeys(channels))
             if stock.stuck or any(limits.of(channel) == "reject" for channel in names):
                 raise OutboxFullError(
                     f"{', '.join(names)}: the outbox is full ({limits.bytes} bytes of readings that are not"
