@@ -1,19 +1,23 @@
-"""Loads a device's modules without `importlib.metadata`: with all that it takes along it is 2 MB.
+"""Loads a device's modules without what they take along and no device has a use for.
 
-Pydantic asks it for plugins, slixmpp for its own version. Where a plugin of pydantic's is installed, the
-real one answers.
+Pydantic asks `importlib.metadata` for plugins, slixmpp for its own version; with all that it takes along it
+is 2 MB. Where a plugin of pydantic's is installed, the real one answers. And pydantic tells type checkers the
+shapes of its schemas, by classes that keep half a MB of compiled annotations.
 """
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, new_class
 from typing import Any
 
 _METADATA = "importlib.metadata"
 _PLUGINS = "pydantic"
 """The group of entry points in which pydantic looks for its plugins."""
+
+_CORE = "pydantic_core"
+_SCHEMAS = "pydantic_core.core_schema"
 
 
 @contextmanager
@@ -22,6 +26,7 @@ def leanly() -> Iterator[None]:
     if _METADATA in sys.modules:
         yield
         return
+    _load_core()
     stand_in = _StandIn(_METADATA)
     sys.modules[_METADATA] = stand_in
     try:
@@ -50,6 +55,32 @@ class _StandIn(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(_real(), name)
+
+
+def _load_core() -> None:
+    """Loads pydantic's core with one class, a dict, for all shapes of its schemas: nothing reads them."""
+    if _CORE in sys.modules:
+        return
+    if sys.version_info < (3, 12):  # where the core takes it from
+        import typing_extensions as home  # noqa: PLC0415  # pydantic needs it; nobody else here does
+    else:
+        import typing as home  # noqa: PLC0415  # as said
+    names = vars(home)
+    typed_dict: Any = names["TypedDict"]
+
+    class Shapeless(type):
+        def __new__(cls, name: str, bases: Any, body: dict[str, Any], **options: Any) -> Any:  # noqa: ANN401, ARG004  # as `type` has it
+            if body["__module__"] == _SCHEMAS:
+                return shape
+            return new_class(name, (typed_dict,), options, lambda new: new.update(body))
+
+    shape = type.__new__(Shapeless, "Shape", (dict,), {})
+    names["TypedDict"] = shape
+    try:
+        with suppress(TypeError):  # a core that makes them otherwise is loaded as it is, when it is needed
+            import pydantic  # noqa: F401, PLC0415  # which loads its core first
+    finally:
+        names["TypedDict"] = typed_dict
 
 
 def _real() -> ModuleType:

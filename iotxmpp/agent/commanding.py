@@ -7,27 +7,28 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
 
 from iotxmpp.agent.clock import Clock
 from iotxmpp.agent.plan import Plan
 from iotxmpp.agent.presence import Problems
 from iotxmpp.commands import COMMAND_TAG
 from iotxmpp.errors import IotxmppError, StoreError
-from iotxmpp.link import Cancel, Link, LinkState, Message
+from iotxmpp.link import Cancel, Entry, Link, LinkState, Message, Request
 from iotxmpp.readings import Value
-from iotxmpp.serving.audit import Audit, AuditEntry, AuditLog, MemoryAudit, audit_path
-from iotxmpp.serving.call import CHAT_ID
+from iotxmpp.serving.auditentry import Audit, AuditEntry, MemoryAudit, audit_path
 from iotxmpp.serving.deadline import Clocks, Now
-from iotxmpp.serving.execution import Executor
-from iotxmpp.serving.journal import Journal, MemoryJournal
 from iotxmpp.serving.offloop import call
 from iotxmpp.serving.records import Records
-from iotxmpp.serving.server import CommandServer
 from iotxmpp.serving.stalls import Stalls
 from iotxmpp.status import DeviceStatus
 
 if TYPE_CHECKING:
+    from iotxmpp.serving.audit import AuditLog
     from iotxmpp.serving.chat import ChatDoor
+    from iotxmpp.serving.execution import Executor
+    from iotxmpp.serving.journal import Journal
+    from iotxmpp.serving.server import CommandServer
 
 MOST_CHATS = 16
 """Messages that are answered side by side; who writes more is told to try again."""
@@ -39,7 +40,11 @@ Latest = dict[str, tuple[Value, str | None]]
 
 
 class Commanding:
-    """The commands of one run of an agent."""
+    """The commands of one run of an agent; one without commands has no memory for them until it is called.
+
+    Attributes:
+        records: Where it is written down who did what.
+    """
 
     def __init__(  # noqa: PLR0913  # each is another part of the device
         self,
@@ -69,34 +74,24 @@ class Commanding:
         outbox = plan.outbox.file(plan.account.jid, plan.device)
         self._audit: Audit = MemoryAudit(most=100) if outbox is None else FileAudit(audit_path(outbox))
         self._stalls = Stalls(clock.uptime)
-        self._executor = Executor(
-            _journal(plan, outbox, clock),
-            device=plan.device,
-            audit=self._audit,
-            send=link.send,
-            problems=problems,
-            clocks=Clocks(wall=lambda: _now(clock), steady=clock.uptime),
-            known=self._knows,
-            away=self._stalls.away,
-        )
-        self._server = CommandServer(plan.commands, plan.access, self._executor, device=plan.device)
+        self._clock = clock
+        self.records = Records(device=plan.device, audit=self._audit, problems=problems, known=self._knows)
         self._chats: set[asyncio.Task[None]] = set()
         self._cut_off: list[tuple[str, str]] = []
         self._closed = False
 
-    @property
-    def records(self) -> Records:
-        """Where it is written down who did what."""
-        return self._executor.records
-
     async def open(self) -> None:
         """Opens the journal and the audit; what fails is a problem, and each call tries again."""
         self._stalls.start()
+        if not self._plan.commands:  # and so no journal
+            return
+        from iotxmpp.serving.call import CHAT_ID  # noqa: PLC0415  # memory that only commands take
+
         await self._executor.open()
         for caller, id_, name in await self._executor.cut_off():
             if id_.startswith(CHAT_ID) and self._plan.access.observes(caller, self._plan.device):
                 self._cut_off.append((caller, name))
-        if self._plan.commands and isinstance(self._audit, FileAudit):
+        if isinstance(self._audit, FileAudit):
             try:
                 await call(self._audit.open)
             except StoreError as error:
@@ -107,8 +102,8 @@ class Commanding:
         if self._link.state.up:
             self._tell_soon()
         return [
-            self._link.serve(COMMAND_TAG, self._server.answer),
-            self._link.list_commands(self._server.entries),
+            self._link.serve(COMMAND_TAG, self._server.answer if self._plan.commands else self._refuse),
+            self._link.list_commands(self._entries),
             self._link.on_message(self._take_message),
             self._link.on_state(self._link_changed),
         ]
@@ -119,12 +114,22 @@ class Commanding:
             return
         self._closed = True
         self._stalls.stop()
-        await self._executor.close()
+        if "_executor" in self.__dict__:
+            await self._executor.close()
+        else:
+            self.records.close()
         chats = list(self._chats)
         for chat in chats:
             chat.cancel()
         await asyncio.gather(*chats, return_exceptions=True)
         await call(self._audit.close)
+
+    async def _refuse(self, request: Request) -> Element:
+        """Answers a call where there is nothing to call."""
+        return await self._server.answer(request)
+
+    def _entries(self, sender: str) -> list[Entry]:
+        return self._server.entries(sender) if self._plan.commands else []
 
     def _link_changed(self, state: LinkState) -> None:
         if state.up:
@@ -186,6 +191,25 @@ class Commanding:
         )
 
     @functools.cached_property
+    def _executor(self) -> "Executor":
+        from iotxmpp.serving.execution import Executor  # noqa: PLC0415  # as in `open`
+
+        return Executor(
+            _journal(self._plan, self._clock),
+            device=self._plan.device,
+            records=self.records,
+            send=self._link.send,
+            clocks=Clocks(wall=lambda: _now(self._clock), steady=self._clock.uptime),
+            away=self._stalls.away,
+        )
+
+    @functools.cached_property
+    def _server(self) -> "CommandServer":
+        from iotxmpp.serving.server import CommandServer  # noqa: PLC0415  # as in `open`
+
+        return CommandServer(self._plan.commands, self._plan.access, self._executor, device=self._plan.device)
+
+    @functools.cached_property
     def _chat(self) -> "ChatDoor":
         # Memory that a device takes only where somebody writes to it.
         from iotxmpp.agent.chatstatus import status_text  # noqa: PLC0415  # see above
@@ -221,6 +245,8 @@ class FileAudit:
         if self._closed:
             raise StoreError(f"audit log {self._path}: it is closed")
         if self._log is None:
+            from iotxmpp.serving.audit import AuditLog  # noqa: PLC0415  # memory of who was called
+
             self._log = AuditLog(self._path, now=time.time)
 
     def append(self, entry: AuditEntry) -> int:
@@ -240,11 +266,14 @@ def _now(clock: Clock) -> Now:
     return Now(time=moment.time, trusted=moment.quality == "s")
 
 
-def _journal(plan: Plan, outbox: Path | None, clock: Clock) -> Journal | None:
+def _journal(plan: Plan, clock: Clock) -> "Journal | None":
     """What remembers calls; none where no command needs it."""
     if all(command.spec.idempotent for command in plan.commands.values()):
         return None
+    outbox = plan.outbox.file(plan.account.jid, plan.device)
     if outbox is None:
+        from iotxmpp.serving.journal import MemoryJournal  # noqa: PLC0415  # only where there is one
+
         return MemoryJournal(now=functools.partial(_kept_right, clock))
     from iotxmpp.serving.filejournal import SqliteJournal  # noqa: PLC0415  # only where there is one
 

@@ -203,6 +203,9 @@ class Declarations:
         self._check_declaring()
         if spec.name in self._commands:
             raise InvalidError(f"command {spec.name}: declared twice")
+        # What serves it, before the link's libraries come: they use what loading leaves free, up to 0.8 MB.
+        from iotxmpp.serving import audit, server  # noqa: F401, PLC0415  # to have them loaded
+
         self._commands[spec.name] = Command(spec=spec, function=function)
 
     def add_resource(self, resource: AbstractAsyncContextManager[Any]) -> None:

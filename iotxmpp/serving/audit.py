@@ -9,12 +9,10 @@ import fcntl
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
 
 from iotxmpp.errors import StoreError
 from iotxmpp.serving.auditchain import (
@@ -27,9 +25,11 @@ from iotxmpp.serving.auditchain import (
     rotated_files,
     tail_of,
 )
+from iotxmpp.serving.auditentry import Audit, AuditEntry, AuditResult, MemoryAudit, audit_path
 from iotxmpp.serving.audithead import Head, HeadFile, begin_head, boot_id, fits, read_head, settled
-from iotxmpp.serving.command import Door
 from iotxmpp.xmltext import clean_text
+
+__all__ = ["Audit", "AuditEntry", "AuditLog", "AuditResult", "MemoryAudit", "audit_path"]
 
 MOST_BYTES = 8 * 2**20
 """Bytes after which a new file is begun, unless told otherwise."""
@@ -43,85 +43,6 @@ SETTLES_AFTER = 0.5
 _LONGEST_TEXT = 1000
 _LONGEST_NAME = 256
 _LOGGER = logging.getLogger(__name__)
-
-AuditResult = Literal[
-    "started",
-    "done",
-    "failed",
-    "refused",
-    "rejected",
-    "expired",
-    "cancelled",
-    "unknown",
-    "note",
-    "tampered",
-]
-"""What became of it; `note` and `tampered` are the log's own words about itself."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AuditEntry:
-    """One thing that happened. Long texts are cut when they are written.
-
-    Attributes:
-        time: When, in seconds since 1970, by this machine's clock.
-        who: The full JID that asked; empty for this machine itself.
-        by: The bare JID of the person for whom it asked.
-        device: The device's id.
-        command: The command; empty for anything else.
-        id: The call's id.
-        door: How it came; empty for nobody's call.
-        arguments: The arguments as JSON text.
-        result: What became of it.
-        text: Why, for people.
-    """
-
-    time: float
-    who: str = ""
-    by: str = ""
-    device: str = ""
-    command: str = ""
-    id: str = ""
-    door: Door = ""
-    arguments: str = ""
-    result: AuditResult
-    text: str = ""
-
-
-class Audit(Protocol):
-    """Where it is written down who did what."""
-
-    def append(self, entry: AuditEntry) -> int:
-        """Writes it down, before it returns; does not wait for a disk.
-
-        Returns:
-            How many bytes that took on disk.
-
-        Raises:
-            StoreError: It cannot be written; what it tells of must not be done.
-        """
-
-    def close(self) -> None:
-        """Ends it; calling it twice is harmless."""
-
-
-class MemoryAudit:
-    """An audit for tests, and for devices that keep nothing on disk.
-
-    Attributes:
-        entries: The newest entries.
-    """
-
-    def __init__(self, *, most: int = 1000) -> None:
-        self.entries: deque[AuditEntry] = deque(maxlen=most)
-
-    def append(self, entry: AuditEntry) -> int:
-        """Writes it down; it takes no disk."""
-        self.entries.append(entry)
-        return 0
-
-    def close(self) -> None:
-        """Does nothing: the entries can still be read."""
 
 
 class AuditLog:
@@ -334,11 +255,6 @@ class AuditLog:
         finally:
             for handle in handles:
                 os.close(handle)
-
-
-def audit_path(outbox: Path) -> Path:
-    """Where a device's audit log is, beside its outbox."""
-    return outbox.with_name(f"{outbox.stem}.audit.log")
 
 
 def _fields(entry: AuditEntry) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 from asyncio import Future, Task
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -10,15 +9,12 @@ from typing import Any, Final
 from iotxmpp.arguments import json_value
 from iotxmpp.commands import Outcome, fingerprint, wrong_arguments_error
 from iotxmpp.errors import ArgumentsError
-from iotxmpp.serving.command import Caller, Command
+from iotxmpp.serving.command import Caller, Command, Given
 from iotxmpp.serving.deadline import Deadline
 from iotxmpp.serving.progress import Reporter
 
 CHAT_ID: Final = "chat-"
 """What the ids of calls begin with that people wrote."""
-
-Given = str | Mapping[str, Any] | None
-"""Arguments as they came: JSON text, plain values, or none."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)

@@ -13,6 +13,9 @@ Door = Literal["machine", "form", "chat", "controller", "twin", "acks", ""]
 Beside calls there are desired settings and acks. Empty for none of these.
 """
 
+Given = str | Mapping[str, Any] | None
+"""Arguments as they came: JSON text, plain values, or none."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
@@ -32,7 +35,7 @@ class Noted:
     """
 
     done: bool = False
-    given: str | Mapping[str, Any] | None = None
+    given: Given = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

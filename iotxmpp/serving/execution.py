@@ -11,9 +11,9 @@ from iotxmpp.commands import Outcome, progress_element
 from iotxmpp.eager import EagerTask
 from iotxmpp.errors import IotxmppError, StoreError
 from iotxmpp.link import Message
-from iotxmpp.serving.audit import Audit
-from iotxmpp.serving.call import Call, Given
-from iotxmpp.serving.command import Caller, Command
+from iotxmpp.serving.auditentry import Audit
+from iotxmpp.serving.call import Call
+from iotxmpp.serving.command import Caller, Command, Given
 from iotxmpp.serving.deadline import Clocks, Deadline
 from iotxmpp.serving.ended import Ended
 from iotxmpp.serving.journal import CONFLICT, UNKNOWN, Journal
@@ -57,6 +57,7 @@ class Executor:
         *,
         device: str = "",
         audit: Audit | None = None,
+        records: Records | None = None,
         send: Callable[[str, Message], Awaitable[None]] | None = None,
         problems: Problems | None = None,
         clocks: Clocks | None = None,
@@ -72,6 +73,7 @@ class Executor:
                 those commands.
             device: Whose commands they are, for the audit.
             audit: Where to write down who did what; nothing runs that cannot be written down.
+            records: Who writes it down; made of what is said here unless given.
             send: `Link.send`, to tell callers how far their commands are.
             problems: Where to say what does not work.
             clocks: The clocks that calls expire by.
@@ -80,7 +82,7 @@ class Executor:
             at_once: Commands that run side by side.
             most_waiting: Calls that wait for one of those to end.
         """
-        self.records = Records(device=device, audit=audit, problems=problems, known=known)
+        self.records = records or Records(device=device, audit=audit, problems=problems, known=known)
         self._kept = Kept(journal, self.records)
         self.cut_off = self._kept.cut_off
         self.away = away

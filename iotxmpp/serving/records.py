@@ -11,9 +11,8 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from iotxmpp.errors import StoreError
-from iotxmpp.serving.audit import Audit, AuditEntry, AuditResult
-from iotxmpp.serving.call import Given
-from iotxmpp.serving.command import Caller, Door
+from iotxmpp.serving.auditentry import Audit, AuditEntry, AuditResult
+from iotxmpp.serving.command import Caller, Door, Given
 from iotxmpp.serving.refusals import (
     MOST_OTHERS,
     MOST_STRANGERS,

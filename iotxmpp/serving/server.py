@@ -19,8 +19,7 @@ from iotxmpp.commands import (
 from iotxmpp.errors import StanzaError, stanza_error
 from iotxmpp.link import Entry, Request
 from iotxmpp.payloads import JSON_TAG
-from iotxmpp.serving.call import Given
-from iotxmpp.serving.command import Caller, Command, Door
+from iotxmpp.serving.command import Caller, Command, Door, Given
 from iotxmpp.serving.execution import Executor
 from iotxmpp.serving.offloop import text_of
 from iotxmpp.serving.records import Records

@@ -1,6 +1,7 @@
 """SCRAM as RFC 5802 and RFC 7677 want it: bounded work, a strong nonce, and nothing weaker.
 
-Importing this module puts `BoundedScram` in the place of slixmpp's own SCRAM.
+Importing this module puts `BoundedScram` in the place of slixmpp's own SCRAM, and `prepared` before its
+SASLprep.
 """
 
 import hashlib
@@ -8,7 +9,7 @@ import hmac
 import secrets
 from base64 import b64decode
 
-from slixmpp.util.sasl import SASLCancelled, sasl_mech
+from slixmpp.util.sasl import SASLCancelled, client, sasl_mech
 from slixmpp.util.sasl.mechanisms import SCRAM
 
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
@@ -17,6 +18,21 @@ MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
 MIN_ITERATIONS = 4096
 MAX_ITERATIONS = 500_000
 """A server chooses the iteration count; without a bound it could keep a device busy for ever."""
+
+_SASLPREP = client.saslprep
+
+
+def prepared(given: str | bytes) -> str:
+    """What SASLprep (RFC 4013) makes of a name or a password.
+
+    It changes nothing in printable ASCII; to find that, slixmpp asks all tables of Unicode, which stay in
+    memory: 0.3 MB.
+    """
+    text = given.decode() if isinstance(given, bytes) else given
+    return text if text.isascii() and text.isprintable() else str(_SASLPREP(text))
+
+
+client.saslprep = prepared
 
 
 @sasl_mech(60)

@@ -13,10 +13,10 @@ from iotxmpp.agent.outbox.schema import open_file
 from iotxmpp.server import ServerProcess
 from tests.live.site import PATIENCE, Site, nodes_of
 
-MOST_MEMORY = 45 * 2**20
+MOST_MEMORY = 44 * 2**20
 """Bytes that an agent's process may have in memory; MB as `ps` and `top` count them."""
 
-MOST_MEMORY_OF_A_SCRIPT = 44 * 2**20
+MOST_MEMORY_OF_A_SCRIPT = 43 * 2**20
 """Likewise for a script with five sensors: it has no profile, whose rules take 1 MB."""
 
 MOST_MEMORY_WITH_BACKLOG = 60 * 2**20

@@ -10,9 +10,9 @@ import pytest
 from iotxmpp.access import Access, Grant
 from iotxmpp.commands import COMMAND_TAG, Outcome, call_element, read_reply
 from iotxmpp.errors import ForbiddenError, InvalidError, StanzaError
-from iotxmpp.link import Message
+from iotxmpp.link import COMMANDS, Message
 from iotxmpp.serving.alarms import AUTOMATIC
-from iotxmpp.serving.auditcheck import verify
+from iotxmpp.serving.auditcheck import entries, verify
 from iotxmpp.serving.filejournal import SqliteJournal
 from tests.unit.agent_house import CONTROLLER, House, account, until
 
@@ -70,6 +70,26 @@ async def test_a_damaged_journal_is_a_problem_and_idempotent_commands_go_on(
         assert caught.value.condition == "resource-constraint"
         assert await house.call("again") == "pong"
     assert lamp.on == []
+
+
+@pytest.mark.parametrize("outbox", ["memory", "outbox.db"])
+async def test_an_agent_without_commands_refuses_calls_and_writes_that_down(
+    house: House, tmp_path: Path, outbox: str
+) -> None:
+    agent = house.agent(outbox=outbox if outbox == "memory" else tmp_path / outbox)
+    async with agent, house.server.link(account("stranger")) as friend:
+        with pytest.raises(StanzaError, match="switch") as caught:
+            await house.call("switch", {"on": True})
+        assert caught.value.condition == "item-not-found"
+        with pytest.raises(StanzaError, match="does not obey you"):
+            await house.call("switch", {"on": True}, by=friend)
+        query = Element("{http://jabber.org/protocol/disco#items}query", {"node": COMMANDS})
+        listed = await house.watcher.call(house.presences[-1].sender, query, kind="get")
+        assert listed is not None
+        assert list(listed) == []
+    if outbox != "memory":
+        refused = [each["who"].partition("/")[0] for each in entries(tmp_path / "outbox.audit.log")]
+        assert refused == [CONTROLLER, FRIEND]
 
 
 async def test_roles_hold_at_the_device(house: House) -> None:

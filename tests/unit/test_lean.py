@@ -83,10 +83,27 @@ NEVER = (
 """What belongs to controllers, servers, people and faults; with all that is in it."""
 
 
+OF_COMMANDS = {
+    "iotxmpp.serving.audit",
+    "iotxmpp.serving.execution",
+    "iotxmpp.serving.journal",
+    "iotxmpp.serving.server",
+}
+"""What an agent has no use for before it is called, unless it has commands."""
+
+WITH_A_COMMAND = """
+@agent.command(idempotent=True)
+def water() -> None: ...
+
+assert agent.about.channels
+"""
+
+
 def test_a_script_with_a_sensor_loads_nothing_that_it_has_no_use_for() -> None:
     loaded = run(SCRIPT)
     assert {"iotxmpp.agent.running", "slixmpp", "pydantic"} <= set(loaded)
     assert needless(loaded) == []
+    assert not OF_COMMANDS & set(loaded)
     assert "iotxmpp.profiles" not in loaded
     assert "tomllib" not in loaded
 
@@ -103,6 +120,77 @@ def test_an_agent_of_a_file_loads_nothing_that_it_has_no_use_for(tmp_path: Path)
     loaded = run(FILE, str(file))
     assert {"iotxmpp.agent.running", "iotxmpp.profiles", "pydantic", "slixmpp"} <= set(loaded)
     assert needless(loaded) == []
+
+
+def test_what_serves_a_command_is_loaded_when_one_is_declared() -> None:
+    loaded = run(SCRIPT.replace("assert agent.about.channels\n", WITH_A_COMMAND))
+    assert set(loaded) >= OF_COMMANDS
+    assert needless(loaded) == []
+
+
+def test_the_shapes_of_pydantics_schemas_alone_are_spared() -> None:
+    code = """
+import json
+import typing_extensions
+before = typing_extensions.TypedDict
+from iotxmpp import Agent
+from pydantic import TypeAdapter
+from pydantic_core import ErrorDetails, core_schema
+from typing_extensions import TypedDict, is_typeddict
+
+class Mine(TypedDict):
+    number: int
+
+print(json.dumps([
+    TypedDict is before,
+    [is_typeddict(each) for each in (Mine, ErrorDetails, core_schema.IntSchema)],
+    sorted(ErrorDetails.__annotations__),
+    core_schema.CoreConfig(title="t"),
+    TypeAdapter(Mine).validate_python({"number": "1"}),
+    TypeAdapter(list[Mine]).json_schema()["$defs"]["Mine"]["required"],
+]))
+"""
+    given_back, typed, keys, config, taken, required = run(code)
+    assert given_back
+    assert typed == [True, True, False]
+    assert keys == ["ctx", "input", "loc", "msg", "type", "url"]
+    assert (config, taken, required) == ({"title": "t"}, {"number": 1}, ["number"])
+
+
+def test_a_core_that_makes_its_shapes_otherwise_is_loaded_as_it_is() -> None:
+    code = """
+import json
+from iotxmpp import lean
+
+def broken(*_):
+    raise TypeError("made otherwise")
+
+lean.new_class = broken
+lean._SCHEMAS = "another module"
+import typing_extensions
+before = typing_extensions.TypedDict
+from iotxmpp import Agent, Account
+from pydantic_core import core_schema
+account = Account(jid="d@example.org", password="p")
+print(json.dumps([
+    typing_extensions.TypedDict is before,
+    typing_extensions.is_typeddict(core_schema.IntSchema),
+    account.service,
+]))
+"""
+    assert run(code) == [True, True, "pubsub.example.org"]
+
+
+def test_a_program_that_has_loaded_pydantic_keeps_it() -> None:
+    code = """
+import json
+from pydantic_core import core_schema
+before = core_schema.IntSchema
+from iotxmpp import Agent
+from typing_extensions import is_typeddict
+print(json.dumps([core_schema.IntSchema is before, is_typeddict(before)]))
+"""
+    assert run(code) == [True, True]
 
 
 def test_what_was_spared_can_be_imported() -> None:

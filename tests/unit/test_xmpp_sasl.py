@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slixmpp.util.sasl import SASLCancelled, SASLNoAppropriateMechanism, choose
 
-from iotxmpp.xmpp.sasl import MAX_ITERATIONS, MECHANISMS, MIN_ITERATIONS, BoundedScram
+from iotxmpp.xmpp import sasl
+from iotxmpp.xmpp.sasl import MAX_ITERATIONS, MECHANISMS, MIN_ITERATIONS, BoundedScram, prepared
 
 USER, PASSWORD = "user", "pencil"
 
@@ -147,3 +148,38 @@ def test_no_message_raises(message: bytes, last: bool, second: bool) -> None:
     if second:
         mechanism.process(b"r=%bx,s=c2FsdA==,i=4096" % mechanism.cnonce)
     assert mechanism.objection(message, last=last)
+
+
+@pytest.mark.parametrize(
+    ("given", "prepared_as"),
+    [
+        ("I\N{SOFT HYPHEN}X", "IX"),
+        ("user", "user"),
+        ("USER", "USER"),
+        ("\N{FEMININE ORDINAL INDICATOR}", "a"),
+        ("\N{ROMAN NUMERAL NINE}", "IX"),
+        (b"", ""),
+        (" a b ", " a b "),
+        ("gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n".encode(), "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n"),
+    ],
+)
+def test_names_and_passwords_are_prepared(given: str | bytes, prepared_as: str) -> None:
+    """The examples of RFC 4013 section 3, and those that need no table."""
+    assert prepared(given) == prepared_as
+
+
+@pytest.mark.parametrize("text", ["\a", "\x7f", "\N{ARABIC LETTER ALEF}1"])
+def test_what_no_password_may_hold_is_refused(text: str) -> None:
+    with pytest.raises(UnicodeError):
+        prepared(text)
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_ascii_is_prepared_as_slixmpp_does(text: str) -> None:
+    try:
+        expected = sasl._SASLPREP(text)
+    except UnicodeError:
+        with pytest.raises(UnicodeError):
+            prepared(text)
+    else:
+        assert prepared(text) == expected
