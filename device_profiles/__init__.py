@@ -81,7 +81,8 @@ def _written(path: Path) -> Written:
 
     where = str(path)
     table = parse_table(read_text(path), where)
-    return Written(table=table, where=where, key=str(path.resolve()), parent=parent)
+    folder = path.parent.absolute()
+    return Written(table=table, where=where, key=str(path.resolve()), parent=parent, folder=folder)
 
 
 def _folder() -> "Path | Traversable":

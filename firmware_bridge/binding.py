@@ -27,6 +27,8 @@ _FITTING = {
     ("bool", "bool"),
     ("str", "str"),
 }
+_HAPPENING = ("str", "bool", "int")
+"""What an event is as a value, without a unit."""
 
 
 class SerialSource(BaseModel):
@@ -72,6 +74,7 @@ class Binding:
         faults: Why a channel cannot be given, by channel; known once the board is described.
         command_faults: Why a command cannot be carried out, by command.
         strangers: Channels of the board that the profile does not have.
+        awaited: Channels that the board gives as events, if at all: it does not say which events it has.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -95,6 +98,7 @@ class Binding:
         self.faults: dict[str, str] = {}
         self.command_faults: dict[str, str] = {}
         self.strangers: tuple[str, ...] = ()
+        self.awaited: tuple[str, ...] = ()
 
     def describe(self, description: Description) -> None:
         """Compares what the board has with what the profile says."""
@@ -102,10 +106,13 @@ class Binding:
         commands = {each.name: each for each in description.commands}
         has = ", ".join(channels) or "none"
         self.faults, self.command_faults = {}, {}
+        awaited: list[str] = []
         for channel, name in self.names.items():
             found = channels.get(name)
             kind = self._kinds[channel]
-            if found is None:
+            if found is None and kind.type in _HAPPENING and not kind.unit:
+                awaited.append(channel)
+            elif found is None:
                 self.faults[channel] = (
                     f"{channel}: the board has no channel {name!r}, it has {has}; give"
                     f' readings.{channel}.source = {{ name = "…" }}, or take it out of the profile'
@@ -124,6 +131,7 @@ class Binding:
             if fault and command != FIRMWARE_UPDATE:
                 self.command_faults[command] = f"command {command}: {fault}"
         self.strangers = tuple(name for name in channels if name not in self._channels)
+        self.awaited = tuple(awaited)
 
     def channels(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """The values by the profile's names; those that do not fit are left out, strangers are kept."""

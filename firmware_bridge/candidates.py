@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 DEV = Path("/dev")
 PROC = Path("/proc")
 SYS = Path("/sys/class/tty")
+DEVICES = Path("/sys/dev/char")
 
 _BOARDS = ("ttyUSB*", "ttyACM*")
 _OTHERS = ("ttyAMA*", "rfcomm*")
@@ -73,6 +75,24 @@ def ports_of(port: str | None) -> list[str]:
     for path in sorted(glob.glob(port)):  # noqa: PTH207  # a pattern with its folder, as users write it
         real.setdefault(os.path.realpath(path), path)
     return list(real.values())
+
+
+def is_serial(path: str) -> bool:
+    """Whether a path may be a serial port, as far as that shows without opening it.
+
+    To open one restarts some boards. What is not there, or what the system does not tell of, such as a
+    pseudo-terminal, may be one.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116  # a text, as users gave it
+    except (OSError, ValueError):
+        return True
+    number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    try:
+        kind = (DEVICES / number / "subsystem").readlink().name
+    except OSError:
+        kind = "tty"
+    return stat.S_ISCHR(found.st_mode) and kind == "tty"
 
 
 def holders(path: str) -> list[str]:

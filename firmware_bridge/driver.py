@@ -184,8 +184,10 @@ class SerialDriver:
         if self._settings.protocol != "pms5003":
             return MemoryPort(self._board(), receiver)
         kinds = self._profile.reading_kinds()
-        by_name = {name: kinds[channel] for channel, name in self._binding.names.items()}
-        return MemoryPms5003(lambda: simulated_frame(by_name, self._seed, time.time()), receiver)
+        names = self._binding.names
+        return MemoryPms5003(
+            lambda: simulated_frame(kinds, names, seed=self._seed, now=time.time()), receiver
+        )
 
     def _board(self) -> ProfileBoard:
         return ProfileBoard(

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -170,6 +171,11 @@ def _plain(text: str) -> str:
     return _CONTROL.sub("", text).strip()
 
 
+def is_address(argument: str) -> bool:
+    """Whether it is an address in flash, as esptool takes one."""
+    return argument.startswith("0x")
+
+
 def command_line(name: ToolName, port: str, file: Path, more: Sequence[str]) -> list[str]:
     """The program with its arguments.
 
@@ -177,7 +183,7 @@ def command_line(name: ToolName, port: str, file: Path, more: Sequence[str]) -> 
         ConfigError: It is not installed, or the file is not there or cannot be looked at.
     """
     tool = TOOLS[name]
-    program = next((found for each in tool.programs if (found := shutil.which(each))), None)
+    program = next((found for each in tool.programs if (found := _found(each))), None)
     if program is None:
         raise ConfigError(f"{tool.programs[0]} is not installed; {tool.advice}")
     try:
@@ -187,7 +193,7 @@ def command_line(name: ToolName, port: str, file: Path, more: Sequence[str]) -> 
     if not is_there:
         raise ConfigError(f"{file}: no such file; give the firmware to write")
     given = [each.replace("{port}", port).replace("{file}", str(file)) for each in more]
-    if name == "esptool" and not any(each.startswith("0x") for each in given):
+    if name == "esptool" and not any(is_address(each) for each in given):
         given.append(_ADDRESS)
     defaults = [
         word
@@ -205,6 +211,11 @@ def command_line(name: ToolName, port: str, file: Path, more: Sequence[str]) -> 
         else:
             words.append(each.replace("{port}", port).replace("{file}", str(file)))
     return [program, *words]
+
+
+def _found(program: str) -> str | None:
+    """Where a program is: on the path, or where pip puts it, which a service's path lacks."""
+    return shutil.which(program) or shutil.which(program, path=str(Path(sys.prefix) / "bin"))
 
 
 def _parted(given: Sequence[str], early: Mapping[str, int]) -> tuple[list[str], list[str]]:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import device_profiles
 from firmware_bridge.board import BoardSession
 from firmware_bridge.finding import Wanted, find
-from firmware_bridge.flash import Progress
+from firmware_bridge.flash import Progress, is_address
 from firmware_bridge.link import Link
 from firmware_bridge.port import open_port
 from firmware_bridge.reserving import reserved
@@ -37,7 +37,8 @@ def planned(  # noqa: PLR0913  # the options of the command line
     """What to do.
 
     Args:
-        words: The port unless there is an agent's file, the firmware's file, and arguments for the tool.
+        words: The port unless there is an agent's file, the firmware's file, and arguments for the tool, in
+            addition to those of the agent's file.
         agent: The agent's file of the device.
         tool: The program; the agent's unless given.
         expect: The version that the board must say.
@@ -55,7 +56,7 @@ def planned(  # noqa: PLR0913  # the options of the command line
     flash = _flash(settings.flash, tool, timeout)
     more = tuple(words[needed:])
     if more:
-        flash = flash.model_copy(update={"arguments": more})
+        flash = flash.model_copy(update={"arguments": _joined(flash, more)})
     if baud is not None:
         settings = settings.model_copy(update={"baud": baud})
     update = Update(
@@ -137,6 +138,15 @@ def _flash(known: FlashSettings | None, tool: str | None, timeout: float | None)
     if known is not None and known.tool == tool:
         return known.model_copy(update=more)
     return check_settings(FlashSettings, {"tool": tool, **more}, "serial: flash")
+
+
+def _joined(flash: FlashSettings, more: tuple[str, ...]) -> tuple[str, ...]:
+    """The tool's arguments, then more; of esptool's addresses the later counts, and it stays the last."""
+    known = flash.arguments
+    if flash.tool == "esptool" and known and is_address(known[-1]):
+        known, address = known[:-1], known[-1:]
+        return (*known, *more) if is_address(more[-1]) else (*known, *more, *address)
+    return (*known, *more)
 
 
 def _is_held(error: OSError) -> bool:

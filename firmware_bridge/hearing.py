@@ -195,9 +195,15 @@ class Ear:
 
     def _advice(self) -> str:
         names = ", ".join(sorted(self._strangers)[:_LISTED])
+        awaited = ", ".join(self._binding.awaited[:_LISTED])
         return (
             f"the board gives {names}, which the profile does not have; add [readings.NAME] for each, or take"
             " them out of the sketch"
+            + (
+                f"; or is one of them meant by {awaited}, which it gives as events at most?"
+                if awaited
+                else ""
+            )
         )
 
     def _hurt(self, event: SessionEvent, now: float) -> None:
@@ -226,6 +232,9 @@ class Ear:
             case Described():
                 self._binding.describe(event.description)
                 self._strangers = set(self._binding.strangers[:_MOST_STRANGERS])
+                if self._binding.awaited:
+                    names = ", ".join(self._binding.awaited)
+                    self._notice(logging.INFO, f"no channel of the board, so waited for as events: {names}")
             case Greeted():
                 self._greeted(event)
             case Restarted():

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Callable, Mapping
 
 from firmware_bridge.port import Receiver
-from iotxmpp.agent.drivers.simulated import simulated_value
+from iotxmpp.agent.drivers.moment import Moment
 from iotxmpp.kinds import ReadingKind
 
 EVERY = 1.0
@@ -52,17 +52,19 @@ class MemoryPms5003:
         self._receiver.received(self._frame())
 
 
-def simulated_frame(kinds: Mapping[str, ReadingKind], seed: str, now: float) -> bytes:
+def simulated_frame(
+    kinds: Mapping[str, ReadingKind], names: Mapping[str, str], *, seed: str, now: float
+) -> bytes:
     """The frame of a sensor whose channels behave as the profile says.
 
     Args:
-        kinds: The sensor's channels that the profile has, by the sensor's names.
+        kinds: The profile's channels.
+        names: The sensor's names of them.
         seed: Sensors with different seeds have different values.
         now: Seconds since 1970.
     """
-    numbers = [
-        max(0, min(_MOST, int(simulated_value(f"{seed}/{name}", kinds[name], now)))) if name in kinds else 0
-        for name in _CHANNELS
-    ]
+    moment = Moment(kinds, seed=seed, now=now)
+    shown = {name: moment.value(channel) for channel, name in names.items()}
+    numbers = [max(0, min(_MOST, int(shown.get(name, 0)))) for name in _CHANNELS]
     body = struct.pack(">2s14H", b"BM", 28, *numbers[:3], *numbers, _VERSION << 8)
     return body + struct.pack(">H", sum(body))

@@ -9,7 +9,7 @@ from firmware_bridge.messages import Channel, Parameter, Report
 from firmware_bridge.port import Receiver
 from firmware_bridge.simulated import SimulatedBoard, SimulatedCommand
 from firmware_bridge.values import Kind, write_value
-from iotxmpp.agent.drivers.simulated import simulated_value
+from iotxmpp.agent.drivers.moment import Moment
 from iotxmpp.errors import CommandFailedError, ConfigError
 from iotxmpp.kinds import ReadingKind
 from iotxmpp.profiles import Profile
@@ -97,7 +97,7 @@ class ProfileBoard(SimulatedBoard):
         name = self._channels_of[channel.name]
         value = self._effects.value(name)
         if value is None:
-            value = simulated_value(f"{self._seed}/{name}", self._kinds[name], time.time())
+            value = Moment(self._kinds, seed=self._seed, now=time.time()).value(name)
         if channel.kind is Kind.INT:
             return max(-_INTEGERS, min(_INTEGERS - 1, int(value)))
         return value

@@ -9,7 +9,7 @@ import termios
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from firmware_bridge.candidates import holders
+from firmware_bridge.candidates import holders, is_serial
 from firmware_bridge.reserving import check_unreserved
 from iotxmpp.errors import ConfigError
 
@@ -173,9 +173,14 @@ async def open_port(path: str, baud: int, receiver: Receiver) -> Port:
 
 
 async def check_free(path: str) -> None:
-    """Raises OSError if another program has the port: not each takes a lock, or heeds one."""
+    """Raises OSError if it is no serial port, or if another program has it.
+
+    Not each program takes a lock, or heeds one.
+    """
     if "://" in path:
         return
+    if not is_serial(path):
+        raise explained(OSError(errno.ENOTTY, "no terminal"), path)
     check_unreserved(path)
     if await asyncio.to_thread(holders, path):
         raise explained(OSError(errno.EBUSY, "held"), path)

@@ -38,7 +38,7 @@ async def watched(port: str, baud: int | None, seconds: float | None, *, quiet: 
     Raises:
         CommandFailedError: Nothing is understood, or the port cannot be opened; the text says what to do.
     """
-    console = Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=quiet, emoji=False)
     probe = Probe(
         port,
         bauds=BAUDS if baud is None else (baud,),
@@ -78,7 +78,7 @@ def print_findings(findings: Findings, *, as_json: bool) -> None:
             }
         )
         return
-    Console().print(_table(findings))
+    Console(emoji=False).print(_table(findings))
     if _commands(findings):
         typer.echo(printable(f"commands: {', '.join(_commands(findings))}"))
     for line in findings.logs:

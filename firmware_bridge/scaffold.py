@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
+from firmware_bridge.messages import Command
 from firmware_bridge.pms5003 import BAUD as PMS5003_BAUD
 from firmware_bridge.probing import Findings, Seen
 from firmware_bridge.profiletext import TYPES, Reading, command_lines, plain_names, reading_lines, text
+from iotxmpp.profiles import MOST_ARGUMENTS, MOST_COMMANDS
+from iotxmpp.tables import MOST_BYTES
 
 _NUMBERED = re.compile(r"(.+)/([1-9][0-9]{0,2})")
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
 _LONGEST = 63
+_LISTED = 8
 _MOST_CHANNELS = 255  # of a board, whose numbers are bytes
 _LEAST_HPA, _MOST_HPA = 300.0, 1100.0
 
@@ -97,7 +102,7 @@ def guessed_unit(name: str, seen: Seen | None) -> str:
 def _profile(findings: Findings, kind: str) -> str:
     board = findings.board
     of = f", of firmware {board.version}" if board is not None and board.version else ""
-    lines = [
+    head = [
         "schema = 1",
         f"id = {text(kind)}",
         'version = "1.0.0"',
@@ -105,16 +110,74 @@ def _profile(findings: Findings, kind: str) -> str:
         f"description = {text(f'Written by iotxmpp serial probe{of}')}",
         f'driver = {{ kind = "serial", baud = {findings.baud} }}',
     ]
-    for reading in _readings(findings):
-        lines += ["", *reading]
+    readings = _readings(findings)
     commands = findings.description.commands if findings.description is not None else ()
+    notes = []
+    if readings[_MOST_CHANNELS:]:
+        names = [each.name for each in readings[_MOST_CHANNELS:]]
+        notes.append(_left_out(names, f"a board has at most {_MOST_CHANNELS} channels"))
+        readings = readings[:_MOST_CHANNELS]
+    kept = _as_many_as_fit(commands)
+    if commands[kept:]:
+        why = f"a profile has at most {MOST_COMMANDS} commands with {MOST_ARGUMENTS} arguments"
+        notes.append(_left_out([each.name for each in commands[kept:]], why))
+    return _fitting([*head, *notes], readings, commands[:kept])
+
+
+def _as_many_as_fit(commands: Sequence[Command]) -> int:
+    """How many of a board's commands a profile may have, from the first on."""
+    arguments = accumulate(len(each.parameters) for each in commands[:MOST_COMMANDS])
+    return sum(1 for count in arguments if count <= MOST_ARGUMENTS)
+
+
+def _fitting(head: Sequence[str], readings: Sequence[Reading], commands: Sequence[Command]) -> str:
+    """The text, without what a profile has no room for; it says so."""
+    why = f"a profile has at most {MOST_BYTES} bytes"
+    tables = [*_reading_tables(readings), *_command_tables(commands)]
+    if _size(_joined(head, tables)) > MOST_BYTES and any(each.bounds for each in readings):
+        head = [*head, f"# check, left out, as {why}: the range of each reading"]
+        plain = [replace(each, bounds=None) for each in readings]
+        tables = [*_reading_tables(plain), *_command_tables(commands)]
+    left: list[str] = []
+    made = _joined(head, tables)
+    while _size(made) > MOST_BYTES:
+        left.insert(0, tables.pop()[0])
+        made = _joined([*head, _left_out(left, why)], tables)
+    return made
+
+
+def _left_out(names: Sequence[str], why: str) -> str:
+    more = f" and {len(names) - _LISTED} more" if names[_LISTED:] else ""
+    return f"# check, left out, as {why}: {', '.join(map(text, names[:_LISTED]))}{more}"
+
+
+def _joined(head: Sequence[str], tables: Sequence[tuple[str, list[str]]]) -> str:
+    return "\n".join([*head, *(line for _, lines in tables for line in ("", *lines))]) + "\n"
+
+
+def _size(made: str) -> int:
+    return len(made.encode())
+
+
+def _reading_tables(readings: Sequence[Reading]) -> list[tuple[str, list[str]]]:
+    found = _grouped(readings)
+    names = plain_names([name for name, _, _ in found])
+    return [
+        (f"readings.{names[name]}", reading_lines(names[name], count, each, name))
+        for name, count, each in found
+    ]
+
+
+def _command_tables(commands: Sequence[Command]) -> list[tuple[str, list[str]]]:
     by_name = {each.name: each for each in commands}
-    for name, plain in plain_names(by_name).items():
-        lines += ["", *command_lines(plain, by_name[name])]
-    return "\n".join(lines) + "\n"
+    return [
+        (f"commands.{plain}", command_lines(plain, by_name[name]))
+        for name, plain in plain_names(by_name).items()
+    ]
 
 
-def _readings(findings: Findings) -> list[list[str]]:
+def _readings(findings: Findings) -> list[Reading]:
+    """What the board gives, each once: what it describes, or what was seen of it; and its events."""
     if findings.description is not None:
         known = [
             Reading(
@@ -127,14 +190,9 @@ def _readings(findings: Findings) -> list[list[str]]:
         ]
     else:
         known = [_seen(name, seen) for name, seen in sorted(findings.channels.items())]
-        known += [
-            Reading(name=name, type="str", sure=False)
-            for name in sorted(findings.events)
-            if name not in findings.channels
-        ]
-    found = _grouped(list({each.name: each for each in known}.values())[:_MOST_CHANNELS])
-    names = plain_names([name for name, _, _ in found])
-    return [reading_lines(names[name], count, each, name) for name, count, each in found]
+    named = {each.name: each for each in known}
+    events = [Reading(name=name, type="str", sure=False) for name in sorted(findings.events)]
+    return [*named.values(), *(each for each in events if each.name not in named)]
 
 
 def _seen(name: str, seen: Seen) -> Reading:

@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from iotxmpp.agent.drivers import LocalPath
+from iotxmpp.agent.drivers.texts import PlainName
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 ToolName = Literal["avrdude", "esptool", "dfu-util", "smpclient"]
@@ -15,7 +18,8 @@ class FlashSettings(BaseModel):
 
     Attributes:
         tool: The program that writes it.
-        folder: Where the files lie; a call names a file in it, and can name no other.
+        folder: Where the files lie, beside the agent's file unless it starts with `/`; a call names a file
+            in it, and can name no other.
         arguments: More arguments for the program, such as `["-p", "m328p"]`; `{port}` and `{file}` in them
             are replaced, and those that it takes before its command alone are put there.
         timeout: Seconds that the program may take.
@@ -26,7 +30,7 @@ class FlashSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tool: ToolName
-    folder: Path = Path("firmware")
+    folder: LocalPath = Field(default=Path("firmware"), validate_default=True)
     arguments: tuple[str, ...] = ()
     timeout: Seconds = 300.0
     quiet: Seconds = 60.0
@@ -52,7 +56,7 @@ class SerialSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
-    port: Annotated[str, Field(min_length=1)] | None = None
+    port: PlainName | None = None
     board: Annotated[str, Field(min_length=1)] | None = None
     baud: int = Field(default=115_200, ge=50, le=4_000_000)
     protocol: Literal["auto", "text", "frames", "pms5003"] = "auto"

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from iotxmpp.addresses import bare_jid, domain, local_part, service_jid
+from iotxmpp.addresses import bare_jid, domain, is_host_name, local_part, service_jid
 from iotxmpp.errors import ConfigError, InvalidError
 from iotxmpp.tables import TableError, parse_table, read_text
 from iotxmpp.validation import explain
@@ -33,8 +32,6 @@ CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 """Where systemd puts what `LoadCredential=` names, for the service's process alone."""
 
 _OTHERS = 0o077
-_LABEL = r"[^\s.\x00-\x1f\x7f]{1,63}"  # others make Python's look-up break off
-_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 
 
 class Account(BaseModel):
@@ -83,8 +80,11 @@ class Account(BaseModel):
     @field_validator("host")
     @classmethod
     def _name_or_address(cls, host: str | None) -> str | None:
-        if host is not None and not _HOST.fullmatch(host):
-            raise ValueError("no host's name or address; give one, without spaces and control characters")
+        if host is not None and not is_host_name(host):
+            raise ValueError(
+                "no host's name or address; give one, without spaces and control characters, with 1 to 63"
+                " letters, digits and hyphens between its dots"
+            )
         return host
 
     @field_validator("ca")
@@ -115,7 +115,10 @@ class Account(BaseModel):
     @classmethod
     def _service_of_domain(cls, given: object) -> object:
         if isinstance(given, dict) and not given.get("service") and isinstance(given.get("jid"), str):
-            return {**given, "service": f"pubsub.{domain(given['jid'])}"}
+            try:
+                return {**given, "service": f"pubsub.{domain(given['jid'])}"}
+            except InvalidError:  # told of the key `jid`
+                return given
         return given
 
     @model_validator(mode="after")

@@ -16,6 +16,8 @@ DeviceId = NewType("DeviceId", str)
 _DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LOCALPART = re.compile(r"[^\s\"&'/:<>@\x00-\x1f\x7f]{1,1023}")
 _DOMAIN = re.compile(r"[^\s\"&'/:<>@\x00-\x1f\x7f]{1,1023}|\[[0-9a-f:.]+\]")
+_LABEL = r"(?!-)[^.\s\x00-\x1f\x7f]{1,63}(?<!-)"
+_HOST_NAME = re.compile(rf"(?=.{{1,254}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
 _NODE = re.compile(r"iot/(?P<device>[^/]+)/(?P<kind>readings|about|state)")
 
 
@@ -43,6 +45,7 @@ def bare_jid(text: str) -> str:
     local, at, domain = bare.partition("@")
     if not (at and _LOCALPART.fullmatch(local) and _DOMAIN.fullmatch(domain)):
         raise InvalidError(f"JID {text!r}: expected name@domain, such as greenhouse@example.org")
+    _check_domain(domain, text)
     return bare
 
 
@@ -55,7 +58,30 @@ def service_jid(text: str) -> str:
     service = text.lower()
     if not _DOMAIN.fullmatch(service):
         raise InvalidError(f"JID {text[:80]!r}: expected a domain, such as pubsub.example.org")
+    _check_domain(service, text)
     return service
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a name can be looked up, or is an address (RFC 1035 section 2.3.4, RFC 3490 section 4).
+
+    A part between two dots that is empty or too long makes Python's look-up break off, and so do characters
+    that no name in DNS can stand for.
+    """
+    if _HOST_NAME.fullmatch(text) is None:
+        return False
+    try:
+        return text.isascii() or bool(text.encode("idna"))
+    except UnicodeError:
+        return False
+
+
+def _check_domain(domain: str, jid: str) -> None:
+    if not is_host_name(domain):
+        raise InvalidError(
+            f"JID {jid[:80]!r}: {domain[:80]!r} is no domain's name: between its dots are 1 to 63 letters,"
+            " digits and hyphens, with no hyphen at an end; correct it"
+        )
 
 
 def local_part(jid: str) -> str:

@@ -1,10 +1,12 @@
 """`extends` in a profile: the tables of a parent, with the child's own laid over them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from iotxmpp.faulttexts import guess
+from iotxmpp.relations import RELATIONS
 from iotxmpp.tables import TableError
 
 MOST_LEVELS = 8
@@ -22,12 +24,14 @@ class Written:
         where: The file, for errors.
         key: Tells it from all others, so that a cycle is seen.
         parent: Finds the profile that its `extends` names; raises ConfigError where there is none.
+        folder: The file's folder; None where it stands in none.
     """
 
     table: Mapping[str, Any]
     where: str
     key: str
     parent: Callable[[str], "Written"]
+    folder: Path | None = None
 
 
 def no_parent(where: str) -> Callable[[str], Written]:
@@ -94,6 +98,7 @@ def _take_away(base: dict[str, Any], child: Written) -> None:
             raise TableError(child.where, [f"without: nothing is called {name!r} there{known}"])
         base["readings"].pop(name, None)
         base["commands"].pop(name, None)
+    base["readings"] = {key: _without_parts(each, names) for key, each in base["readings"].items()}
 
 
 def _driver_kind(table: Mapping[str, Any]) -> object:
@@ -103,6 +108,20 @@ def _driver_kind(table: Mapping[str, Any]) -> object:
 
 def _without_source(table: object) -> object:
     return {k: v for k, v in table.items() if k != "source"} if isinstance(table, Mapping) else table
+
+
+def _without_parts(table: object, gone: Collection[str]) -> object:
+    """A reading whose simulation needs nothing that is taken away; its own signal serves then."""
+    hints = table.get("simulate") if isinstance(table, Mapping) else None
+    if not isinstance(table, Mapping) or not isinstance(hints, Mapping):
+        return table
+    kept = {key: each for key, each in hints.items() if key not in RELATIONS or not _names_any(each, gone)}
+    return {**table, "simulate": kept}
+
+
+def _names_any(parts: object, gone: Collection[str]) -> bool:
+    named = [parts] if isinstance(parts, str) else parts
+    return isinstance(named, list | tuple) and any(name in gone for name in named)
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 
 from iotxmpp.about import ValueType
 from iotxmpp.errors import ArgumentsError
+from iotxmpp.kindtexts import Role, Text
 from iotxmpp.readings import Value
 from iotxmpp.units import unit_fault
 
+MOST_CHANNELS = 500
+"""Channels that a profile may have."""
+
 _JSON_TYPES: dict[ValueType, str] = {"float": "number", "int": "integer", "bool": "boolean", "str": "string"}
 _GREATEST = sys.float_info.max
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -56,14 +61,19 @@ def _is_finite(value: object) -> bool:
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
+"""A number that can be reckoned with, without ever leaving what a float can hold."""
+
+Deviation = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Every = Annotated[float, Field(ge=0.001, le=31_622_400, allow_inf_nan=False)]
 """Seconds between two readings: from a thousandth to a year."""
 
 UnitSymbol = Annotated[str, AfterValidator(_known_unit)]
-Range = Annotated[tuple[Finite, Finite], Field(strict=False), AfterValidator(_ordered)]
+Range = Annotated[tuple[Amount, Amount], Field(strict=False), AfterValidator(_ordered)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
 FreeTable = Annotated[dict[str, JsonValue], AfterValidator(all_finite)]
-TypedValue = Annotated[bool | int | Finite | str, Field(union_mode="smart")]
+TypedValue = Annotated[bool | int | Finite | Text, Field(union_mode="smart")]
 
 
 class Part(BaseModel):
@@ -88,7 +98,7 @@ class _Quantity(Part):
     type: ValueType
     unit: UnitSymbol | None = None
     range: Range | None = None
-    description: str = ""
+    description: Text = ""
 
     @model_validator(mode="after")
     def _numbers_only(self) -> Self:
@@ -112,16 +122,24 @@ class Simulate(Part):
         share: The part of the time, from 0 to 1, that a flip is true.
         value: What a steady truth value or text is.
         resolution: Values are multiples of it.
+        sum_of: The readings that it is the sum of; this and the next three go before `wave`.
+        quotient_of: The readings of which it is the first, divided by each of the others.
+        above: The reading that its own signal is added to, which is never less than 0 then.
+        integral_of: The reading that it adds up over time, since 2025-01-01, without that one's noise.
     """
 
     wave: Literal["steady", "daily", "walk", "flip", "counter"] | None = None
-    mean: Finite | None = None
-    swing: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    period: Seconds | None = None
+    mean: Amount | None = None
+    swing: Deviation | None = None
+    noise: Deviation | None = None
+    period: Annotated[float, Field(ge=0.001, le=1e10, allow_inf_nan=False)] | None = None
     share: float = Field(default=0.5, ge=0, le=1)
     value: bool | str | None = None
-    resolution: Seconds = 0.01
+    resolution: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01
+    sum_of: Names = ()
+    quotient_of: Names = ()
+    above: str | None = None
+    integral_of: str | None = None
 
 
 class ReadingKind(_Quantity):
@@ -142,7 +160,7 @@ class ReadingKind(_Quantity):
         simulate: How its simulation behaves.
     """
 
-    count: int | None = Field(default=None, ge=1, le=1000)
+    count: int | None = Field(default=None, ge=1, le=MOST_CHANNELS)
     quantity: str = ""
     every: Every | None = None
     on_change: bool = False
@@ -205,7 +223,7 @@ class Argument(_Quantity):
         choices: The only allowed values; empty for any.
     """
 
-    title: str = ""
+    title: Text = ""
     optional: bool = False
     default: TypedValue | None = None
     choices: Annotated[tuple[TypedValue, ...], Field(strict=False)] = ()
@@ -237,7 +255,7 @@ class Argument(_Quantity):
     def can_count(self, most: int) -> bool:
         """Whether any of its values is a number from 1 to `most`, written as one."""
         if self.choices:
-            return not {str(each) for each in self.choices}.isdisjoint(map(str, range(1, most + 1)))
+            return any(_NUMBER.fullmatch(str(each)) and int(each) <= most for each in self.choices)
         if self.type == "int" and self.range is not None:
             low, high = self.range
             return low <= most and high >= 1
@@ -313,9 +331,9 @@ class CommandKind(Part):
         simulate: What its simulation does; the same as `effect` unless given.
     """
 
-    title: str = ""
-    description: str = ""
-    role: Annotated[str, Field(min_length=1)] = "operator"
+    title: Text = ""
+    description: Text = ""
+    role: Role = "operator"
     idempotent: bool = False
     steps: Annotated[tuple[Annotated[tuple[str, ...], Field(strict=False)], ...], Field(strict=False)] = ()
     timeout: Seconds = 10.0

@@ -6,6 +6,7 @@ A profile describes a kind. The address, the pins and the room of one device are
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -15,7 +16,9 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PrivateAttr,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
@@ -23,12 +26,21 @@ from iotxmpp.about import Channel, CommandAbout
 from iotxmpp.errors import ArgumentsError, UnknownCommandError
 from iotxmpp.extending import Written, laid_over, line_of, no_parent
 from iotxmpp.faulttexts import guess
-from iotxmpp.kinds import CommandKind, Effect, Part, ReadingKind, all_finite, typed
+from iotxmpp.kinds import (
+    MOST_CHANNELS,
+    CommandKind,
+    Effect,
+    Part,
+    ReadingKind,
+    all_finite,
+    typed,
+)
 from iotxmpp.readings import Value
+from iotxmpp.relations import check_relations
 from iotxmpp.tables import TableError, parse_table, table_error
 
-MOST_CHANNELS = 1000
-"""Channels that a profile may have."""
+MOST_COMMANDS, MOST_ARGUMENTS = 100, 250
+"""Commands that a profile may have, and arguments of all of them together."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,62}")
@@ -101,31 +113,52 @@ class Profile(Part):
     driver: DriverChoice
     readings: dict[str, ReadingKind] = Field(default_factory=dict)
     commands: dict[str, CommandKind] = Field(default_factory=dict)
+    _folders: Mapping[str, Path] = PrivateAttr(default_factory=dict)
+
+    @property
+    def folders(self) -> Mapping[str, Path]:
+        """Where relative paths in the driver's settings start, by setting: the folder of its file."""
+        return self._folders
+
+    @model_validator(mode="after")
+    def _stands_in_folders(self, info: ValidationInfo) -> Self:
+        self._folders = {
+            key: folder for key, folder in (info.context or {}).items() if key in self.driver.settings
+        }
+        return self
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         if not _VERSION.fullmatch(self.version):
             raise ValueError(f"version {self.version[:_SHOWN]!r}: use three numbers, such as 1.0.0")
-        for table, name in [("readings", each) for each in self.readings] + [
-            ("commands", each) for each in self.commands
-        ]:
+        tables: dict[str, Mapping[str, object]] = {"readings": self.readings, "commands": self.commands}
+        tables |= {f"commands.{name[:_SHOWN]}.args": each.args for name, each in self.commands.items()}
+        for table, name in [(table, name) for table, names in tables.items() for name in names]:
             if not _NAME.fullmatch(name):
                 raise ValueError(
                     f"{table}: name {name[:_SHOWN]!r}: use A-Z, a-z, 0-9 and - : . _, at most 63"
                 )
         if sum(kind.count or 1 for kind in self.readings.values()) > MOST_CHANNELS:
             raise ValueError(f"readings: more than {MOST_CHANNELS} channels, counted out")
+        if len(self.commands) > MOST_COMMANDS:
+            raise ValueError(f"commands: more than {MOST_COMMANDS}")
+        if sum(len(command.args) for command in self.commands.values()) > MOST_ARGUMENTS:
+            raise ValueError(f"commands: more than {MOST_ARGUMENTS} arguments, of all commands together")
+        check_relations(self.readings)
+        channels = {name: dict.fromkeys(_channels(name, kind)) for name, kind in self.readings.items()}
         for name, command in self.commands.items():
             for key, effect in command.effects():
-                self._check_effect(f"commands.{name}.{key}", command, effect)
+                self._check_effect(f"commands.{name}.{key}", command, effect, channels)
         return self
 
-    def _check_effect(self, where: str, command: CommandKind, effect: Effect) -> None:
+    def _check_effect(
+        self, where: str, command: CommandKind, effect: Effect, channels: Mapping[str, Mapping[str, object]]
+    ) -> None:
         target = effect.set.partition("/")[0]
         if target not in self.readings:
             raise ValueError(f"{where}.set: no reading {target!r}; there is {_list(self.readings)}")
         reading = self.readings[target]
-        _check_channel(where, command, effect, dict.fromkeys(_channels(target, reading)))
+        _check_channel(where, command, effect, channels[target])
         if effect.to is None:
             _check_value(where, effect, target, reading)
         elif command.args[effect.to].type != reading.type:
@@ -227,16 +260,26 @@ def whole_profile(written: Written) -> Profile:
     """
     first, *more = line_of(written)
     table = dict(first.table)
-    profile = _checked(table, first.where)
+    folders = _folders(first)
+    profile = _checked(table, first.where, folders)
     for child in more:
         table = laid_over(table, child)
-        profile = _checked(table, child.where)
+        folders |= _folders(child)
+        profile = _checked(table, child.where, folders)
     return profile
 
 
-def _checked(table: Mapping[str, Any], where: str) -> Profile:
+def _folders(written: Written) -> dict[str, Path]:
+    """Where relative paths in its own settings of the driver start."""
+    driver = written.table.get("driver")
+    if written.folder is None or not isinstance(driver, Mapping):
+        return {}
+    return dict.fromkeys(driver, written.folder)
+
+
+def _checked(table: Mapping[str, Any], where: str, folders: Mapping[str, Path]) -> Profile:
     try:
-        profile = Profile.model_validate(dict(table))
+        profile = Profile.model_validate(dict(table), context=folders)
     except ValidationError as error:
         raise table_error(error, Profile, where) from error
     except RecursionError as error:

@@ -1,5 +1,6 @@
 """The systemd unit of an agent: what it may do, and nothing else (systemd.exec(5))."""
 
+import glob
 import hashlib
 import os
 import re
@@ -29,24 +30,34 @@ class Hardware:
     Attributes:
         groups: The groups whose devices it opens.
         devices: These devices, as `DeviceAllow=` has them.
+        modules: The kernel's modules that bring these devices: systemd passes over a kind of device that the
+            kernel does not know yet when the service starts, as when no board was ever plugged in.
         known: Whether that is all; what a driver of somebody else needs, nobody can tell.
     """
 
     groups: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     known: bool = True
 
 
 _SERIAL = Hardware(
     groups=("dialout",),
     devices=("char-ttyUSB rw", "char-ttyACM rw", "char-ttyAMA rw", "char-ttyS rw"),
+    modules=("usbserial", "cdc_acm"),
 )
 
+_USB = "char-usb_device rw"
+"""What dfu-util opens: a board that waits for firmware is no port."""
+
 _DEVICES = Path("/dev")
-_DEVICE_KIND = re.compile(r"(?!tty\W)[A-Za-z]+(?=[\d*?[])")
-"""What a port's name begins with; not `tty` alone, which is the screen and the keyboard."""
+_DEVICE_KIND = re.compile(r"(?!tty[\W\d])[A-Za-z]+(?=[\d*?[])")
+"""What a port's name begins with; not `tty` and a number, which are the screen and the keyboard."""
 
 _PATTERN = re.compile(r"[*?[]")
+_USB_NAMES = "/dev/serial/by-"
+"""Where udev names USB ports alone, which are usual ones."""
+
 _PLAIN_PATH = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 
 _NONE = Hardware()
@@ -56,8 +67,12 @@ _BY_KIND = {
     "onewire": _NONE,  # the kernel shows it as files that all may read
     "serial": _SERIAL,
     "modbus": _SERIAL,
-    "gpio": Hardware(groups=("gpio", "spi"), devices=("char-gpiochip rw", "/dev/gpiomem rw", "char-spi rw")),
-    "i2c": Hardware(groups=("i2c",), devices=("char-i2c rw",)),
+    "gpio": Hardware(
+        groups=("gpio", "spi"),
+        devices=("char-gpiochip rw", "/dev/gpiomem rw", "char-spi rw"),
+        modules=("spidev",),
+    ),
+    "i2c": Hardware(groups=("i2c",), devices=("char-i2c rw",), modules=("i2c_dev",)),
 }
 
 
@@ -74,18 +89,48 @@ def hardware_of(kind: str, settings: Mapping[str, object]) -> Hardware:
         return Hardware()
     hardware = _BY_KIND.get(kind, Hardware(groups=_ALL_GROUPS, known=False))
     if hardware is _SERIAL and isinstance(port, str):
-        more = [each for each in _devices_of(port) if each not in hardware.devices]
-        return replace(hardware, devices=(*hardware.devices, *more))
+        flash = settings.get("flash")
+        usb = (_USB,) if isinstance(flash, Mapping) and flash.get("tool") == "dfu-util" else ()
+        return replace(hardware, devices=tuple(dict.fromkeys((*hardware.devices, *_devices_of(port), *usb))))
     return hardware
 
 
+def untold_port(kind: str, settings: Mapping[str, object]) -> str:
+    """A driver's port of which cannot be told now what kind of device it is; empty where it can.
+
+    It is a pattern that nothing fits now, and that may mean others than the usual ones.
+
+    Args:
+        kind: The driver's kind.
+        settings: Its settings.
+    """
+    port = str(settings.get("port", ""))
+    hardware = hardware_of(kind, settings)
+    if not hardware.devices or not _PATTERN.search(port) or port.startswith(_USB_NAMES):
+        return ""
+    return "" if _DEVICE_KIND.match(Path(port).name) or _fitting(port) else port
+
+
+def _fitting(port: str) -> list[str]:
+    """The ports that fit a pattern now."""
+    return sorted(glob.glob(port)) if port.startswith("/") and "\0" not in port else []  # noqa: PTH207  # a whole path
+
+
 def _devices_of(port: str) -> list[str]:
-    """A port, or a pattern of some, as `DeviceAllow=` has them; those that are usual aside.
+    """A port, or a pattern of some, as `DeviceAllow=` has them; those that are usual aside."""
+    if not port.startswith("/") or "\0" in port:
+        return []
+    found = _fitting(port) if _PATTERN.search(port) else []
+    if not found:
+        return _devices_at(port)
+    return [device for each in found for device in _devices_at(each) if device.startswith("char-")]
+
+
+def _devices_at(port: str) -> list[str]:
+    """One port.
 
     By the name of its kind, for a port that is unplugged and comes back has another number; and by its path.
     """
-    if not port.startswith("/") or "\0" in port:
-        return []
     real = Path(os.path.realpath(port))
     name = _DEVICE_KIND.match(real.name)
     kinds = [f"char-{name[0]} rw"] if name and real.parent == _DEVICES else []
@@ -128,10 +173,7 @@ class Unit:
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.credentials):
-            if not _NAME.fullmatch(name):
-                raise ConfigError(
-                    f"{name!r}: systemd takes names of a-z, A-Z, 0-9, _, . and - alone; choose another"
-                )
+            check_name(name)
 
     @property
     def file_name(self) -> str:
@@ -160,6 +202,12 @@ class Unit:
 
     def _unit(self) -> str:
         after = "After=network.target\n" if self.scope == "system" else ""
+        modules = " ".join(f"modprobe@{name}.service" for name in self.hardware.modules)
+        if self.scope == "system" and modules:
+            after = (
+                "# DeviceAllow passes over a kind of device that the kernel does not know when this starts.\n"
+                f"Wants={modules}\nAfter=network.target {modules}\n"
+            )
         return (
             f"[Unit]\nDescription=iotxmpp agent of {_plain(self.device)}\n{after}"
             "# However often it fails, it is started again: a device stands where nobody is. But for a file\n"
@@ -239,6 +287,22 @@ class Unit:
         if not self.hardware.devices:
             return ["PrivateDevices=yes"]
         return ["DevicePolicy=closed", *(f"DeviceAllow={each}" for each in self.hardware.devices)]
+
+
+def check_name(name: str) -> str:
+    """A name of a unit or a credential.
+
+    Raises:
+        ConfigError: systemd would not take it.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{name!r}: systemd takes names of a-z, A-Z, 0-9, _, . and - alone; choose another")
+    return name
+
+
+def is_of(text: str, config: Path) -> bool:
+    """Whether a unit's file is one of `Unit.text`, changed or not, that runs that agent's file."""
+    return text.startswith(_MARK) and f" agent run {quoted(str(config))}\n" in text
 
 
 def is_changed(text: str) -> bool:

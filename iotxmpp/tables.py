@@ -22,9 +22,15 @@ _DEEPEST_KEY = 16
 _SHOWN_FAULTS = 5
 _KEPT_FAULTS = 100
 _LONGEST_FAULT = 400
-# Reading a key takes time by the square of its parts.
-_KEY_PART = r"(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')"
-_DEEP_KEY = re.compile(rf"(?<![\w-])(?:{_KEY_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST_KEY}}}")
+_START = r"""\"(?:[^\"\\\n]|\\.)*+|'[^'\n]*+"""
+_LONG_START = r"""\"{3}(?:[^\"\\]|\\[\s\S]|\"(?!\"\"))*+|'{3}(?:[^']|'(?!''))*+"""
+_STRING = r"""\"(?:[^\"\\\n]|\\.)*+\"|'[^'\n]*+'"""
+# Reading a key takes time by the square of its parts. What stands in comments and strings is none.
+_DEEP_KEY = re.compile(
+    rf"(?P<deep>(?<![\w-])(?:(?:[\w-]++|{_STRING})[ \t]*+\.[ \t]*+){{{_DEEPEST_KEY}}})"
+    # A string without an end is an error, and hides the rest.
+    rf"|#[^\n]*+|(?:{_LONG_START})(?:['\"]{{3,5}}+|[\s\S]*+)|(?:{_START})(?:['\"]|[\s\S]*+)"
+)
 
 
 class TableError(ConfigError):
@@ -95,7 +101,7 @@ def parse_table(text: str, where: str, *, most: int = MOST_BYTES) -> dict[str, A
 
     if len(text) > most:
         raise TableError(where, [f"longer than {most} bytes; give a shorter file"])
-    deep = _DEEP_KEY.search(text)
+    deep = next((found for found in _DEEP_KEY.finditer(text) if found["deep"]), None)
     if deep is not None:
         line = text.count("\n", 0, deep.start()) + 1
         raise TableError(where, [f"line {line}: a key of more than {_DEEPEST_KEY} parts; shorten it"])

@@ -65,8 +65,13 @@ def calibrator(profile: Profile, table: Mapping[str, Calibration]) -> Calibrate:
     """
     by_channel: dict[str, Calibration] = {}
     kinds = {name: kind.type for name, kind in profile.reading_kinds().items()}
+    named: dict[str, list[str]] = {name: [name] for name in kinds}
+    for channel in kinds:
+        reading, slash, _ = channel.partition("/")
+        if slash:
+            named.setdefault(reading, []).append(channel)
     for name, calibration in table.items():
-        channels = [each for each in kinds if name in (each, each.partition("/")[0])]
+        channels = named.get(name, [])
         if not channels:
             raise ConfigError(
                 f"calibration.{name}: profile {profile.id} has no such channel{guess(name, kinds)}"

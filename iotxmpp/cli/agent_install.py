@@ -3,10 +3,10 @@
 import os
 import pwd
 import re
-import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +14,9 @@ from typing import Annotated
 import typer
 
 from iotxmpp.cli.exits import Exit
+from iotxmpp.cli.install_checks import check_functions, check_outbox, check_reach, closed_to
 from iotxmpp.errors import ConfigError
-from iotxmpp.systemd import Hardware, Unit, hardware_of, is_changed
+from iotxmpp.systemd import Hardware, Unit, check_name, hardware_of, is_changed, is_of, untold_port
 
 SYSTEM_FOLDER = Path("/etc/systemd/system")
 CREDENTIAL_STORE = Path("/etc/credstore")
@@ -23,7 +24,6 @@ DYNAMIC = "dynamic"
 _OLDEST = 252
 _GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _ROOT = 0
-_OTHERS_READ, _OTHERS_ENTER = 0o004, 0o001
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +31,8 @@ class _Wanted:
     unit: Unit
     file: Path
     read: tuple[Path, ...]
+    untold: str
+    outbox: Path | None
 
 
 def install(
@@ -66,13 +68,17 @@ def install(
         typer.Option(
             "--force",
             metavar="",
-            help="Overwrite or remove a unit that was changed; install though CONFIG is wrong.",
+            help="Overwrite or remove a unit that was changed; install what `agent run` would refuse, but for"
+            " a CONFIG of which no unit can be made.",
         ),
     ] = False,
 ) -> None:
     """Write a hardened systemd unit that runs a device's agent, and starts it again when it hangs."""
     if as_user and as_system:
         raise typer.BadParameter("--user and --system exclude each other")
+    if uninstall and not show:
+        _uninstall(config, name=name, user=as_user, now=now, force=force)
+        return
     if not (uninstall or force):
         _check_file(config)
     wanted = _wanted(config, name=name, run_as=run_as, user=as_user, groups=_split(groups))
@@ -80,13 +86,10 @@ def install(
         typer.echo(wanted.unit.text(), nl=False)
         return
     _check_change(wanted.file, force=force)
-    if uninstall:
-        _remove(wanted, now=now)
-        return
-    _check_reach(wanted.unit, wanted.read)
-    if wanted.unit.missing_groups:
-        missing = " ".join(wanted.unit.missing_groups)
-        typer.echo(f"This machine has no group {missing}, which the driver needs; see --groups", err=True)
+    check_reach(wanted.unit, wanted.read)
+    doubts = [*_doubts(wanted), check_outbox(wanted.unit, wanted.outbox)]
+    for line in filter(None, doubts):
+        typer.echo(line, err=True)
     text = wanted.unit.text()
     if _text(wanted.file) == text:
         typer.echo(f"{wanted.file} is up to date")
@@ -107,10 +110,16 @@ def _check_file(config: Path) -> None:
         ConfigError: The agent's file, or one that it names, is missing or wrong.
     """
     from iotxmpp.agent.config import check_agent
+    from iotxmpp.doctor.device import read_device
 
     faults = check_agent(config)
+    try:
+        device = read_device(config)
+    except ConfigError as error:  # and no unit could be made of it by force
+        raise ConfigError(f"{'; '.join(faults or [str(error)])}; mend it") from error
     if faults:
         raise ConfigError(f"{'; '.join(faults)}; mend it, or give --force")
+    check_functions(device)
 
 
 def _split(groups: str) -> tuple[str, ...]:
@@ -143,7 +152,7 @@ def _wanted(config: Path, *, name: str, run_as: str, user: bool, groups: tuple[s
     outbox = device.outbox.path
     hardware = hardware_of(device.kind, device.settings) if not device.simulated else Hardware()
     unit = Unit(
-        name=(name or f"iotxmpp-{device.id}").removesuffix(".service"),
+        name=_unit_name(name, device.id),
         device=device.id,
         config=device.config,
         # Without -P, a queue.py beside the agent's file would be taken for Python's own.
@@ -156,8 +165,36 @@ def _wanted(config: Path, *, name: str, run_as: str, user: bool, groups: tuple[s
         writable=(outbox.parent,) if isinstance(outbox, Path) else (),
         version=_version(),
     )
-    folder = Path.home() / ".config/systemd/user" if user else SYSTEM_FOLDER
-    return _Wanted(unit=unit, file=folder / unit.file_name, read=(device.config, *device.files))
+    return _Wanted(
+        unit=unit,
+        file=_folder(user=user) / unit.file_name,
+        read=(device.config, *device.files),
+        untold="" if device.simulated else untold_port(device.kind, device.settings),
+        outbox=outbox if isinstance(outbox, Path) else None,
+    )
+
+
+def _unit_name(given: str, device: str) -> str:
+    return (given or f"iotxmpp-{device}").removesuffix(".service")
+
+
+def _folder(*, user: bool) -> Path:
+    return Path.home() / ".config/systemd/user" if user else SYSTEM_FOLDER
+
+
+def _doubts(wanted: _Wanted) -> Iterator[str]:
+    """What may keep the service from working, and does not hinder writing its unit."""
+    unit = wanted.unit
+    if unit.missing_groups:
+        missing = " ".join(unit.missing_groups)
+        yield f"This machine has no group {missing}, which the driver needs; see --groups"
+    if wanted.untold and unit.scope == "system":
+        yield (
+            f"No port fits {wanted.untold} now, so that the unit may not allow its kind of device: plug the"
+            " board in, and run this again"
+        )
+    if unit.scope == "system" and unit.run_as is not None:
+        yield from closed_to(unit.run_as, (*wanted.read, Path(unit.program[0])))
 
 
 def _runner(config: Path, given: str) -> str | None:
@@ -176,36 +213,6 @@ def _runner(config: Path, given: str) -> str | None:
         return pwd.getpwuid(owner).pw_name
     except KeyError:
         raise ConfigError(f"{config} belongs to user {owner}, who has no name; give --run-as") from None
-
-
-def _check_reach(unit: Unit, read: tuple[Path, ...]) -> None:
-    """Refuses what a user that systemd makes could not read or run.
-
-    Raises:
-        ConfigError: A folder on the way is closed to others, or one of the agent's files is.
-    """
-    if unit.scope == "user" or unit.run_as is not None:
-        return
-    if unit.shared_tmp is not None:  # DynamicUser implies PrivateTmp
-        raise ConfigError(
-            f"{unit.shared_tmp}: a user that systemd makes has a /tmp of its own, without it; put the agent's"
-            " file into /etc/iotxmpp, or name a user by --run-as"
-        )
-    for path in (*read, Path(unit.program[0])):
-        if not path.exists():
-            continue  # by --force; the agent tells it
-        folders = (each for each in path.parents if not each.stat().st_mode & _OTHERS_ENTER)
-        closed = next(folders, None)
-        if closed is not None:
-            raise ConfigError(
-                f"{path}: others may not read {closed}, nor may the service's own user; put the agent's files"
-                " into /etc/iotxmpp and Python into /opt, or name a user by --run-as"
-            )
-        if not path.stat().st_mode & _OTHERS_READ:
-            raise ConfigError(
-                f"{path}: others may not read it, nor may the service's own user; run: chmod o+r"
-                f" {shlex.quote(str(path))} (in /etc/iotxmpp, not in a home), or name a user by --run-as"
-            )
 
 
 def _groups() -> list[str]:
@@ -272,20 +279,42 @@ def _commands(unit: Unit) -> list[str]:
     return [f"{sudo}systemctl daemon-reload", f"{sudo}systemctl enable --now {unit.name}"]
 
 
-def _remove(wanted: _Wanted, *, now: bool) -> None:
-    unit, file = wanted.unit, wanted.file
-    control = "systemctl --user" if unit.scope == "user" else "systemctl"
-    if not file.exists():
+def _uninstall(config: Path, *, name: str, user: bool, now: bool, force: bool) -> None:
+    """Removes a unit; one that is named needs no agent's file.
+
+    Raises:
+        ConfigError: Which one is meant cannot be told, or it was changed, or cannot be removed.
+    """
+    from iotxmpp.doctor.device import read_device
+    from iotxmpp.doctor.places import entries, text_of
+
+    folder = _folder(user=user)
+    units = [file for file in entries(folder, "*.service") if is_of(text_of(file), config.absolute())]
+    ours = " or ".join(f"--name {file.stem}" for file in units)
+    try:
+        device = "" if name else read_device(config).id
+    except ConfigError as error:
+        raise ConfigError(f"{error}; mend it, or give the unit's name: {ours or '--name NAME'}") from error
+    file = folder / f"{check_name(_unit_name(name, device))}.service"
+    if file.exists():
+        _check_change(file, force=force)
+        _remove(file, user=user, now=now)
+    elif ours and not name:
+        raise ConfigError(f"{file} is not there, but {config} has another unit: give {ours}")
+    else:
         typer.echo(f"{file} is not there")
-        return
+
+
+def _remove(file: Path, *, user: bool, now: bool) -> None:
+    control = "systemctl --user" if user else "systemctl"
     if now:
-        _run(f"{control} disable --now {unit.name}")
+        _run(f"{control} disable --now {file.stem}")
     try:
         file.unlink()
     except OSError as error:
         raise _not_allowed(file, error) from error
     typer.echo(f"{file} is removed; what the agent kept stays in its state directory")
-    before = [] if now else [f"{control} disable --now {unit.name}"]
+    before = [] if now else [f"{control} disable --now {file.stem}"]
     _next([*before, f"{control} daemon-reload"], now=now)
 
 

@@ -71,7 +71,7 @@ async def _demo(stage: "Stage", seconds: float | None, metrics_port: int, pictur
     from iotxmpp.cli.signals import stopping, unless
     from iotxmpp.demo.story import Play
 
-    console = Console()
+    console = Console(emoji=False)
     console.print("starting a server and devices; Ctrl+C ends the demo")
     async with stopping() as stop, AsyncExitStack() as stack:
         if not await unless(stop, stack.enter_async_context(stage)):
@@ -149,7 +149,7 @@ def picture_of(table: "RenderableType") -> str:
     """The table as SVG, which names no other host's fonts."""
     from rich.console import Console
 
-    console = Console(record=True, file=StringIO(), width=_PICTURE_WIDTH)
+    console = Console(record=True, file=StringIO(), width=_PICTURE_WIDTH, emoji=False)
     console.print(table)
     return _FONT.sub("", console.export_svg(title="iotxmpp demo"))
 

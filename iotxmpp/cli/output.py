@@ -83,7 +83,8 @@ def print_table(
     from rich.table import Table
 
     names = list(columns)
-    console = Console() if sys.stdout is not None and sys.stdout.isatty() else Console(width=_WIDEST)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    console = Console(emoji=False, width=None if is_terminal else _WIDEST)
     table = Table()
     cells = [[printable(str(row.get(name, ""))) for name in names] for row in rows]
     for place, name in enumerate(names):

@@ -77,8 +77,10 @@ def read_device(path: Path) -> Device:
     settings = {**inherited, **own}
     credential = credential if "password" not in table else ""
     files = device_profiles.files_of(config.parent / file.profile) if file.profile.endswith(".toml") else []
-    named = (settings.get("file") if kind == "python" else None, table.get("ca"))
-    files += [config.parent / each for each in named if isinstance(each, str)]
+    python = settings.get("file") if kind == "python" else None
+    start = config.parent if "file" in own else profile.folders.get("file", config.parent)
+    named = ((start, python), (config.parent, table.get("ca")))
+    files += [folder / each for folder, each in named if isinstance(each, str)]
     return Device(
         config=config,
         account=account,

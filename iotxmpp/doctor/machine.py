@@ -1,6 +1,7 @@
 """Checks of the machine: clock, disk, memory, power and Python."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from iotxmpp.agent.clock import FIRST_CREDIBLE, LAST_CREDIBLE, synchronised
+from iotxmpp.agent.drivers.mounts import FSTAB, not_mounted
 from iotxmpp.doctor.finding import Finding, advice, fault, ok
 from iotxmpp.doctor.places import Places, entries, text_of
 
@@ -72,16 +74,23 @@ def check_disk(outbox: Path | None, *, room: int = 64 << 20) -> list[Finding]:
     return found
 
 
-def check_mount(disk: Path) -> list[Finding]:
+def check_mount(disk: Path, fstab: Path | None = None) -> list[Finding]:
     """Whether the disk is there of which the device tells how full it is.
 
     Args:
         disk: A path on it, as `disk` in the host driver's settings names it.
+        fstab: The table of what is to be mounted; this machine's unless given.
     """
     try:
+        missing = not_mounted(disk, fstab)
+        if missing is not None:
+            why = f"the folder is there, and lies on another disk; {FSTAB} says that one is mounted there"
+            fix = ("lsblk -f", f"sudo mount {shlex.quote(str(missing))}")
+            return [fault(f"no disk is mounted at {missing}", why, *fix)]
         shutil.disk_usage(disk)
-    except OSError as error:
-        why = f"{error.strerror or error}; plug it in and mount it, or correct `disk` in [driver]"
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        said = getattr(error, "strerror", None) or error
+        why = f"{said}; plug it in and mount it, or correct `disk` in [driver]"
         return [fault(f"the disk at {disk} is not there", why, "lsblk -f", f"findmnt {disk}")]
     return [ok(f"the disk at {disk} is there")]
 

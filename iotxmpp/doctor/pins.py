@@ -1,6 +1,7 @@
 """Which of gpiozero's pin factories works; asked of another process, so that nothing of it stays here."""
 
 import json
+import platform
 import subprocess
 import sys
 import tempfile
@@ -11,8 +12,11 @@ from iotxmpp.doctor.finding import Finding, fault, graded, ok
 ASK_WITHIN = 15.0
 """Seconds that the other process has."""
 
-NEWEST_WITH_WHEEL = (3, 11)
+NEWEST_WITH_WHEEL = (3, 12)
 """After this Python, lgpio is to be had from Debian alone."""
+
+MACHINES_WITH_WHEEL = ("aarch64", "x86_64")
+"""On other machines, too."""
 
 _SCRIPT = """
 import json
@@ -67,6 +71,7 @@ def check_pins(
     needed: bool,
     ask: Callable[[], Factories] = ask_factories,
     version: tuple[int, int] = sys.version_info[:2],
+    machine: str = "",
 ) -> list[Finding]:
     """Which pin factory works, and why the others do not.
 
@@ -74,6 +79,7 @@ def check_pins(
         needed: Whether the device's driver uses GPIO pins.
         ask: Tries the factories.
         version: Python's version.
+        machine: The processor's kind, such as `aarch64`; that of this machine unless given.
     """
     factories = ask()
     if "gpiozero" in factories:
@@ -89,7 +95,7 @@ def check_pins(
         fix = ["# in [driver] of agent.toml, for a machine that is no Raspberry Pi:", "simulated = true"]
     elif "No module" not in factories.get("lgpio", ""):
         fix = ["sudo usermod -aG gpio $USER", "log out and in again"]
-    elif version <= NEWEST_WITH_WHEEL:
+    elif version <= NEWEST_WITH_WHEEL and (machine or platform.machine()) in MACHINES_WITH_WHEEL:
         fix = ["pip install lgpio"]
     else:
         fix = ["sudo apt install python3-lgpio", "python3 -m venv --system-site-packages .venv"]

@@ -10,7 +10,7 @@ from iotxmpp.doctor import machine
 from iotxmpp.doctor.buses import check_groups, check_i2c, check_onewire
 from iotxmpp.doctor.device import Device
 from iotxmpp.doctor.examine import Check, Group, Work, plain, run_check
-from iotxmpp.doctor.extras import check_extras
+from iotxmpp.doctor.extras import check_extras, check_functions
 from iotxmpp.doctor.finding import Finding, fault
 from iotxmpp.doctor.pins import check_pins
 from iotxmpp.doctor.places import Places
@@ -54,8 +54,8 @@ def local_checks(device: Device | None, places: Places) -> list[Check]:
     groups = hardware_of(device.kind, settings).groups if device is not None else ()
     hardware: dict[str, Callable[[], list[Finding]]] = {
         "ports": partial(check_ports, places, needed=serial, wanted=port),
-        "rights": partial(check_port_rights, places, needed=serial),
-        "holders": partial(check_holders, places),
+        "rights": partial(check_port_rights, places, needed=serial, wanted=port),
+        "holders": partial(check_holders, places, wanted=port),
         "thieves": partial(check_thieves, places, needed=serial),
         "reset": partial(check_reset, places),
         "pins": partial(check_pins, needed=device is not None and device.uses("gpio")),
@@ -74,8 +74,10 @@ def local_checks(device: Device | None, places: Places) -> list[Check]:
     if device is not None:
         whole["disk"] = partial(machine.check_disk, device.outbox_file, room=device.outbox.bytes)
         if device.uses("host") and "disk" in settings:
-            whole["mount"] = partial(machine.check_mount, Path(str(settings["disk"])))
+            whole["mount"] = partial(machine.check_mount, Path(str(settings["disk"])), places.etc / "fstab")
         whole["driver"] = partial(check_extras, device.kind, simulated=device.simulated)
+        if device.uses("python"):
+            whole["functions"] = partial(check_functions, device.settings)
     return [
         *(plain("hardware", name, function) for name, function in hardware.items()),
         *(plain("machine", name, function) for name, function in whole.items()),

@@ -1,12 +1,19 @@
 """Serial ports: which there are, and what is probably behind them."""
 
+import glob
+import os
+import re
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from iotxmpp.doctor.places import Places, entries, text_of
 
 KINDS = ("ttyUSB*", "ttyACM*", "ttyAMA*", "serial0", "serial1")
-"""Names of ports to which boards are connected; `ttyS*` are mostly none."""
+"""Names of ports to which boards are mostly connected; another one counts where the agent's file names it."""
+
+_SCREEN = re.compile(r"tty\d*")
 
 _BOARDS = {
     "2341:0043": "Arduino Uno",
@@ -49,6 +56,7 @@ class SerialPort:
         product: What the chip says that it is.
         by_id: Its name by what the chip says.
         by_path: Its name by the socket that it is in.
+        meant: Whether it is a port of the device's: what its file names, or any where it names none.
     """
 
     path: Path
@@ -57,6 +65,7 @@ class SerialPort:
     product: str = ""
     by_id: Path | None = None
     by_path: Path | None = None
+    meant: bool = True
 
     @property
     def chip(self) -> str:
@@ -73,18 +82,46 @@ class SerialPort:
         return _MAKERS.get(self.usb.partition(":")[0], self.product)
 
 
-def serial_ports(places: Places) -> list[SerialPort]:
-    """The ports of this machine, each once."""
+def serial_ports(places: Places, wanted: str = "") -> list[SerialPort]:
+    """The ports of this machine, each once.
+
+    Args:
+        places: Where to look.
+        wanted: The port of the device's settings, or a pattern of some, which may be of any kind; empty for
+            none.
+    """
+    named = list(_named(wanted))
+    goals = {path.resolve() for path in named}
+    usual = (path for kind in KINDS for path in entries(places.dev, kind))
     found: dict[Path, SerialPort] = {}
-    for kind in KINDS:
-        for path in entries(places.dev, kind):
-            goal = path.resolve()
-            if goal not in found:
-                found[goal] = _described(path, places)
+    for path in (*usual, *(path for path in named if _is_tty(path, places))):
+        goal = path.resolve()
+        if goal not in found:
+            found[goal] = _described(path, places, meant=not wanted or goal in goals)
     return [found[goal] for goal in sorted(found)]
 
 
-def _described(path: Path, places: Places) -> SerialPort:
+def _named(wanted: str) -> Iterator[Path]:
+    """What is there of what a setting names; a pattern means no screens."""
+    if not wanted.startswith("/") or "\0" in wanted:
+        return
+    for path in map(Path, sorted(glob.glob(wanted))):  # noqa: PTH207  # a whole path
+        if str(path) == wanted or not _SCREEN.fullmatch(path.name):
+            yield path
+
+
+def _is_tty(path: Path, places: Places) -> bool:
+    """Whether it is a serial port, by the kernel; of a pseudo-terminal that says nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    kind = places.sys / "dev/char" / number / "subsystem"
+    return stat.S_ISCHR(found.st_mode) and (not kind.exists() or kind.resolve().name == "tty")
+
+
+def _described(path: Path, places: Places, *, meant: bool) -> SerialPort:
     device = places.sys / "class/tty" / path.resolve().name / "device"
     usb = _usb_folder(device)
     numbers = [text_of(usb / name) for name in ("idVendor", "idProduct")] if usb else []
@@ -96,6 +133,7 @@ def _described(path: Path, places: Places) -> SerialPort:
         product=text_of(usb / "product") if usb else "",
         by_id=_link_to(path, places.dev / "serial/by-id"),
         by_path=_link_to(path, places.dev / "serial/by-path"),
+        meant=meant,
     )
 
 

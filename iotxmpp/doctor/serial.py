@@ -1,7 +1,9 @@
 """Checks of serial ports: found, allowed, free, and not reset by being opened."""
 
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from iotxmpp.doctor.finding import Finding, advice, fault, graded, ok
@@ -10,6 +12,9 @@ from iotxmpp.doctor.ports import SerialPort, serial_ports
 
 _STEALS = {"1a86:7523", "10c4:ea60", "0403:6001", "0403:6015"}
 """Chips that brltty takes for Braille displays."""
+
+_GROUP_OPENS = 0o060
+_FAR_END = re.compile(r"^tty-index:\s*(\d+)", re.MULTILINE)
 
 
 def check_ports(places: Places, *, needed: bool, wanted: str = "") -> list[Finding]:
@@ -20,14 +25,15 @@ def check_ports(places: Places, *, needed: bool, wanted: str = "") -> list[Findi
         needed: Whether the device's driver uses a port.
         wanted: The port of its settings, which may hold `*`; empty for none.
     """
-    ports = serial_ports(places)
+    ports = serial_ports(places, wanted)
     found = [ok(_sentence(port), _name_that_stays(port)) for port in ports]
     if needed and not ports:
         why = "the board is not plugged in, its cable has no data lines, or the kernel has no driver for it"
         found.append(fault("no serial port is there", why, "sudo dmesg --follow", "lsusb"))
-    if wanted.startswith("/") and not entries(Path(wanted).parent, Path(wanted).name):
+    if wanted.startswith("/") and not any(port.meant for port in ports):
         there = ", ".join(str(port.by_path or port.path) for port in ports) or "none"
-        found.append(fault(f"port {wanted} of the agent's file is not there", f"there are: {there}"))
+        what = "no serial port" if os.path.exists(wanted) else "not there"  # noqa: PTH110  # a text, as users gave it
+        found.append(fault(f"port {wanted} of the agent's file is {what}", f"there are: {there}"))
     kinds = [port.usb for port in ports]
     twins = [port for port in ports if kinds.count(port.usb) > 1 and port.by_id is None and port.by_path]
     if twins:
@@ -55,36 +61,59 @@ def _name_that_stays(port: SerialPort) -> str:
     return f"its name that stays: {stays}" if stays else ""
 
 
-def check_port_rights(places: Places, *, needed: bool, user: str = "$USER") -> list[Finding]:
-    """Whether this user may open the ports."""
+def check_port_rights(
+    places: Places, *, needed: bool, wanted: str = "", user: str = "$USER"
+) -> list[Finding]:
+    """Whether this user may open the ports.
+
+    Args:
+        places: Where to look.
+        needed: Whether the device's driver uses a port.
+        wanted: The port of its settings; empty for any.
+        user: Who is to be given the right.
+    """
     found = []
-    for port in serial_ports(places):
+    for port in serial_ports(places, wanted):
         if os.access(port.path, os.R_OK | os.W_OK):
             found.append(ok(f"{port.path} may be opened"))
             continue
-        group = _group(port.path, places) or "dialout"
-        found.append(
-            graded(
-                needed,
-                f"{port.path} may not be opened by this user",
-                f"it belongs to the group {group}; a new group counts from the next login on",
-                f"sudo usermod -aG {group} {user}",
-                "log out and in again",
-            )
-        )
+        why, fix = _way_in(port.path, places, user)
+        what = f"{port.path} may not be opened by this user"
+        found.append(graded(needed and port.meant, what, why, *fix))
     return found
 
 
-def _group(path: Path, places: Places) -> str:
-    number = str(path.stat().st_gid)
+def _way_in(path: Path, places: Places, user: str) -> tuple[str, tuple[str, ...]]:
+    """Why a port is closed, and what opens it."""
+    owner = path.stat()
+    group = _group(owner.st_gid, places) or "dialout"
+    if owner.st_mode & _GROUP_OPENS != _GROUP_OPENS:
+        why = "its mode lets no group write and read; mostly that of a login, which has the port"
+        is_login = path.resolve().name.startswith("tty")
+        end = (f"sudo systemctl disable --now serial-getty@{path.resolve().name}",) if is_login else ()
+        return why, (f"ls -lL {path}", *end)
+    why = f"it belongs to the group {group}; a new group counts from the next login on"
+    return why, (f"sudo usermod -aG {group} {user}", "log out and in again")
+
+
+def _group(group: int, places: Places) -> str:
+    number = str(group)
     rows = (line.split(":") for line in text_of(places.etc / "group").splitlines())
     return next((row[0] for row in rows if len(row) > 2 and row[2] == number), "")  # noqa: PLR2004  # group(5)
 
 
-def check_holders(places: Places, *, own: int | None = None) -> list[Finding]:
-    """Which programs hold a port open."""
+def check_holders(places: Places, *, wanted: str = "", own: int | None = None) -> list[Finding]:
+    """Which programs hold a port open.
+
+    Whoever has the other end of a pseudo-terminal is the board there, and none of them.
+
+    Args:
+        places: Where to look.
+        wanted: The port of the device's settings; empty for none.
+        own: The process that is not told; this one unless given.
+    """
     own = os.getpid() if own is None else own
-    ports = {port.path.resolve(): port.path for port in serial_ports(places)}
+    ports = {port.path.resolve(): port.path for port in serial_ports(places, wanted)}
     found = []
     for process, name in processes(places).items():
         for path in _held(places, process, ports) if process != own else ():
@@ -99,15 +128,16 @@ def check_holders(places: Places, *, own: int | None = None) -> list[Finding]:
 
 
 def _held(places: Places, process: int, ports: dict[Path, Path]) -> Iterator[Path]:
-    seen = set()
-    try:
-        for link in (places.proc / str(process) / "fd").iterdir():
-            goal = link.readlink()
-            if goal in ports and goal not in seen:
-                seen.add(goal)
-                yield ports[goal]
-    except OSError:  # another user's, or over meanwhile
-        return
+    folder = places.proc / str(process)
+    goals = {}
+    with suppress(OSError):  # another user's, or over meanwhile
+        for link in (folder / "fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                goals[link.name] = link.readlink()
+    far = [text_of(folder / "fdinfo" / name) for name, goal in goals.items() if goal.name == "ptmx"]
+    boards = {("pts", found[1]) for each in far if (found := _FAR_END.search(each))}
+    held = sorted({*goals.values()} & ports.keys())
+    yield from (ports[goal] for goal in held if (goal.parent.name, goal.name) not in boards)
 
 
 def check_thieves(places: Places, *, needed: bool) -> list[Finding]:

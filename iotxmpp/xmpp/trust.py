@@ -1,7 +1,10 @@
 """TLS: which certificates hold, which ways lead to it, and the errors where there is none."""
 
+import shlex
 import ssl
 from pathlib import Path
+
+from slixmpp.jid import JID, InvalidJID
 
 from iotxmpp.account import Account
 from iotxmpp.errors import CertificateError, ConfigError, ConnectError, SecurityError
@@ -12,6 +15,7 @@ STARTTLS_PORT = 5222
 
 _MOST_BYTES = 1 << 20
 _PEM = b"-----BEGIN "
+_TRUSTED = "-----BEGIN TRUSTED CERTIFICATE-----"
 
 
 def tls_error(host: str, error: Exception) -> ConnectError:
@@ -28,17 +32,43 @@ def tls_context(account: Account) -> ssl.SSLContext:
     """What verifies the server's certificate and name.
 
     Raises:
-        ConfigError: The account's `ca` cannot be read.
+        ConfigError: The account's `ca` cannot be read, or it names a domain that no server can have.
     """
+    _check_names(account)
     if account.ca is None:
         return ssl.create_default_context()
     where = f"ca {account.ca}: no certificates can be read from it"
+    text = ""
     try:
-        return ssl.create_default_context(cadata=_certificates(account.ca))
+        text = _certificates(account.ca)
+        return ssl.create_default_context(cadata=text)
     except TableError as error:
         raise ConfigError(f"{where}: {'; '.join(error.faults)}") from error
     except ssl.SSLError as error:
-        raise ConfigError(f"{where}: {error}; give the authority's certificate as PEM") from error
+        raise ConfigError(f"{where}: {error}; {_advice(account.ca, text)}") from error
+
+
+def _check_names(account: Account) -> None:
+    """Refuses what looks like a domain, and is none by the rules of IDNA (RFC 7622 section 3.2).
+
+    Raises:
+        ConfigError: The account, its service or one of its controllers has such a domain.
+    """
+    named = [("jid", account.jid), ("service", account.service)]
+    for key, jid in [*named, *(("controllers", each) for each in account.controllers)]:
+        try:
+            JID(jid)
+        except InvalidJID as error:
+            raise ConfigError(f"account {account.jid}: {key}: {jid!r}: {error}; correct it") from error
+
+
+def _advice(ca: Path, text: str) -> str:
+    """What to do about a file that holds PEM, and no certificate that can be read."""
+    if _TRUSTED not in text:
+        return "give the authority's certificate as PEM"
+    plain = ca.with_name(f"{ca.stem}.plain.pem")
+    words = " ".join(shlex.quote(str(each)) for each in ("-in", ca, "-out", plain))
+    return f"it holds a trusted certificate of OpenSSL; run: openssl x509 {words}, and give that file as `ca`"
 
 
 def _certificates(path: Path) -> str:

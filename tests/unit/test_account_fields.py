@@ -1,5 +1,6 @@
 """What the fields of an account's file may hold; a fault names file, key and fix, and no password."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from iotxmpp.account import Account
+from iotxmpp.addresses import bare_jid
 from iotxmpp.agent.config import check_agent
 from iotxmpp.errors import ConfigError
 
@@ -18,6 +20,7 @@ WRONG = {
     "blank": ('host = "a b"', "host: .*without spaces"),
     "dots": ('host = "a..b"', "host: .*without spaces"),
     "long": (f'host = "{"a" * 64}.org"', "host: .*without spaces"),
+    "idna": ('host = "' + "\u00fc" * 60 + '.org"', "host: .*1 to 63 letters, digits and hyphens"),
     "none": ('host = ""', "host: .*without spaces"),
     "true": ('host = "a"\nport = true', "port: Input should be a valid integer"),
     "text": ('host = "a"\nport = "5222"', "port: Input should be a valid integer"),
@@ -41,6 +44,31 @@ def test_a_wrong_field_is_told_with_file_key_and_fix(tmp_path: Path, name: str) 
     assert "hidden-one" not in str(error.value)
     (tmp_path / "agent.toml").write_text('account = "hall.toml"\nprofile = "bme280"\n')
     assert check_agent(tmp_path / "agent.toml") == [str(error.value)]
+
+
+DOMAINS = ["a..b", ".a", f"{'a' * 64}.org", "-a.org", "\u00fc" * 60 + ".org", "a\u200b..b", "\u0627a.org"]
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("key", ["jid", "service", "controllers", "collector"])
+def test_a_domain_that_no_look_up_can_take_is_told(tmp_path: Path, key: str, domain: str) -> None:
+    table = {"jid": "hall@example.org", "controllers": ["desk@example.org"], "collector": "desk@example.org"}
+    given = {"service": domain, "controllers": [f"hall@{domain}"]}.get(key, f"hall@{domain}")
+    path = tmp_path / "hall.toml"
+    rows = {**table, key: given, "password": "x"}.items()
+    path.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in rows))
+    path.chmod(0o600)
+    with pytest.raises(
+        ConfigError, match=rf"^account file {re.escape(str(path))}: {key}: .*is no domain's name"
+    ):
+        Account.load(path)
+
+
+@pytest.mark.parametrize(
+    "domain", ["a_b.lan", "b\u00fccher.example", "[::1]", "192.0.2.7", "a.b.", "x1--y.org"]
+)
+def test_a_domain_that_can_be_looked_up_is_taken(domain: str) -> None:
+    assert bare_jid(f"hall@{domain}") == f"hall@{domain}"
 
 
 @pytest.mark.parametrize("character", ["\\u0000", "\\u0001", "\\u001b", "\\uffff"])

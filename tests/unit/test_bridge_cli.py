@@ -10,7 +10,11 @@ import pytest
 import typer
 
 from firmware_bridge import candidates as ports
+from firmware_bridge import port
 from firmware_bridge.candidates import candidates, holders, ports_of
+from firmware_bridge.events import Happened, Sampled
+from firmware_bridge.probeview import print_findings
+from firmware_bridge.probing import Findings
 from iotxmpp.cli import plugins
 from iotxmpp.cli.app import app
 from tests.unit.probe_house import RUNNER, hurry, on_a_thread
@@ -40,6 +44,26 @@ def test_the_table_shows_the_readings(tmp_path: Path) -> None:
     assert "temperature" in result.output
     assert "°C" in result.output
     assert not list(tmp_path.glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "plain"])
+def test_what_is_no_serial_port_is_said_so_whoever_holds_it(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(port, "holders", lambda _path: ["bash (process 1)"])
+    chosen = tmp_path / path  # an absolute path stays
+    if path == "plain":
+        chosen.touch()
+    result = RUNNER.invoke(app, ["serial", "probe", str(chosen), "--seconds", "0.2"])
+    assert str(result.exception) == f"{chosen}: no serial port; see which there are: iotxmpp serial list"
+
+
+def test_a_name_that_reads_like_a_picture_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = Findings(port="a:x:b", baud=9600)
+    findings.hear([Sampled(values={"c:x:d": 1.0}, at=0.0), Happened(name="e:x:f", text="g:x:h", at=0.0)])
+    print_findings(findings, as_json=False)
+    shown = capsys.readouterr().out
+    assert all(each in shown for each in ("a:x:b", "c:x:d", "!e:x:f", "g:x:h"))
 
 
 def fake_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

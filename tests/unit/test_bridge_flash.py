@@ -15,6 +15,7 @@ from firmware_bridge.driver import SerialDriver
 from firmware_bridge.flash import Said, command_line, run_tool
 from firmware_bridge.flashing import flash_now, planned
 from firmware_bridge.simulated import SimulatedBoard
+from iotxmpp.agent.drivers import create_driver
 from iotxmpp.errors import ArgumentsError, CommandError, CommandFailedError, ConfigError
 from tests.unit.pty_house import SET, Plugged, board, driver, plugged, profile, taking, until
 from tests.unit.stand_ins import AVRDUDE, Optiboot, stand_in
@@ -318,6 +319,24 @@ async def test_an_agents_driver_gives_its_port_away_and_takes_it_back(tmp_path: 
             with pytest.raises(CommandFailedError, match="not responding"):
                 await opened.command("firmware-update", {"file": "new.hex", "expect": "1.3.0"})
             assert await opened.command("set", {"number": 3}) == 3
+
+
+@pytest.mark.parametrize("named", [{"folder": "firmware"}, {}])
+async def test_the_folder_of_the_firmware_lies_beside_the_agents_file(
+    tmp_path: Path, programs: Path, named: dict[str, str]
+) -> None:
+    told = stand_in(programs, "avrdude", AVRDUDE)
+    uno = board()
+    folder = tmp_path / "home" / "firmware"
+    folder.mkdir(parents=True)
+    (folder / "new.hex").write_text(HEX)
+    kind = profile(commands={"set": SET, "firmware-update": UPDATE})
+    flash = {"tool": "avrdude", "hello_within": 4.0, **named}
+    settings = {"port": str(tmp_path / "tty0"), "reset_wait": 0.3, "flash": flash}
+    with plugged(uno, tmp_path / "tty0") as house, reborn(told, uno, house):
+        async with create_driver(kind, settings, folder=folder.parent) as opened:
+            arguments = {"file": "new.hex", "expect": "1.2.0"}
+            assert await opened.command("firmware-update", arguments) == {"version": "1.2.0"}
 
 
 async def test_a_port_that_an_agent_holds_is_refused_with_what_to_do(tmp_path: Path, programs: Path) -> None:

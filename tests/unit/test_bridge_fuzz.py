@@ -13,7 +13,7 @@ from tests.unit.bridge_vectors import PATH
 
 SOON = 0.1
 TRIES = 3
-"""A busy machine may make one try slow, but not each."""
+"""The processor's time counts, not the clock's; a busy machine may still make one try slow, but not each."""
 
 VECTORS = json.loads(PATH.read_text(encoding="utf-8"))
 SEEDS = [bytes.fromhex(each[key]) for each in VECTORS for key in ("body", "frame", "stream") if key in each]
@@ -91,9 +91,9 @@ def test_no_input_takes_long(target: str, pattern: bytes) -> None:
     for data in (pattern * (MOST // len(pattern)), b"a=" + pattern * (510 // len(pattern))):
         taken: list[float] = []
         while len(taken) < TRIES and (not taken or min(taken) > SOON):
-            began = time.perf_counter()
+            began = time.thread_time()
             TARGETS[target](data)
-            taken.append(time.perf_counter() - began)
+            taken.append(time.thread_time() - began)
         assert min(taken) <= SOON
 
 
@@ -107,7 +107,7 @@ def test_no_read_takes_long(protocol: Protocol, pattern: bytes) -> None:
     while len(taken) < TRIES and (not taken or min(taken) > SOON):
         session = BoardSession(protocol=protocol)
         session.open(100.0)
-        began = time.perf_counter()
+        began = time.thread_time()
         session.receive(pattern * (MOST // len(pattern)), 100.0)
-        taken.append(time.perf_counter() - began)
+        taken.append(time.thread_time() - began)
     assert min(taken) <= SOON

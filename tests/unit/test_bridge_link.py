@@ -125,6 +125,34 @@ async def test_events_are_values_of_their_channels(tmp_path: Path) -> None:
             assert taken.values("turns") == [1, 2]
 
 
+async def test_an_event_that_has_not_come_is_no_problem(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    readings = READINGS | {"pressed": {"type": "int"}, "rain": {"type": "int", "unit": "mm"}}
+    caplog.set_level("INFO")
+    with plugged(board(), tmp_path / "tty0"):
+        async with driver(tmp_path / "tty0", profile(readings=readings)) as opened, taking(opened) as taken:
+            await until(lambda: taken.samples)
+            known = await opened.read()
+            assert "pressed" not in known
+            assert "no channel 'rain', it has temperature, humidity" in str(known["rain"])
+            assert opened.troubles() == {}
+            assert "no channel of the board, so waited for as events: pressed" in caplog.messages
+
+
+async def test_a_misspelt_name_that_may_be_an_event_is_told_with_the_channel_that_is_meant(
+    tmp_path: Path,
+) -> None:
+    uno = board(channels=(Channel(index=0, kind=Kind.BOOL, name="held"),))
+    kind = profile(readings={"hled": {"type": "bool"}})
+    with plugged(uno, tmp_path / "tty0"):
+        async with driver(tmp_path / "tty0", kind) as opened:
+            await until(opened.troubles)
+            (said,) = (text for key, text in opened.troubles().items() if key == "serial channels")
+            assert said.startswith("the board gives held, which the profile does not have")
+            assert said.endswith("meant by hled, which it gives as events at most?")
+
+
 @pytest.mark.parametrize("name", ["weather-station", "soil-moisture", "dht22", "pms5003"])
 async def test_a_simulated_board_runs_the_real_driver(name: str) -> None:
     import device_profiles

@@ -133,6 +133,60 @@ def test_files_that_do_not_load_are_not_written(tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "bad").exists()
 
 
+def test_events_of_a_board_that_describes_itself_are_written_too() -> None:
+    findings = described([{"name": "held", "kind": Kind.BOOL}])
+    findings.hear([Happened(name=name, text="long", at=0.0) for name in ("pressed", "held")])
+    profile, text = loaded(findings)
+    assert {name: kind.type for name, kind in profile.readings.items()} == {"held": "bool", "pressed": "str"}
+    assert '[readings.pressed]\ntype = "str"  # check\n' in text
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        (16, []),
+        (22, ["32768 bytes: the range of each reading"]),
+        (60, ["32768 bytes: the range of each reading", "32768 bytes: "]),
+    ],
+)
+def test_a_profile_of_many_channels_loads_and_says_what_is_left_out(
+    tmp_path: Path, length: int, said: list[str]
+) -> None:
+    ends = {"unit": "Cel", "low": -40.123456, "high": 85.98765}
+    channels = [{"name": f"{'t' * (length - 6)}-{n:03}/a", "kind": Kind.FLOAT, **ends} for n in range(255)]
+    findings = described(channels, (Command(index=0, name="go", idempotent=False, parameters=()),))
+    offer(findings, tmp_path, force=False)
+    profile, text = loaded(findings)
+    notes = [line for line in text.splitlines() if "left out" in line]
+    assert len(notes) == len(said)
+    assert all(part in note for part, note in zip(said, notes, strict=True))
+    gone = 255 + 1 - len(profile.readings) - len(profile.commands)
+    assert (gone > 0) == (length == 60)
+    assert not gone or (notes[-1].endswith(f" and {gone - 8} more") and '"readings.t' in notes[-1])
+    assert ("range" in text.replace("the range of each", "")) == (not said)
+
+
+def test_channels_beyond_those_that_a_board_may_have_are_said_to_be_left_out() -> None:
+    findings = Findings(port="P", baud=9600)
+    findings.hear([Sampled(values={f"c{number:03}": 1.0 for number in range(258)}, at=0.0)])
+    profile, text = loaded(findings)
+    assert len(profile.readings) == 255
+    note = '# check, left out, as a board has at most 255 channels: "c255", "c256", "c257"\n'
+    assert note in text
+
+
+@pytest.mark.parametrize(("arguments", "kept"), [(0, 100), (4, 62)])
+def test_commands_beyond_those_that_a_profile_may_have_are_said_to_be_left_out(
+    arguments: int, kept: int
+) -> None:
+    parameters = tuple(Parameter(kind=Kind.INT, name=f"n{number}") for number in range(arguments))
+    commands = tuple(Command(index=n, name=f"do{n}", parameters=parameters) for n in range(120))
+    profile, text = loaded(described([{"name": "t", "kind": Kind.FLOAT}], commands))
+    assert len(profile.commands) == kept
+    note = f'# check, left out, as a profile has at most 100 commands with 250 arguments: "do{kept}", '
+    assert note in text
+
+
 def test_a_sketch_that_prints_ever_new_names_costs_bounded_memory() -> None:
     findings = Findings(port="P", baud=9600)
     for number in range(MOST_NAMES + 100):

@@ -52,3 +52,19 @@ def test_while_no_board_is_known_a_hello_is_found_in_values_alone(
     made, clock = session()
     made.receive(before + line, clock.now)
     assert (made.board.id if made.board is not None else "") == board
+
+
+def test_the_end_of_a_log_about_another_board_holds_until_the_board_answers() -> None:
+    made, clock = session()
+    made.receive(b"bour said: @hello id=barn-2 name=barn\n", clock.now)
+    assert made.board == Greeted(level=0, id="barn-2", name="barn", version="")
+    events = made.receive(b"@hello id=shed-1 name=shed version=1.0.0\n", clock.now)
+    assert [type(each) for each in events] == [BoardChanged, Greeted]
+    assert made.board == Greeted(level=0, id="shed-1", name="shed", version="1.0.0")
+
+
+def test_with_checks_the_end_of_a_log_is_damage() -> None:
+    made, clock = session()
+    made.receive(checked("# neighbour said: @hello id=barn-2 name=barn")[6:], clock.now)
+    assert made.board is None
+    assert made.counts.damaged == 1

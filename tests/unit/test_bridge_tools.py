@@ -1,11 +1,13 @@
 """The programs that write firmware: their words as they take them, and what they print at a terminal."""
 
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from firmware_bridge.flash import Said, command_line, run_tool
+from firmware_bridge.flashing import planned
 from firmware_bridge.settings import ToolName
 from iotxmpp.errors import CommandFailedError, ConfigError
 from tests.unit.stand_ins import ESPTOOL, SMPMGR, stand_in
@@ -82,6 +84,40 @@ async def test_an_option_in_the_wrong_place_is_the_programs_own_error(tmp_path: 
     stand_in(programs, "smpmgr", SMPMGR)
     with pytest.raises(CommandFailedError, match="unrecognized arguments: --hammer"):
         await ran(tmp_path, "smpclient", "--hammer")
+
+
+def test_a_program_that_pip_put_beside_ours_is_found_without_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "venv" / "bin"
+    folder.mkdir(parents=True)
+    stand_in(folder, "smpmgr", SMPMGR)
+    (tmp_path / "new.bin").write_text("firmware")
+    monkeypatch.setattr(sys, "prefix", str(folder.parent))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert command_line("smpclient", "PORT", tmp_path / "new.bin", [])[0] == str(folder / "smpmgr")
+
+
+@pytest.mark.parametrize(
+    ("known", "more", "joined"),
+    [
+        (["-b", "57600"], ["-v"], ["-b", "57600", "-v"]),
+        (["--chip", "esp32", "0x8000"], ["-e"], ["--chip", "esp32", "-e", "0x8000"]),
+        (["--chip", "esp32", "0x8000"], ["-e", "0x0"], ["--chip", "esp32", "-e", "0x0"]),
+        (["-e", "0x8000"], [], ["-e", "0x8000"]),
+    ],
+)
+def test_arguments_are_added_to_those_of_the_agents_file(
+    tmp_path: Path, known: list[str], more: list[str], joined: list[str]
+) -> None:
+    agent = tmp_path / "agent.toml"
+    tool = "avrdude" if "-b" in known else "esptool"
+    agent.write_text(
+        'account = "a.toml"\nprofile = "weather-station"\n'
+        f'[driver.flash]\ntool = "{tool}"\narguments = {known}\n'
+    )
+    update, _ = planned(["new.bin", *more], agent=agent, tool=None, expect="1", baud=None, timeout=None)
+    assert list(update.flash.arguments) == joined
 
 
 @pytest.mark.parametrize(

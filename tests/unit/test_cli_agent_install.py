@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from iotxmpp import systemd
-from iotxmpp.cli import agent_install
+from iotxmpp.cli import agent_install, install_checks
 from iotxmpp.cli.app import app
 from iotxmpp.errors import ConfigError
 from iotxmpp.systemd import is_changed
@@ -93,6 +93,38 @@ def test_it_is_uninstalled(config: Path, folder: Path) -> None:
     assert "is not there" in install(config, "--uninstall", "--name", "shed").stdout
 
 
+def test_by_its_name_it_is_uninstalled_whatever_its_file_says(config: Path, folder: Path) -> None:
+    for text in ('account = "hall.account.toml"\nprofile = "bme280"\nheartbeat = "3"\n', None):
+        install(config, *AS)
+        told = config.read_text()
+        if text is None:
+            config.unlink()
+        else:
+            config.write_text(text)
+        assert "give the unit's name: --name iotxmpp-hall" in refused(config, "--uninstall", "--force")
+        assert install(config, "--uninstall", "--name", "iotxmpp-hall").exit_code == 0
+        assert not list(folder.iterdir())
+        config.write_text(told)
+    assert "systemd takes names" in refused(config, "--uninstall", "--name", "../system/x")
+
+
+def test_without_the_account_the_unit_of_the_file_is_told(config: Path, folder: Path) -> None:
+    install(config, *AS)
+    (config.parent / "hall.account.toml").unlink()
+    (folder / "other.service").write_bytes(b"\xff")
+    assert "another unit: give --name iotxmpp-hall" in refused(config, "--uninstall")
+    assert (folder / "iotxmpp-hall.service").exists()
+
+
+def test_force_is_advised_where_it_helps_alone(config: Path, folder: Path) -> None:
+    good = config.read_text()
+    config.write_text(good + 'heartbeat = "3"\n')
+    assert refused(config, *AS).endswith("heartbeat: Input should be a valid number; mend it")
+    assert "heartbeat" in refused(config, *AS, "--force")
+    config.write_text(good + "[rename]\nwarmth = 'x'\n")
+    assert refused(config, *AS).endswith("mend it, or give --force")
+
+
 def test_a_users_unit_is_in_the_users_home(config: Path, folder: Path, tmp_path: Path) -> None:
     done = install(config, "--user")
     text = (tmp_path / "home/.config/systemd/user/iotxmpp-hall.service").read_text()
@@ -145,7 +177,7 @@ def test_each_file_that_the_agent_reads_must_be_open_to_the_services_own_user(
     config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, closed: str
 ) -> None:
     monkeypatch.setattr(systemd, "_SHARED", ())
-    monkeypatch.setattr(agent_install, "_OTHERS_ENTER", 0o700)  # pytest closes its folders
+    monkeypatch.setattr(install_checks, "_OTHERS_ENTER", 0o700)  # pytest closes its folders
     here = config.parent
     (here / "tank.toml").write_text(PROFILE)
     (here / "parent.toml").write_text(PARENT)
@@ -168,7 +200,7 @@ def test_an_account_that_root_reads_may_be_closed(
     config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systemd, "_SHARED", ())
-    monkeypatch.setattr(agent_install, "_OTHERS_ENTER", 0o700)
+    monkeypatch.setattr(install_checks, "_OTHERS_ENTER", 0o700)
     config.chmod(0o644)
     assert install(config, "--run-as", "dynamic").exit_code == 0
 

@@ -103,8 +103,10 @@ def test_a_table_takes_text_as_text(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    print_table([{"device": "[red]attic[/red]", "error": "a\n\x9bb"}], ("device", "error", "missing"))
+    row = {"device": "[red]attic[/red]", "error": "a\n\x9bb", "missing": ":fire:"}
+    print_table([row], ("device", "error", "missing"))
     out = capsys.readouterr().out
+    assert ":fire:" in out
     assert "[red]attic[/red]" in out
     assert "missing" in out
     assert r"a\n\x9bb" in out

@@ -10,11 +10,13 @@ from typer.testing import CliRunner, Result
 
 import device_profiles
 from device_profiles.table import END, START, main, table, with_table
+from iotxmpp.agent.config import check_agent
 from iotxmpp.agent.drivers import create_driver
 from iotxmpp.cli import starters
 from iotxmpp.cli.app import app
 from iotxmpp.cli.exits import Exit
 from iotxmpp.cli.schemas import agent_schema, profile_schema
+from iotxmpp.doctor.device import read_device
 from iotxmpp.errors import ConfigError
 from iotxmpp.profiles import Profile
 
@@ -93,12 +95,61 @@ def test_show_of_what_is_not_there(here: Path) -> None:
 
 
 def test_what_others_wrote_does_not_steer_the_terminal(here: Path) -> None:
-    file = written(here, GOOD + 'title = "\\u001b[2J\\u202e"\n[commands.c]\ndescription = "\\u001b[31m"\n')
+    file = written(here, GOOD + 'title = "\\u001b[2J\\u202e"\n[commands.c]\ndescription = "\\u009b31m"\n')
     assert "\x1b[2J" not in good("show", file)
-    assert "\x1b[31m" not in good("show", file)
+    assert "\x9b" not in good("show", file)
 
 
 # Check.
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('title = "T\\u0001"', "commands.a.title: text: character U+0001 at position 1 cannot travel"),
+        ('description = "\\ufffe"', "commands.a.description: text: character U+FFFE"),
+        ('role = "\\u0007"', "commands.a.role: text: character U+0007"),
+        ('role = " "', "commands.a.role: it is empty; name the least role, such as operator"),
+        ('args.x = { type = "str", title = "\\u0001" }', "commands.a.args.x.title: text: character U+0001"),
+        ('args.x = { type = "str", choices = ["\\u0001"] }', "text: character U+0001"),
+        ('args."" = { type = "int" }', "commands.a.args: name '': use A-Z"),
+        ('args."x y" = { type = "int" }', "commands.a.args: name 'x y': use A-Z"),
+        ('args."x=y" = { type = "int" }', "commands.a.args: name 'x=y': use A-Z"),
+        ('args.-x = { type = "int" }', "commands.a.args: name '-x': use A-Z"),
+    ],
+)
+def test_what_a_device_could_not_say_or_nobody_type_is_a_fault(here: Path, line: str, words: str) -> None:
+    result = run("check", written(here, f"{GOOD}[commands.a]\n{line}\n"))
+    assert result.exit_code == Exit.USAGE
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_file_of_the_driver_lies_beside_the_profile(here: Path) -> None:
+    (here / "base").mkdir()
+    (here / "own").mkdir()
+    text = GOOD.replace('{ kind = "simulated" }', '{ kind = "python", file = "hang.py" }')
+    parent = written(here / "base", text, "base.toml")
+    child = written(
+        here / "own", 'schema = 1\nid = "y"\nversion = "1.0.0"\nextends = "../base/base.toml"\n', "y.toml"
+    )
+    for file in (parent, child):
+        result = run("check", file)
+        assert result.exit_code == Exit.USAGE
+        assert f"file {here / 'base'}/hang.py: there is none" in result.stderr.replace("own/../", "")
+    (here / "base" / "hang.py").write_text("def read():\n    return {}\n")
+    assert "good" in good("check", parent)
+    assert "good" in good("check", child)
+    # The agent's file is in a third folder: what it says itself starts there, the rest at the profile.
+    account = written(here, 'jid = "hall@example.org"\npassword = "secret"\n', "account.toml")
+    account.chmod(0o600)
+    agent = 'account = "account.toml"\nprofile = "own/y.toml"\n'
+    config = written(here, agent, "agent.toml")
+    assert check_agent(config) == []
+    assert (here / "base" / "hang.py").resolve() in [each.resolve() for each in read_device(config).files]
+    written(here, f'{agent}driver = {{ file = "hang.py" }}\n', "agent.toml")
+    assert f"file {here}/hang.py: there is none" in check_agent(config)[0]
+    assert here / "hang.py" in read_device(config).files
 
 
 def test_check_tells_every_fault_with_file_key_and_fix(here: Path) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from iotxmpp.agent.config import MOST_BYTES, load_agent, read_agent_file
+from iotxmpp.agent.config import MOST_BYTES, check_agent, load_agent, read_agent_file
 from iotxmpp.cli.app import app
+from iotxmpp.cli.profile_check import checked
 from iotxmpp.errors import ConfigError
-from iotxmpp.profiles import profile_of
+from iotxmpp.profiles import parse_profile, profile_of
 from iotxmpp.tables import TableError, parse_table
 
 HEAD = 'account = "hall.account.toml"\nprofile = "bme280"\n'
@@ -58,7 +59,7 @@ def test_a_table_of_great_numbers_tells_a_hundred() -> None:
 
 def test_a_number_that_cannot_be_shown_is_refused_by_a_model_too() -> None:
     table = {"schema": 1, "id": "x", "version": "1.0.0", "driver": {"kind": "simulated"}}
-    with pytest.raises(ConfigError, match=r"readings\.t\.count: Input should be from 1 to 1000"):
+    with pytest.raises(ConfigError, match=r"readings\.t\.count: Input should be from 1 to 500"):
         profile_of({**table, "readings": {"t": {"type": "float", "count": 1 << 70_000}}}, "x.toml")
 
 
@@ -130,7 +131,136 @@ def test_the_longest_files_are_read_in_a_moment(config: Path, more: str) -> None
     assert most < MOST_MEMORY
 
 
-def spent(work: Callable[[], None]) -> float:
+KIND = 'schema = 1\nid = "x"\nversion = "1.0.0"\n'
+ALL = "[readings.r]\ntype = 'float'\ncount = 500\n"
+COMMANDS = "".join(
+    f"[commands.c{n}]\neffect = {{ set = 'r/1', value = 1.0 }}\n"
+    + "".join(f"args.a{m} = {{ type = 'int' }}\n" for m in range(2))
+    for n in range(100)
+)
+CALIBRATED = "[calibration]\n" + "".join(f"'r/{n}' = {{ offset = 1 }}\n" for n in range(1, 501))
+MODBUS = "driver = { kind = 'modbus', host = '192.0.2.7' }\n"
+I2C = "driver = { kind = 'i2c', chip = 'bme280' }\n"
+GPIO = "driver = { kind = 'gpio' }\n"
+LED = "[readings.l]\ntype = 'float'\nsource = { device = 'PWMLED', pin = 2 }\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        (f"{MODBUS}{ALL}[readings.r.source]\nregister = 1\n{COMMANDS}", CALIBRATED),
+        (
+            f"{I2C}{ALL}[readings.r.source]\nvalue = 'temperature'\n",
+            CALIBRATED,
+        ),
+        (
+            f"{GPIO}{ALL.replace('500', '499')}"
+            f"[readings.r.source]\ndevice = 'MCP3008'\nchannel = 0\n{LED}" + COMMANDS.replace("'r/1'", "'l'"),
+            CALIBRATED.replace("'r/500' = { offset = 1 }\n", ""),
+        ),
+        (f"driver = {{ kind = 'simulated' }}\n{ALL}{COMMANDS}", CALIBRATED),
+    ],
+    ids=["modbus", "i2c", "gpio", "simulated"],
+)
+def test_the_greatest_kinds_are_checked_in_a_moment(config: Path, kind: str, more: str) -> None:
+    file = config.with_name("x.toml")
+    file.write_text(KIND + kind)
+    config.write_text(f'account = "hall.account.toml"\nprofile = "x.toml"\n{more}')
+    assert check_agent(config) == []
+    assert checked(file).faults == ()
+    assert min(spent(lambda: check_agent(config)) for _ in range(3)) < MOST_SECONDS
+    assert min(spent(lambda: checked(file)) for _ in range(3)) < MOST_SECONDS
+
+
+@pytest.mark.parametrize(
+    "pins", ["a% = 99\n", "a% = [99]\n", "p = [" + "99," * 6000 + "]"], ids=["one", "lists", "list"]
+)
+def test_a_driver_has_few_settings(config: Path, pins: str) -> None:
+    more = "".join(pins.replace("%", str(n)) for n in range(3000)) if "%" in pins else pins
+    config.write_text(f'account = "hall.account.toml"\nprofile = "relay4"\n[driver.pins]\n{more}')
+    told = check_agent(config)
+    assert told[0].endswith("driver gpio: settings: more than 2000 values; give fewer")
+    assert min(spent(lambda: check_agent(config)) for _ in range(3)) < MOST_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("".join(f"[commands.c{n}]\n" for n in range(101)), "commands: more than 100"),
+        (
+            "[commands.c]\n" + "".join(f"args.a{n}.type = 'int'\n" for n in range(251)),
+            "commands: more than 250 arguments, of all commands together",
+        ),
+    ],
+)
+def test_a_kind_has_few_commands(more: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_profile(PROFILE + more, "x.toml")
+
+
+DEEP = "a." * 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f's = "{DEEP}"',
+        f"s = '{DEEP}'",
+        f's = """\n{DEEP}\n"""',
+        f"s = '''\n{DEEP}\n'''",
+        f's = """x"""" # {DEEP}',
+        f's = ["""x""""", "{DEEP}"]',
+        f's = "\\"{DEEP}"',
+        f"# {DEEP}",
+        f's = 1 # "{DEEP}',
+    ],
+)
+def test_text_is_no_deep_key(text: str) -> None:
+    assert parse_table(f"{text}\n", "x.toml").keys() <= {"s"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x = 1\n{DEEP}a = 1",
+        f's = "#"\n{DEEP}a = 1',
+        f's = """x""""\n{DEEP}a = 1',
+        "s = '''x'''''\n" + '"a" . ' * 20 + "a = 1",
+        's = """\n""" # "\n' + '"\\"".' * 20 + "a = 1",
+        "s = ''\n" + "''." * 20 + "a = 1",
+        f's = {{ t = """x"""", {DEEP}a = "" }}',
+        f"s = 1 # '''\n[{DEEP}a]",
+    ],
+)
+def test_a_deep_key_is_told_wherever_it_stands(text: str) -> None:
+    with pytest.raises(TableError, match=r"line \d+: a key of more than 16 parts; shorten it"):
+        parse_table(text, "x.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"""\\' * 16_000,
+        '\\"""\n' * 12_000,
+        "'''\n''" * 10_000,
+        '"a".' * 15 + "\n",
+        '"' + '\\"' * 30_000,
+        ('"a".' * 15 + "\n") * 1000,
+        ("'" + "b" * 60 + "'.") * 900,
+        "a." * 15 + "\n" + "'" * 60_000,
+    ],
+    ids=range(8),
+)
+def test_looking_for_deep_keys_is_quick(text: str) -> None:
+    def read() -> None:
+        with contextlib.suppress(TableError):
+            parse_table(text, "x.toml", most=MOST_BYTES)
+
+    read()
+    assert min(spent(read) for _ in range(3)) < MOST_SECONDS
+
+
+def spent(work: Callable[[], object]) -> float:
     """Seconds of this process alone, so that a busy machine is no fault."""
     start = time.process_time()
     work()

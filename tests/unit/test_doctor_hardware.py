@@ -1,7 +1,9 @@
 """What the doctor finds on machines that are trees of files."""
 
 import os
+import pty
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,7 @@ def test_a_closed_port_is_told_with_the_command_that_opens_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = plug(tmp_path, "ttyUSB0", "1a86:7523", socket="1-1")
+    port.chmod(0o660)
     write(tmp_path / "etc/group", f"wheel:x:99999:\ndialout:x:{port.stat().st_gid}:\n")
     places = Places.under(tmp_path)
     assert only(check_port_rights(places, needed=True)).level == "ok"
@@ -114,6 +117,50 @@ def test_a_closed_port_is_told_with_the_command_that_opens_it(
     found = only(check_port_rights(places, needed=True))
     assert (found.level, found.fix) == ("fault", ("sudo usermod -aG dialout $USER", "log out and in again"))
     assert only(check_port_rights(places, needed=False)).level == "advice"
+
+
+@pytest.fixture
+def terminal() -> Iterator[str]:
+    """A port of a kind that is none of the usual ones; this process has both of its ends."""
+    far, near = pty.openpty()
+    yield os.ttyname(near)
+    for each in (far, near):
+        os.close(each)
+
+
+def test_the_port_of_the_agents_file_may_be_of_any_kind(tmp_path: Path, terminal: str) -> None:
+    places = Places.under(tmp_path)
+    (tmp_path / "board").symlink_to(terminal)
+    for wanted in (terminal, str(tmp_path / "board"), f"{tmp_path}/boar?"):
+        assert only(check_ports(places, needed=True, wanted=wanted)).level == "ok"
+        assert only(check_port_rights(places, needed=True, wanted=wanted)).what.endswith("may be opened")
+    for wanted in ("/dev/null", str(tmp_path)):  # /dev/null is none by the kernel
+        told = check_ports(Places(dev=tmp_path), needed=True, wanted=wanted)
+        assert f"port {wanted} of the agent's file is no serial port" in {each.what for each in told}
+    assert not [port for port in serial_ports(Places(dev=tmp_path), "/dev/tty*") if port.path.name == "tty"]
+
+
+def test_a_port_of_any_kind_that_is_closed_is_told_with_the_login_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = plug(tmp_path, "ttyAMA0", "", socket="1-1")
+    port.chmod(0o600)
+    plug(tmp_path, "ttyUSB0", "1a86:7523", socket="1-2")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    ours, other = check_port_rights(Places.under(tmp_path), needed=True, wanted=str(port))
+    assert (ours.level, other.level) == ("fault", "advice")
+    assert "its mode lets no group" in ours.why
+    assert ours.fix == (f"ls -lL {port}", "sudo systemctl disable --now serial-getty@ttyAMA0")
+
+
+def test_who_holds_the_port_of_the_agents_file_is_told_and_not_its_board(
+    tmp_path: Path, terminal: str
+) -> None:
+    places = Places.under(tmp_path)
+    link(tmp_path / "proc/4711/fd/5", Path(terminal))
+    found = only(check_holders(places, wanted=terminal))
+    assert f"{terminal} is held by a program (process 4711)" in found.what
+    assert only(check_holders(Places(dev=tmp_path), wanted=terminal, own=0)).level == "ok"
 
 
 def test_who_holds_a_port_is_named_once(tmp_path: Path) -> None:
@@ -263,10 +310,16 @@ NO_LGPIO = {"lgpio": "ModuleNotFoundError: No module named 'lgpio'", "native": "
 
 
 @pytest.mark.parametrize(
-    ("version", "fix"), [((3, 13), "sudo apt install python3-lgpio"), ((3, 11), "pip install lgpio")]
+    ("version", "machine", "fix"),
+    [
+        ((3, 13), "aarch64", "sudo apt install python3-lgpio"),
+        ((3, 12), "aarch64", "pip install lgpio"),
+        ((3, 11), "aarch64", "pip install lgpio"),
+        ((3, 11), "armv7l", "sudo apt install python3-lgpio"),
+    ],
 )
-def test_a_missing_lgpio_is_had_from_where_it_is(version: tuple[int, int], fix: str) -> None:
-    found = only(check_pins(needed=True, ask=lambda: NO_LGPIO, version=version))
+def test_a_missing_lgpio_is_had_from_where_it_is(version: tuple[int, int], machine: str, fix: str) -> None:
+    found = only(check_pins(needed=True, ask=lambda: NO_LGPIO, version=version, machine=machine))
     assert (found.level, found.fix[0]) == ("fault", fix)
     assert "simulated = true" in found.why
 

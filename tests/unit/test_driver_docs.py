@@ -6,6 +6,7 @@ from typing import get_args
 
 from pydantic import BaseModel
 
+from device_profiles import names
 from iotxmpp.agent import feeding, opening
 from iotxmpp.agent.drivers.gpio.bindings import INPUTS, OUTPUTS, POLLED, GpioSettings, GpioSource
 from iotxmpp.agent.drivers.host import HostSettings
@@ -13,7 +14,8 @@ from iotxmpp.agent.drivers.i2c.driver import I2cSettings
 from iotxmpp.agent.drivers.modbus.bindings import ModbusSettings, ModbusSource
 from iotxmpp.agent.drivers.onewire import OneWireSettings
 from iotxmpp.agent.drivers.python import PythonSettings
-from tests.unit.documents import ROOT, TEXTS, section
+from iotxmpp.doctor.pins import NEWEST_WITH_WHEEL
+from tests.unit.documents import ROOT, TEXTS, blocks, section
 
 TEXT = TEXTS["docs/hardware.md"]
 
@@ -50,6 +52,26 @@ def test_every_driver_is_told() -> None:
     linked = re.findall(r"^\| \[?`(\w+)`", section(TEXT, "## Which driver"), re.MULTILINE)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert sorted(linked[1:]) == sorted(project["entry-points"]["iotxmpp.drivers"])
+
+
+def test_an_agents_file_names_a_profile_that_is_there() -> None:
+    for block in blocks("toml"):
+        if block.marker == "agent":
+            name = tomllib.loads(block.text)["profile"]
+            is_file = name.endswith(".toml")
+            assert is_file != (name.removesuffix(".toml") in names()), f"{block}: {name}"
+
+
+def test_no_command_line_installs_iotxmpp_from_an_index() -> None:
+    for block in blocks("sh"):
+        assert not re.search(r"pip install '?iotxmpp", block.text), str(block)
+    assert "pip install '.[pi]'" in section(TEXT, "## Five minutes")
+
+
+def test_where_lgpio_comes_from_is_what_the_doctor_says() -> None:
+    assert NEWEST_WITH_WHEEL == (3, 12)
+    for name in ("docs/doctor.md", "docs/install.md", "docs/hardware.md"):
+        assert re.search(r"Python 3\.11 (and|or) 3\.12", " ".join(TEXTS[name].split())), name
 
 
 def test_the_figures_are_those_of_the_code() -> None:

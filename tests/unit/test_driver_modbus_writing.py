@@ -1,11 +1,14 @@
 """The modbus driver writes to devices that misbehave, and sets back what was set for a time."""
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
 from iotxmpp.agent.drivers.modbus import driver as driver_module
 from iotxmpp.errors import CommandFailedError
 from tests.unit.agent_house import until
-from tests.unit.modbus_house import BOARD, Device, refused, reply, serving
+from tests.unit.modbus_house import BOARD, HEAD, Device, refused, registers, reply, serving
 
 
 async def test_a_device_that_knows_only_the_function_for_several_registers_is_written() -> None:
@@ -57,3 +60,76 @@ async def test_what_cannot_be_set_back_is_tried_again(
         assert await driver.command("switch", {"number": 1, "on": True, "for": 60.0}) == {"relay/1": True}
         device.answer = lambda request: b""
     assert "not set back: relay/1: 127.0.0.1" in caplog.text
+
+
+HEATER = (
+    HEAD
+    + """
+[readings.setpoint]
+type = "float"
+source = { register = 7, datatype = "int16", scale = 0.1 }
+
+[commands.heat]
+effect = { set = "setpoint", to = "degrees", lasting = "for" }
+args.degrees = { type = "float" }
+args.for = { type = "float", optional = true }
+"""
+)
+
+
+class Heater:
+    """One register, 20 Cel at first; more than 60 Cel is answered as the test says."""
+
+    def __init__(self, fault: Callable[[bytes], bytes]) -> None:
+        self.setpoint = 200
+        self._fault = fault
+
+    def __call__(self, request: bytes) -> bytes:
+        if request[7] == 3:
+            return registers(request, self.setpoint)
+        wanted = int.from_bytes(request[10:12], "big")
+        if wanted > 600:
+            return self._fault(request)
+        self.setpoint = wanted
+        return reply(request, request[7:12])
+
+
+@pytest.mark.parametrize("more", [{}, {"for": 3600.0}])
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(lambda request: refused(request, 3), CommandFailedError), (lambda request: b"", TimeoutError)],
+)
+async def test_a_command_that_fails_leaves_the_time_of_an_earlier_one(
+    more: dict[str, float], fault: Callable[[bytes], bytes], error: type[Exception]
+) -> None:
+    heater = Heater(fault)
+    async with serving(heater, HEATER, timeout=0.02) as (_, driver):
+        await driver.command("heat", {"degrees": 50.0, "for": 0.3})
+        with pytest.raises(error):
+            await driver.command("heat", {"degrees": 95.0, **more})
+        assert heater.setpoint == 500
+        await until(lambda: heater.setpoint == 200)
+        assert driver._lent == {}
+
+
+@pytest.mark.parametrize(("code", "again"), [(2, False), (3, False), (5, True), (11, True)])
+async def test_a_first_command_that_fails_is_set_back_only_where_it_may_have_worked(
+    code: int, again: bool
+) -> None:
+    async with serving(Heater(lambda request: refused(request, code)), HEATER) as (device, driver):
+        with pytest.raises(CommandFailedError, match=f"exception {code}"):
+            await driver.command("heat", {"degrees": 95.0, "for": 3600.0})
+    assert (bytes.fromhex("06000700c8") in device.asked) == again
+
+
+async def test_a_command_without_a_time_ends_an_earlier_ones() -> None:
+    heater = Heater(lambda request: refused(request, 3))
+    async with serving(heater, HEATER) as (_, driver):
+        await driver.command("heat", {"degrees": 50.0, "for": 0.05})
+        await driver.command("heat", {"degrees": 30.0})
+        await asyncio.sleep(0.1)
+        await driver.command("heat", {"degrees": 40.0, "for": 0.01})
+        await driver.command("heat", {"degrees": 45.0, "for": 3600.0})
+        await asyncio.sleep(0.05)
+        assert heater.setpoint == 450
+    assert heater.setpoint == 300

@@ -160,7 +160,9 @@ def test_a_wrong_setting_is_told(settings: dict[str, object], words: str) -> Non
 
 
 async def test_a_missing_module_is_told() -> None:
-    with pytest.raises(ConfigError, match="no_such_module:read: not found"):
+    with pytest.raises(
+        ConfigError, match=r'no_such_module:read: not found.*; .* write file = "no_such_module\.py"$'
+    ):
         async with python(None, function="no_such_module:read"):
             pass
 

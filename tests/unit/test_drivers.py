@@ -305,6 +305,8 @@ def test_an_unknown_driver_is_named() -> None:
         ConfigError, match=r"driver 'telepathy': not installed; installed are .*host.*simulated"
     ):
         create_driver(device_profiles.load("host"), {}, kind="telepathy")
+    with pytest.raises(ConfigError, match=r"^driver 'gpoi': not installed: did you mean gpio\?$"):
+        create_driver(device_profiles.load("host"), {}, kind="gpoi")
 
 
 @pytest.mark.parametrize(

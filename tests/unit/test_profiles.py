@@ -252,8 +252,8 @@ BAD_PROFILES = [
     ("a = " + "[" * 5000, "nested too deep"),
     ("#" * 40_000, "longer than 32768 bytes"),
     (
-        HEAD + "[readings.a]\ntype = 'bool'\ncount = 1000\n[readings.b]\ntype = 'bool'",
-        "readings: more than 1000 channels, counted out",
+        HEAD + "[readings.a]\ntype = 'bool'\ncount = 500\n[readings.b]\ntype = 'bool'",
+        "readings: more than 500 channels, counted out",
     ),
     (
         HEAD + RELAY + "simulate = { set = 'relay/{channel}', to = 'channel' }",

@@ -9,7 +9,7 @@ import pytest
 
 from iotxmpp.cli.exits import exit_code
 from iotxmpp.errors import ConfigError
-from iotxmpp.systemd import Hardware, Unit, hardware_of, is_changed, quoted
+from iotxmpp.systemd import Hardware, Unit, hardware_of, is_changed, quoted, untold_port
 
 UNIT = Unit(
     name="iotxmpp-hall",
@@ -70,6 +70,8 @@ def test_it_is_watched_started_again_and_shut_in() -> None:
         ("serial", {"port": "/dev/ttyUSB3"}, "dialout", PORTS),
         ("serial", {"port": "/dev/tty*"}, "dialout", PORTS),
         ("serial", {"port": "/dev/a b"}, "dialout", PORTS),
+        ("serial", {"flash": {"tool": "avrdude"}}, "dialout", PORTS),
+        ("serial", {"flash": {"tool": "dfu-util"}}, "dialout", [*PORTS, "char-usb_device rw"]),
     ],
 )
 def test_it_may_use_the_hardware_of_its_driver_alone(
@@ -126,6 +128,44 @@ def test_a_port_that_points_to_another_is_that_one(tmp_path: Path) -> None:
     (tmp_path / "made-up").symlink_to("/dev/pts/3")
     assert hardware_of("serial", {"port": str(tmp_path / "weather")}).devices[4:] == ("char-ttySC rw",)
     assert hardware_of("serial", {"port": str(tmp_path / "made-up")}).devices[4:] == ("char-pts rw",)
+
+
+def test_what_fits_a_pattern_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "usb-weather").symlink_to("/dev/ttySC1")
+    (tmp_path / "usb-uno").symlink_to("/dev/ttyUSB7")
+    (tmp_path / "usb-made-up").symlink_to("/dev/pts/3")
+    given = {"port": str(tmp_path / "usb-*")}
+    assert hardware_of("serial", given).devices == (*PORTS, "char-pts rw", "char-ttySC rw")
+    assert untold_port("serial", given) == ""
+
+
+@pytest.mark.parametrize(
+    ("port", "is_told"),
+    [
+        ("/dev/serial/by-id/*", True),
+        ("/dev/serial/by-path/pci*", True),
+        ("/dev/ttySC*", True),
+        ("/dev/none/*", False),
+        ("/none-of-this-name*", False),
+        ("/dev/none/weather", True),
+        ("socket://[::1]:7000", True),
+    ],
+)
+def test_a_pattern_that_tells_of_no_kind_is_known(port: str, *, is_told: bool) -> None:
+    assert untold_port("serial", {"port": port}) == ("" if is_told else port)
+    assert set(PORTS) <= set(hardware_of("serial", {"port": port}).devices) or "://" in port
+
+
+@pytest.mark.parametrize(
+    ("kind", "modules"),
+    [("serial", ["usbserial", "cdc_acm"]), ("i2c", ["i2c_dev"]), ("gpio", ["spidev"]), ("host", [])],
+)
+def test_devices_that_the_kernel_does_not_know_yet_are_made_known(kind: str, modules: list[str]) -> None:
+    unit = replace(UNIT, hardware=hardware_of(kind, {}))
+    loaders = [f"modprobe@{name}.service" for name in modules]
+    assert settings(unit).get("Wants", [""])[0].split() == loaders
+    assert settings(unit)["After"][0].split() == ["network.target", *loaders]
+    assert "Wants" not in settings(replace(unit, scope="user"))
 
 
 def test_a_users_unit_asks_for_nothing_that_needs_root() -> None:

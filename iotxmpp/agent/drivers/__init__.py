@@ -13,8 +13,9 @@ from typing import Annotated, Protocol, Self, TypeVar, cast, runtime_checkable
 
 from pydantic import AfterValidator, BaseModel, JsonValue, ValidationError, ValidationInfo
 
+from iotxmpp.agent.drivers.texts import check_plain
 from iotxmpp.errors import ConfigError, InvalidError
-from iotxmpp.faulttexts import fault_texts
+from iotxmpp.faulttexts import fault_texts, guess
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 from iotxmpp.serving.offloop import call
@@ -24,12 +25,17 @@ GROUP = "iotxmpp.drivers"
 
 
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder")
+    check_plain(path)
+    context = info.context or {}
+    folder = context.get("folders", {}).get(info.field_name, context.get("folder"))
     return path if folder is None else folder / path
 
 
 LocalPath = Annotated[Path, AfterValidator(_from_folder)]
-"""A path in a driver's settings; a relative one starts at the folder of the agent's file, if there is one."""
+"""A path in a driver's settings; a relative one starts at the folder of the file that says it."""
+
+MOST_SETTINGS = 2000
+"""Values that a driver's settings may hold."""
 
 _LONGEST_TOLD = 300
 _SHOWN_FAULTS = 5
@@ -44,11 +50,15 @@ class DeviceSettings(dict[str, object]):
 
     Attributes:
         folder: The folder; None for the one in which the program was started.
+        folders: Those of some settings, which stand in other files.
     """
 
-    def __init__(self, settings: Mapping[str, object], folder: Path | None) -> None:
+    def __init__(
+        self, settings: Mapping[str, object], folder: Path | None, folders: Mapping[str, Path]
+    ) -> None:
         super().__init__(settings)
         self.folder = folder
+        self.folders = folders
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,18 +189,20 @@ def create_driver(
         profile: The device's kind.
         settings: The device's own settings, which go before those of the profile.
         kind: Another driver than the profile's, such as `simulated`; the profile's settings are not for it.
-        folder: Where relative paths in the settings start (`LocalPath`); where the program was started
-            unless given.
+        folder: Where relative paths in the device's settings start (`LocalPath`); where the program was
+            started unless given. Those in the profile's start at the profile's file.
 
     Raises:
         ConfigError: There is no such driver, it cannot be loaded, it breaks while it is made, or a setting is
             wrong.
     """
+    folders: Mapping[str, Path] = {}
     if kind is None or kind == profile.driver.kind:
+        folders = {key: each for key, each in profile.folders.items() if key not in settings}
         kind, settings = profile.driver.kind, {**profile.driver.settings, **settings}
     factory = _factory(kind)
     try:
-        return factory(profile=profile, settings=DeviceSettings(settings, folder))
+        return factory(profile=profile, settings=DeviceSettings(settings, folder, folders))
     except (InvalidError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the panic of a library in Rust is no Exception
@@ -208,8 +220,12 @@ def check_settings(model: type[SettingsModel], settings: Mapping[str, object], k
     Raises:
         ConfigError: They do not fit; the text names each wrong key.
     """
-    folder = settings.folder if isinstance(settings, DeviceSettings) else None
-    return _checked(model, settings, f"driver {kind}: ", "settings", {"folder": folder})
+    context: dict[str, object] = {}
+    if isinstance(settings, DeviceSettings):
+        context = {"folder": settings.folder, "folders": settings.folders}
+    if _count(settings) > MOST_SETTINGS:  # a fault of each would take long
+        raise ConfigError(f"driver {kind}: settings: more than {MOST_SETTINGS} values; give fewer")
+    return _checked(model, settings, f"driver {kind}: ", "settings", context)
 
 
 def check_source(model: type[SettingsModel], source: Mapping[str, object], where: str) -> SettingsModel:
@@ -251,6 +267,12 @@ def _checked(
     return fitting
 
 
+def _count(value: object) -> int:
+    """How many values there are, of all depths."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_count, inner))
+
+
 def _factory(kind: str) -> DriverFactory:
     ours = _own_factory(kind)
     if ours is not None:
@@ -259,9 +281,10 @@ def _factory(kind: str) -> DriverFactory:
 
     points = tuple(entry_points(group=GROUP, name=kind))
     if not points:
-        raise ConfigError(
-            f"driver {kind!r}: not installed; installed are {', '.join(driver_kinds()) or 'none'}"
-        )
+        kinds = driver_kinds()
+        meant = guess(kind, kinds)
+        known = f"; installed are {', '.join(kinds) or 'none'}"
+        raise ConfigError(f"driver {kind[:80]!r}: not installed{meant if meant.startswith(':') else known}")
     if len({point.value for point in points}) > 1:
         places = ", ".join(sorted(point.value for point in points))
         raise ConfigError(f"driver {kind!r}: installed more than once, as {places}; remove all but one")

@@ -14,7 +14,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from iotxmpp.agent.drivers import check_settings, off_loop
+from iotxmpp.agent.drivers.mounts import not_mounted
 from iotxmpp.agent.drivers.simulated import SimulatedDriver
+from iotxmpp.agent.drivers.texts import PlainPath
 from iotxmpp.errors import ConfigError, UnknownCommandError
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
@@ -38,9 +40,9 @@ class HostSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
-    disk: Path = Path("/")
-    proc: Path = Path("/proc")
-    thermal: Path = Path("/sys/class/thermal")
+    disk: PlainPath = Path("/")
+    proc: PlainPath = Path("/proc")
+    thermal: PlainPath = Path("/sys/class/thermal")
     simulated: bool = False
     seed: str = ""
 
@@ -200,7 +202,10 @@ class HostDriver:
         return values
 
     def _check_mount(self) -> None:
-        """Refuses a folder whose disk is gone: what is left there is another disk's."""
+        """Refuses a folder whose disk is gone or was never there: what is left there is another disk's."""
+        missing = not_mounted(self._settings.disk) if self._names_disk else None
+        if missing is not None:
+            raise OSError(errno.ENODEV, f"no disk is mounted at {missing}", str(self._settings.disk))
         is_mounted = self._settings.disk.is_mount()
         if self._was_mounted and not is_mounted:
             raise OSError(errno.ENODEV, "no disk is mounted there any more", str(self._settings.disk))

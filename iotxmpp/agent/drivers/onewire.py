@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from iotxmpp.agent.drivers import check_settings, check_source, off_loop
 from iotxmpp.agent.drivers.onewire_tree import SimulatedTree
+from iotxmpp.agent.drivers.texts import PlainPath
 from iotxmpp.errors import ConfigError, UnknownCommandError
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
@@ -50,7 +51,7 @@ class OneWireSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
-    root: Path = Path("/sys/bus/w1/devices")
+    root: PlainPath = Path("/sys/bus/w1/devices")
     id: SensorId | list[SensorId] | dict[str, SensorId] = Field(default_factory=list)
     simulated: bool = False
     seed: str = ""

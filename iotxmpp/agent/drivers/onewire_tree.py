@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from iotxmpp.agent.drivers.simulated import simulated_value
+from iotxmpp.agent.drivers.moment import Moment
 from iotxmpp.kinds import ReadingKind
 
 _POLYNOMIAL = 0x8C
@@ -54,9 +54,9 @@ class SimulatedTree:
 
     def measure(self) -> None:
         """Writes what each sensor measures now."""
-        now = self._clock()
+        moment = Moment(self._kinds, seed=self._seed, now=self._clock())
         for channel, sensor in self._sensors.items():
-            value = simulated_value(f"{self._seed}/{channel}", self._kinds[channel], now)
+            value = moment.value(channel)
             degrees = min(max(float(value), -55.0), 124.9) if isinstance(value, int | float) else 0.0
             if sensor.is_dir():
                 (sensor / "w1_slave").write_text(answer(degrees))

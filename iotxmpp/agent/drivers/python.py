@@ -233,7 +233,12 @@ def _function(module: Any, name: str) -> object:  # noqa: ANN401  # a module of 
     try:
         return getattr(module, name) if module is not None else pkgutil.resolve_name(name)
     except (AttributeError, ModuleNotFoundError) as error:
-        raise ConfigError(f"driver python: {name}: not found: {error}") from error
+        top = name.partition(":")[0].partition(".")[0]
+        advice = f'; for a file beside the agent\'s write file = "{top}.py"'
+        is_absent = isinstance(error, ModuleNotFoundError) and error.name == top
+        raise ConfigError(
+            f"driver python: {name}: not found: {error}{advice if is_absent else ''}"
+        ) from error
 
 
 def _callable(found: object, name: str) -> Function:

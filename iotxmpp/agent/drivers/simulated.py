@@ -7,14 +7,12 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from iotxmpp.agent.drivers import check_settings, signals
+from iotxmpp.agent.drivers import check_settings
+from iotxmpp.agent.drivers.moment import Moment
 from iotxmpp.errors import CommandFailedError
-from iotxmpp.kinds import Effect, ReadingKind
+from iotxmpp.kinds import Effect
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
-
-_AN_HOUR = 10.0
-_DIGITS = 9
 
 
 class SimulatedSettings(BaseModel):
@@ -62,7 +60,8 @@ class SimulatedDriver:
     async def read(self) -> dict[str, Value]:
         """A value for every channel."""
         now = self._clock()
-        return {channel: self._value(channel, kind, now) for channel, kind in self._kinds.items()}
+        moment = Moment(self._kinds, seed=self._seed, now=now, given=self._given(now))
+        return {channel: moment.value(channel) for channel in self._kinds}
 
     async def command(self, name: str, arguments: Mapping[str, Value]) -> JsonValue:
         """Checks the command against the profile and carries out its simulated effect.
@@ -95,58 +94,7 @@ class SimulatedDriver:
             self._set[channel] = value
         return value
 
-    def _value(self, channel: str, kind: ReadingKind, now: float) -> Value:
-        if channel in self._lent:
-            value, until = self._lent[channel]
-            if now < until:
-                return value
-            del self._lent[channel]
-        if channel in self._set:
-            return self._set[channel]
-        return simulated_value(f"{self._seed}/{channel}", kind, now)
-
-
-def simulated_value(name: str, kind: ReadingKind, now: float) -> Value:
-    """What a channel of that kind reads at that time.
-
-    Args:
-        name: Seeds the signal.
-        kind: The channel's type, range, and how it is simulated.
-        now: Seconds since 1970.
-    """
-    hints = kind.simulate
-    if kind.type == "str":
-        return hints.value if isinstance(hints.value, str) else "ok"
-    if kind.type == "bool":
-        if hints.wave == "steady" or hints.value is not None:
-            return hints.value is True
-        return signals.flip(name, now, hints.period or 60.0, hints.share)
-    number = _resolved(_number(name, kind, now), hints.resolution)
-    if kind.range is not None:
-        number = min(max(number, kind.range[0]), kind.range[1])
-    return round(number) if kind.type == "int" else number
-
-
-def _number(name: str, kind: ReadingKind, now: float) -> float:
-    hints = kind.simulate
-    low, high = kind.range or (0.0, 100.0)
-    wave = hints.wave or ("counter" if kind.counter else "walk")
-    usual = _AN_HOUR if wave == "counter" else (low + high) / 2
-    mean = usual if hints.mean is None else hints.mean
-    swing = hints.swing if hints.swing is not None else (high - low) / 10
-    deviation = signals.noise(name, now, hints.noise if hints.noise is not None else swing / 20)
-    match wave:
-        case "counter":
-            return signals.counter(now, mean, hints.period or 3600.0)
-        case "daily":
-            return signals.daily(now, mean, swing) + deviation
-        case "steady":
-            return mean + deviation
-        case "flip":
-            return mean + swing * (1 if signals.flip(name, now, hints.period or 60.0, hints.share) else -1)
-        case "walk":
-            return signals.walk(name, now, mean, swing, hints.period or 600.0) + deviation
-
-
-def _resolved(number: float, resolution: float) -> float:
-    return round(round(number / resolution) * resolution, _DIGITS)
+    def _given(self, now: float) -> dict[str, Value]:
+        """What commands set, as far as it holds still."""
+        self._lent = {channel: each for channel, each in self._lent.items() if now < each[1]}
+        return self._set | {channel: value for channel, (value, _) in self._lent.items()}

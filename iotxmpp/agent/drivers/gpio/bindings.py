@@ -171,7 +171,7 @@ def bindings(profile: Profile, settings: GpioSettings) -> tuple[Binding, ...]:
         _binding(channel, kind, sources[channel]) for channel, kind in profile.reading_kinds().items()
     )
     _check_conflicts(bound)
-    _check_commands(profile, {each.channel: each for each in bound})
+    _check_commands(profile, bound)
     return bound
 
 
@@ -197,7 +197,7 @@ def _with_pins(profile: Profile, settings: GpioSettings) -> dict[str, dict[str, 
     """The sources with the settings laid over them."""
     common = {"device": settings.device} if settings.device is not None else {}
     sources = {channel: {**common, **source} for channel, source in profile.sources().items()}
-    for channel, more in _placed(profile, settings, sources).items():
+    for channel, more in _placed(settings, sources).items():
         sources[channel] |= more
     for source in sources.values():
         possible = _POSSIBLE.get(str(source.get("device")), frozenset())
@@ -206,9 +206,7 @@ def _with_pins(profile: Profile, settings: GpioSettings) -> dict[str, dict[str, 
     return sources
 
 
-def _placed(
-    profile: Profile, settings: GpioSettings, sources: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
+def _placed(settings: GpioSettings, sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """What the setting `pins` says of each channel."""
     if isinstance(settings.pins, list):
         pinned = [name for name, each in sources.items() if str(each.get("device")) not in _NEEDED]
@@ -218,9 +216,12 @@ def _placed(
                 f" {', '.join(pinned) or 'none'}"
             )
         return {name: {"pin": pin} for name, pin in zip(pinned, settings.pins, strict=False)}
+    by_reading: dict[str, list[str]] = {}
+    for channel in sources:
+        by_reading.setdefault(channel.partition("/")[0], []).append(channel)
     placed: dict[str, Mapping[str, Any]] = {}
     for name, pins in settings.pins.items():
-        channels = [name] if name in sources else _channels_of(profile, name)
+        channels = [name] if name in sources else by_reading.get(name, [])
         if not channels:
             raise ConfigError(
                 f"driver gpio: pins.{name}: the profile has no such channel; it has {', '.join(sources)}"
@@ -231,10 +232,6 @@ def _placed(
         for channel, each in zip(channels, several, strict=True):
             placed[channel] = each if isinstance(each, dict) else {"pin": each}
     return placed
-
-
-def _channels_of(profile: Profile, reading: str) -> list[str]:
-    return [channel for channel in profile.reading_kinds() if channel.partition("/")[0] == reading]
 
 
 def _check_conflicts(bound: tuple[Binding, ...]) -> None:
@@ -251,15 +248,17 @@ def _check_conflicts(bound: tuple[Binding, ...]) -> None:
             taken[pin] = user
 
 
-def _check_commands(profile: Profile, bound: Mapping[str, Binding]) -> None:
+def _check_commands(profile: Profile, bound: tuple[Binding, ...]) -> None:
+    inputs: dict[str, Binding] = {}
+    for each in bound:
+        if each.source.device not in OUTPUTS:
+            inputs.setdefault(each.channel.partition("/")[0], each)
     for name, command in profile.commands.items():
         if command.effect is None:
             raise ConfigError(f"commands.{name}: the gpio driver needs an effect, which sets an output")
-        reading = command.effect.set.partition("/")[0]
-        for channel in _channels_of(profile, reading):
-            device = bound[channel].source.device
-            if device not in OUTPUTS:
-                raise ConfigError(
-                    f"commands.{name}.effect.set: {channel} is a {device}, which cannot be set;"
-                    f" outputs are {', '.join(sorted(OUTPUTS))}"
-                )
+        found = inputs.get(command.effect.set.partition("/")[0])
+        if found is not None:
+            raise ConfigError(
+                f"commands.{name}.effect.set: {found.channel} is a {found.source.device}, which cannot be"
+                f" set; outputs are {', '.join(sorted(OUTPUTS))}"
+            )

@@ -14,6 +14,7 @@ Changed = Callable[[str, Value], None]
 """Is told of a channel's new value, in a thread of gpiozero's."""
 
 _NEARLY = 1e-6
+_MOCK_PINS = "gpiozero.pins.mock"
 _FIRST_ECHO, _ECHO_ASKED = 0.5, 0.02
 """Seconds after the opening in which a first echo comes, if any does, and between two looks for it."""
 
@@ -139,6 +140,7 @@ class PolledChannel:
         source = binding.source
         self._binding = binding
         self._listens_until = time.monotonic() + _FIRST_ECHO
+        self._is_mock = type(factory).__module__ == _MOCK_PINS
         kind = getattr(library(), source.device)
         match source.device:
             case "DistanceSensor":
@@ -165,10 +167,7 @@ class PolledChannel:
         except OSError as error:
             return error
         if raw is None:
-            return OSError(
-                f"{self._binding.channel}: no echo; check the wires of trigger"
-                f" (pin {self._binding.source.trigger}) and echo (pin {self._binding.source.echo})"
-            )
+            return OSError(f"{self._binding.channel}: no echo; {self._echo_advice()}")
         return self._binding.shown(raw)
 
     def close(self) -> None:
@@ -183,6 +182,12 @@ class PolledChannel:
                 return float(self._device.temperature)
             case _:
                 return float(self._device.value)
+
+    def _echo_advice(self) -> str:
+        if self._is_mock:
+            return "mock pins give none: simulated = true in [driver] simulates the sensor, too"
+        source = self._binding.source
+        return f"check the wires of trigger (pin {source.trigger}) and echo (pin {source.echo})"
 
     def _distance(self) -> float | None:
         """How far it is; None if nothing was heard since it was opened, which is exactly 0."""

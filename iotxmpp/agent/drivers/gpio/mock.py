@@ -12,7 +12,7 @@ from pathlib import Path
 
 from iotxmpp.agent.drivers.gpio.bindings import INPUTS, PWM, Binding
 from iotxmpp.agent.drivers.gpio.library import advised, library
-from iotxmpp.agent.drivers.simulated import simulated_value
+from iotxmpp.agent.drivers.moment import Moment
 
 STEP = 0.2
 """Seconds between two moves of the simulated pins."""
@@ -42,6 +42,7 @@ class SimulatedPins:
         from iotxmpp.agent.drivers.gpio.mockpins import Pins  # noqa: PLC0415  # it brings gpiozero in
 
         self._pins = Pins()
+        self._kinds = {binding.channel: binding.kind for binding in bound}
         self._seed = seed
         self._clock = clock
         self._folder = Path(tempfile.mkdtemp(prefix="iotxmpp-gpio-"))
@@ -135,7 +136,7 @@ class SimulatedPins:
         fresh.replace(self.heat)
 
     def _value(self, binding: Binding) -> object:
-        return simulated_value(f"{self._seed}/{binding.channel}", binding.kind, self._clock())
+        return Moment(self._kinds, seed=self._seed, now=self._clock()).value(binding.channel)
 
     def _raw(self, binding: Binding) -> float:
         value = self._value(binding)

@@ -16,7 +16,7 @@ from iotxmpp.agent.drivers import check_settings, check_source, off_loop
 from iotxmpp.agent.drivers.i2c import bme280_chip, scd4x
 from iotxmpp.agent.drivers.i2c.bus import Bus, KernelBus, advised
 from iotxmpp.agent.drivers.i2c.fakes import FakeBme280, FakeScd4x, SimulatedBus
-from iotxmpp.agent.drivers.simulated import simulated_value
+from iotxmpp.agent.drivers.moment import Moment
 from iotxmpp.errors import CommandFailedError, ConfigError
 from iotxmpp.kinds import ReadingKind
 from iotxmpp.profiles import Profile
@@ -254,10 +254,10 @@ class I2cDriver:
 
     def _air(self) -> dict[str, float]:
         """What a simulated chip measures now, in its own units."""
-        now, seed = self._clock(), self._settings.seed or self._profile.id
+        kinds = {channel: bound.kind for channel, bound in self._bound.items()}
+        moment = Moment(kinds, seed=self._settings.seed or self._profile.id, now=self._clock())
         return {
-            bound.value: float(simulated_value(f"{seed}/{channel}", bound.kind, now)) / bound.factor
-            for channel, bound in self._bound.items()
+            bound.value: float(moment.value(channel)) / bound.factor for channel, bound in self._bound.items()
         }
 
     def _name(self) -> str:
@@ -267,7 +267,7 @@ class I2cDriver:
 def _bound(profile: Profile, chip: str) -> dict[str, _Bound]:
     """Each channel with the value of the chip that it is."""
     known = (bme280_chip.Bme280 if chip == "bme280" else scd4x.Scd4x).values
-    bound = {}
+    bound, kinds = {}, profile.reading_kinds()
     for channel, source in profile.sources().items():
         where = f"readings.{channel.partition('/')[0]}"
         value = check_source(I2cSource, source, f"{where}.source").value or channel
@@ -276,7 +276,7 @@ def _bound(profile: Profile, chip: str) -> dict[str, _Bound]:
                 f"driver i2c: {where}: {chip} has no value {value!r}; it has {', '.join(sorted(known))}; name"
                 f' one in {where}.source, as value = "…"'
             )
-        kind = profile.reading_kinds()[channel]
+        kind = kinds[channel]
         factors = _UNITS[value]
         if kind.type not in {"float", "int"} or kind.unit not in {*factors, None}:
             raise ConfigError(f"driver i2c: {where}: {value} is a float in {' or '.join(factors)}")

@@ -7,8 +7,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from iotxmpp.addresses import is_host_name
 from iotxmpp.agent.drivers import check_source
 from iotxmpp.agent.drivers.modbus.codec import Datatype, Order, decode, encode, size
+from iotxmpp.agent.drivers.texts import PlainName
 from iotxmpp.errors import ConfigError
 from iotxmpp.kinds import ReadingKind
 from iotxmpp.profiles import Profile
@@ -40,8 +42,8 @@ class ModbusSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
-    port: str | None = Field(default=None, min_length=1)
-    host: str | None = Field(default=None, min_length=1)
+    port: PlainName | None = None
+    host: PlainName | None = None
     tcp_port: int = Field(default=502, ge=1, le=65535)
     baud: int = Field(default=9600, ge=300, le=4_000_000)
     parity: Literal["N", "E", "O"] = "N"
@@ -55,6 +57,8 @@ class ModbusSettings(BaseModel):
     def _one_place(self) -> Self:
         if self.port is not None and self.host is not None:
             raise ValueError("port and host: give one, the serial port or the address on the network")
+        if self.host is not None and not is_host_name(self.host):
+            raise ValueError(f"host {self.host[:80]!r}: no host's name or address; give one, as 192.0.2.7")
         if not self.simulated and self.port is None and self.host is None:
             raise ValueError(
                 'where is it? Give port = "/dev/ttyUSB0" (an RS-485 adapter) or host = "192.0.2.7" (TCP)'
@@ -200,18 +204,22 @@ def bindings(profile: Profile) -> dict[str, Binding]:
 
 def _check_effects(profile: Profile, bound: Mapping[str, Binding]) -> None:
     """Every command sets a channel that can be written."""
+    fixed = {
+        channel.partition("/")[0]: binding.source.function
+        for channel, binding in bound.items()
+        if binding.source.function not in WRITABLE
+    }
     for name, command in profile.commands.items():
         if command.effect is None:
             raise ConfigError(
                 f"driver modbus: commands.{name}.effect is missing; give the channel that it sets"
             )
         target = command.effect.set.partition("/")[0]
-        for channel, binding in bound.items():
-            if channel.partition("/")[0] == target and binding.source.function not in WRITABLE:
-                raise ConfigError(
-                    f"driver modbus: commands.{name}.effect: {target} is in the {binding.source.function}"
-                    " table, which cannot be written; use a coil or a holding register"
-                )
+        if target in fixed:
+            raise ConfigError(
+                f"driver modbus: commands.{name}.effect: {target} is in the {fixed[target]}"
+                " table, which cannot be written; use a coil or a holding register"
+            )
 
 
 def _exact(number: float) -> Decimal:

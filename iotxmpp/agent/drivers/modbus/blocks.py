@@ -58,22 +58,24 @@ def blocks(bound: Iterable[Binding], *, gap: int = WIDEST_GAP) -> list[Block]:
     """
     ordered = sorted(bound, key=lambda each: (each.source.function, each.start, each.end))
     groups: list[list[Binding]] = []
+    end = 0  # of the last group
     for binding in ordered:
-        if groups and _belongs(groups[-1], binding, gap):
+        if groups and _belongs(groups[-1][0], end, binding, gap):
             groups[-1].append(binding)
+            end = max(end, binding.end)
         else:
             groups.append([binding])
+            end = binding.end
     return [_block(tuple(group)) for group in groups]
 
 
-def _belongs(group: list[Binding], binding: Binding, gap: int) -> bool:
+def _belongs(first: Binding, end: int, binding: Binding, gap: int) -> bool:
     function = binding.source.function
-    end = max(each.end for each in group)
     most = MOST_BITS if function in BITS else MOST_REGISTERS
     return (
-        group[0].source.function == function
+        first.source.function == function
         and binding.start - end <= gap
-        and max(end, binding.end) - group[0].start <= most
+        and max(end, binding.end) - first.start <= most
     )
 
 

@@ -15,7 +15,13 @@ from iotxmpp.agent.drivers import check_settings, off_loop
 from iotxmpp.agent.drivers.modbus.bindings import Binding, ModbusSettings, bindings
 from iotxmpp.agent.drivers.modbus.blocks import Block, blocks
 from iotxmpp.agent.drivers.modbus.library import bring_in
-from iotxmpp.agent.drivers.modbus.line import ILLEGAL_ADDRESS, ILLEGAL_VALUE, Line, RefusedError
+from iotxmpp.agent.drivers.modbus.line import (
+    ILLEGAL_ADDRESS,
+    ILLEGAL_VALUE,
+    UNDONE,
+    Line,
+    RefusedError,
+)
 from iotxmpp.agent.drivers.modbus.twin import Twin
 from iotxmpp.errors import ArgumentsError, CommandFailedError
 from iotxmpp.profiles import Profile
@@ -145,22 +151,31 @@ class ModbusDriver:
     async def _set(self, binding: Binding, raw: list[int], seconds: float | None) -> None:
         async with self._setting:
             line, channel = self._opened(), binding.channel
-            before: list[int] = []
-            if seconds is not None and channel not in self._lent:
+            is_first = seconds is not None and channel not in self._lent
+            if is_first:
                 count = binding.end - binding.start
-                before = await line.read(binding.source.function, binding.start, count)
-            # Kept before it is written: whoever stops waiting must not leave it set.
-            if before:
-                self._lent[channel] = before
-            returning = self._returning.pop(channel, None)
-            if returning is not None:
-                returning.cancel()
-            if seconds is not None:
-                task = asyncio.create_task(self._return_after(channel, seconds), name=f"set back {channel}")
-                self._returning[channel] = task
-            await line.write(binding.source.function, binding.start, raw)
-            if seconds is None:
-                self._lent.pop(channel, None)
+                # Kept before it is written: whoever stops waiting must not leave it set.
+                self._lent[channel] = await line.read(binding.source.function, binding.start, count)
+                self._time(channel, seconds)
+            # An earlier time runs on meanwhile: it ends only once the device has taken the new value.
+            try:
+                await line.write(binding.source.function, binding.start, raw)
+            except RefusedError as error:
+                if is_first and error.code in UNDONE:
+                    self._time(channel, None)
+                raise
+            self._time(channel, seconds)
+
+    def _time(self, channel: str, seconds: float | None) -> None:
+        """Sets it back after these seconds instead of an earlier time's; None for not at all."""
+        earlier = self._returning.pop(channel, None)
+        if earlier is not None:
+            earlier.cancel()
+        if seconds is None:
+            self._lent.pop(channel, None)
+        else:
+            task = asyncio.create_task(self._return_after(channel, seconds), name=f"set back {channel}")
+            self._returning[channel] = task
 
     async def _return_after(self, channel: str, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pymodbus.pdu import ModbusPDU
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
+UNDONE = frozenset({ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE})
+"""Exceptions of a device that did nothing; with others it may have done what was asked, or do it later."""
 
 _RETRIES = 1
 _QUIET = 0.005

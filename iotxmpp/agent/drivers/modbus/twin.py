@@ -1,10 +1,11 @@
 """A simulated device: pymodbus's own server on this machine, whose registers follow the profile's signals."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from iotxmpp.agent.drivers.modbus.bindings import BITS, Binding, Function
-from iotxmpp.agent.drivers.simulated import simulated_value
+from iotxmpp.agent.drivers.moment import Moment
 
 if TYPE_CHECKING:
     from pymodbus.constants import ExcCodes
@@ -43,6 +44,7 @@ class Twin:
         self, bound: Mapping[str, Binding], *, unit: int, seed: str, clock: Callable[[], float]
     ) -> None:
         self._bound = bound
+        self._kinds = {channel: binding.kind for channel, binding in bound.items()}
         self._unit = unit
         self._seed = seed
         self._clock = clock
@@ -103,16 +105,17 @@ class Twin:
     ) -> None:
         """Writes what the channels are now into a table, before it is read; what was set stays so."""
         function = _CODES[code]
+        # A device measures now and then: what is read right behind fits.
+        moment = Moment(self._kinds, seed=self._seed, now=math.floor(self._clock()))
         for binding in self._in(function):
             if written is not None and binding.start < address + count and binding.end > address:
                 self._written.add(binding.channel)
             if binding.channel not in self._written:
-                self._put(binding, first, registers)
+                self._put(binding, moment, first, registers)
 
-    def _put(self, binding: Binding, first: int, registers: list[int]) -> None:
-        name = f"{self._seed}/{binding.channel}"
+    def _put(self, binding: Binding, moment: Moment, first: int, registers: list[int]) -> None:
         try:
-            raw = binding.raw(simulated_value(name, binding.kind, self._clock()))
+            raw = binding.raw(moment.value(binding.channel))
         except ValueError:
             return  # the profile's signal leaves its own datatype; what stood there stays
         if binding.source.function in BITS:

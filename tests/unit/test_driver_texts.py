@@ -1,0 +1,66 @@
+"""Ports, hosts and paths in a driver's settings: text, and without control characters."""
+
+from pathlib import Path
+
+import pytest
+
+import device_profiles
+from iotxmpp.agent.config import check_agent
+from iotxmpp.agent.drivers import create_driver
+from iotxmpp.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("sdm120", "port"), ("sdm120", "host"), ("weather-station", "port")],
+)
+@pytest.mark.parametrize("value", [3, 3.5, True])
+def test_a_number_is_no_port_and_no_host(name: str, key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"settings\.{key}: Input should be a valid string"):
+        create_driver(device_profiles.load(name), {key: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("sdm120", "port"),
+        ("sdm120", "host"),
+        ("weather-station", "port"),
+        ("ds18b20", "root"),
+        ("host", "disk"),
+        ("host", "proc"),
+        ("host", "thermal"),
+    ],
+)
+@pytest.mark.parametrize("character", ["\\u0000", "\\n", "\\u001b", "\\u007f"])
+def test_a_control_character_is_told_by_file_and_key(
+    tmp_path: Path, name: str, key: str, character: str
+) -> None:
+    (tmp_path / "a.toml").write_text('jid = "hall@example.org"\npassword = "x"\n')
+    config = tmp_path / "agent.toml"
+    config.write_text(f'account = "a.toml"\nprofile = "{name}"\ndriver = {{ {key} = "/x{character}y" }}\n')
+    (fault,) = check_agent(config)
+    assert fault.startswith(f"agent file {config}: driver ")
+    assert f"settings.{key}: a control character; give it without one" in fault
+
+
+def test_a_control_character_in_the_file_of_functions_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"settings\.file: a control character"):
+        create_driver(device_profiles.load("host"), {"file": "a\0b.py"}, kind="python", folder=tmp_path)
+
+
+def test_a_control_character_in_the_firmwares_folder_is_told() -> None:
+    flash = {"tool": "avrdude", "folder": "a\0b"}
+    with pytest.raises(ConfigError, match=r"settings\.flash\.folder: a control character"):
+        create_driver(device_profiles.load("weather-station"), {"flash": flash})
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.org", f"{chr(252) * 60}.org", "a b.", "-a.org"])
+def test_a_host_that_cannot_be_looked_up_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"host .*: no host's name or address; give one"):
+        create_driver(device_profiles.load("sdm120"), {"host": host})
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "fe80::1%eth0", "meter_1.lan", "b\u00fccher.example"])
+def test_a_host_that_can_be_looked_up_is_taken(host: str) -> None:
+    create_driver(device_profiles.load("sdm120"), {"host": host})
