@@ -43,10 +43,10 @@ check: .venv/ready
 unit: .venv/ready arduino
 	@$(PY) -m pytest tests/unit
 
-# Two at a time: most tests wait for something. A file's tests stay together, and share its servers; in their own
+# Three at a time: most tests wait for something. A file's tests stay together, and share its servers; in their own
 # order, for by the number of their tests the longest would come last, and keep one worker waiting.
 test: servers clients arduino mosquitto check
-	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 chaos: servers
 	@$(PY) -m tests.chaos.run $(CHAOS)

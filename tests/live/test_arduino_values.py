@@ -145,6 +145,22 @@ def test_a_pointer_does_not_pass_for_a_truth_value(report: str, done: str, tmp_p
         sketch(POINTER.replace("REPORT", report).replace("DONE", done), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        ("water, 0", "[](IotxCall *call) -> uint8_t { return call->done(); }, 0"),
+        ('{"weather-station-all"', "{variable"),
+        ("call->integer(0)", 'String("abc")'),
+    ],
+)
+def test_what_is_known_only_when_it_runs_does_not_compile(given: str, instead: str, tmp_path: Path) -> None:
+    """A table of it would be empty in flash, and the sketch crash."""
+    text = TABLES % LONGEST
+    assert given in text
+    with pytest.raises(AssertionError, match="error:"):
+        sketch('char variable[] = "shed-1";\n' + text.replace(given, instead), tmp_path)
+
+
 @pytest.mark.parametrize("table", LONGEST)
 def test_a_text_of_a_table_that_is_too_long_does_not_compile(table: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="this text of a table is too long"):

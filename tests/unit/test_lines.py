@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.lines import Event, Ignored, Line, Log, Values, parse_line
+from firmware_bridge.lines import Event, Identity, Ignored, Line, Log, Values, parse_line
 from iotxmpp.errors import InvalidError
 
 
@@ -95,7 +95,7 @@ def test_no_bytes_raise_anything_else(line: bytes) -> None:
         parsed = parse_line(line)
     except InvalidError:
         return
-    assert isinstance(parsed, Values | Log | Event | Ignored)
+    assert isinstance(parsed, Values | Log | Event | Identity | Ignored)
 
 
 def cost(line: bytes) -> float:

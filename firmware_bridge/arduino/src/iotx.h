@@ -74,9 +74,7 @@ typedef uint8_t (*iotx_handler)(iotx_call *call);
 /* The tables lie in flash (PROGMEM); texts are inside them, so they cost no RAM. A text must leave room for its
  * final zero: as C++ it does not compile otherwise, in C see to it. */
 #ifdef __cplusplus
-}
 #include "iotx_tables.hpp"
-extern "C" {
 #else
 typedef struct {
     char id[20];      /* this board among others, such as "weather-1" */
@@ -105,6 +103,16 @@ typedef struct {
 } iotx_command;
 #endif
 
+#ifdef __cplusplus
+extern "C++" {
+template <typename OTHER>
+struct iotx_truth {}; /* what turns into a truth value, as a String does, is none */
+template <>
+struct iotx_truth<bool> {
+    typedef uint8_t answer;
+};
+#endif
+
 /* A call as its handler sees it. `at` holds where an argument's data begins, NULL if it is not given. */
 struct iotx_call {
     iotx *board;
@@ -123,12 +131,16 @@ struct iotx_call {
     inline uint8_t done(long value);
     inline uint8_t done(unsigned int value);
     inline uint8_t done(unsigned long value);
-    inline uint8_t done(bool value);
+    template <typename TRUTH>
+    inline typename iotx_truth<TRUTH>::answer done(TRUTH value);
     uint8_t done(const void *value) = delete; /* a text is no result; else it would be `true` */
     inline uint8_t fail(const char *text);
     inline uint8_t fail(const __FlashStringHelper *text);
 #endif
 };
+#ifdef __cplusplus
+} /* extern "C++" */
+#endif
 
 /* What a hello says behind its protocol, as it goes out. */
 typedef struct __attribute__((packed)) {
@@ -219,8 +231,9 @@ uint32_t iotx_avr_boot(void);
 #endif
 
 #ifdef __cplusplus
-}
+} /* extern "C" */
 
+extern "C++" {
 inline uint16_t iotx_call::id() const { return iotx_call_number(this); }
 inline bool iotx_call::given(uint8_t arg) const { return at[arg] != 0; }
 inline float iotx_call::number(uint8_t arg, float otherwise) const { return iotx_arg_float(this, arg, otherwise); }
@@ -240,12 +253,14 @@ inline uint8_t iotx_call::done(unsigned int value) { return done((unsigned long)
 inline uint8_t iotx_call::done(unsigned long value) {
     return value > 0x7FFFFFFFUL ? done((float)value) : done((long)value);
 }
-inline uint8_t iotx_call::done(bool value) { iotx_answer_bool(this, value); return IOTX_DONE; }
+template <typename TRUTH>
+inline typename iotx_truth<TRUTH>::answer iotx_call::done(TRUTH value) { iotx_answer_bool(this, value); return IOTX_DONE; }
 inline uint8_t iotx_call::fail(const char *text) { iotx_answer_text(this, text); return IOTX_FAILED; }
 inline uint8_t iotx_call::fail(const __FlashStringHelper *text) {
     iotx_answer_text_flash(this, reinterpret_cast<const char *>(text));
     return IOTX_FAILED;
 }
+} /* extern "C++" */
 #endif
 
 #endif

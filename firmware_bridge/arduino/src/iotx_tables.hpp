@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+extern "C++" { /* templates; who includes iotx.h may be within extern "C" */
+
 /* 0, 1, 2, ... as parameters of a template. */
 template <size_t... AT>
 struct iotx_places {};
@@ -26,6 +28,8 @@ struct iotx_text {
     constexpr iotx_text(const char (&given)[GIVEN]) : iotx_text(given, typename iotx_places_below<GIVEN>::all()) {
         static_assert(GIVEN <= SIZE, "this text of a table is too long: the README says how long each may be");
     }
+    template <size_t GIVEN>
+    iotx_text(char (&given)[GIVEN]) = delete; /* a variable: it is not known yet when the table is made */
 
 private:
     template <size_t... AT>
@@ -37,8 +41,7 @@ struct iotx_about {
     iotx_text<20> name;    /* the kind of board, such as "weather" */
     iotx_text<12> version; /* of the sketch */
 
-    template <size_t ID, size_t NAME, size_t VERSION>
-    constexpr iotx_about(const char (&id)[ID], const char (&name)[NAME], const char (&version)[VERSION])
+    constexpr iotx_about(iotx_text<20> id, iotx_text<20> name, iotx_text<12> version)
         : id(id), name(name), version(version) {}
 };
 
@@ -52,9 +55,7 @@ struct iotx_channel {
     uint8_t kind;
     iotx_range range;
 
-    template <size_t NAME, size_t UNIT>
-    constexpr iotx_channel(const char (&name)[NAME], const char (&unit)[UNIT], uint8_t kind,
-                           iotx_range range = iotx_range())
+    constexpr iotx_channel(iotx_text<20> name, iotx_text<10> unit, uint8_t kind, iotx_range range = iotx_range())
         : name(name), unit(unit), kind(kind), range(range) {}
 };
 
@@ -64,9 +65,7 @@ struct iotx_arg {
     uint8_t flags;
 
     constexpr iotx_arg() : name(), kind(), flags() {}
-    template <size_t NAME>
-    constexpr iotx_arg(const char (&name)[NAME], uint8_t kind, uint8_t flags = 0)
-        : name(name), kind(kind), flags(flags) {}
+    constexpr iotx_arg(iotx_text<11> name, uint8_t kind, uint8_t flags = 0) : name(name), kind(kind), flags(flags) {}
 };
 
 struct iotx_args {
@@ -84,9 +83,14 @@ struct iotx_command {
     uint8_t flags;
     iotx_args args;
 
-    template <size_t NAME>
-    constexpr iotx_command(const char (&name)[NAME], iotx_handler run, uint8_t flags = 0, iotx_args args = iotx_args())
+    constexpr iotx_command(iotx_text<16> name, iotx_handler run, uint8_t flags = 0, iotx_args args = iotx_args())
         : name(name), run(run), flags(flags), args(args) {}
+#if __cplusplus < 201703L
+    template <typename LAMBDA> /* no pointer to it is known when the table is made; give a named function */
+    iotx_command(iotx_text<16> name, LAMBDA run, uint8_t flags = 0, iotx_args args = iotx_args()) = delete;
+#endif
 };
+
+} /* extern "C++" */
 
 #endif
