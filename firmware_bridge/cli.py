@@ -66,7 +66,7 @@ def probe(
     if write is None and findings.has_readings and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
         write = Path() if typer.confirm("Write a profile and agent.toml here?", default=False) else None
     if write is not None:
-        offer(findings, write, force=force)
+        offer(findings, write, force=force, aside=as_json)
 
 
 @app.command("flash")

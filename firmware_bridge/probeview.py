@@ -85,8 +85,14 @@ def print_findings(findings: Findings, *, as_json: bool) -> None:
         typer.echo(printable(f"# {line}"))
 
 
-def offer(findings: Findings, folder: Path, *, force: bool) -> None:
+def offer(findings: Findings, folder: Path, *, force: bool, aside: bool = False) -> None:
     """Writes the profile and the agent's file, and says what comes next.
+
+    Args:
+        findings: What the board said.
+        folder: Where to write.
+        force: Whether files that are there are replaced.
+        aside: Whether it speaks on the error output, as the other is for a program.
 
     Raises:
         CommandFailedError: There was no reading to write a profile of.
@@ -106,9 +112,9 @@ def offer(findings: Findings, folder: Path, *, force: bool) -> None:
     paths = _written(folder, texts)
     account = shlex.quote(str(folder / f"{made.device}.account.toml"))
     agent = shlex.quote(str(folder / "agent.toml"))
-    typer.echo(f"written: {', '.join(map(str, paths))}; look at what is marked `# check`, then:")
-    typer.echo(f"  iotxmpp device add {made.device} --output {account}")
-    typer.echo(f"  iotxmpp agent run {agent}")
+    typer.echo(f"written: {', '.join(map(str, paths))}; look at what is marked `# check`, then:", err=aside)
+    typer.echo(f"  iotxmpp device add {made.device} --output {account}", err=aside)
+    typer.echo(f"  iotxmpp agent run {agent}", err=aside)
 
 
 def _written(folder: Path, texts: Mapping[str, str]) -> list[Path]:

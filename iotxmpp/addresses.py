@@ -16,6 +16,8 @@ DeviceId = NewType("DeviceId", str)
 _DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LOCALPART = re.compile(r"[^\s\"&'/:<>@\x00-\x1f\x7f]{1,1023}")
 _DOMAIN = re.compile(r"[^\s\"&'/:<>@\x00-\x1f\x7f]{1,1023}|\[[0-9a-f:.]+\]")
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
+_MOST_ASCII = 253
 _LABEL = r"(?!-)[^.\s\x00-\x1f\x7f]{1,63}(?<!-)"
 _HOST_NAME = re.compile(rf"(?=.{{1,254}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
 _NODE = re.compile(r"iot/(?P<device>[^/]+)/(?P<kind>readings|about|state)")
@@ -66,21 +68,34 @@ def is_host_name(text: str) -> bool:
     """Whether a name can be looked up, or is an address (RFC 1035 section 2.3.4, RFC 3490 section 4).
 
     A part between two dots that is empty or too long makes Python's look-up break off, and so do characters
-    that no name in DNS can stand for.
+    that no name in DNS can stand for. In ASCII it has at most 253 characters.
     """
     if _HOST_NAME.fullmatch(text) is None:
         return False
+    left = _MOST_ASCII + 1
+    for label in _DOTS.split(text.removesuffix(".")):
+        found = len(label) if label.isascii() else _ascii_length(label)
+        left -= found + 1
+        if not found or left < 0:  # before the rest is looked at, which takes long
+            return False
+    return True
+
+
+@lru_cache(maxsize=128)
+def _ascii_length(label: str) -> int:
+    """How long a part of a name is in DNS (RFC 3490 section 4.1); 0 where it can stand for none."""
     try:
-        return text.isascii() or bool(text.encode("idna"))
+        return len(label.encode("idna"))
     except UnicodeError:
-        return False
+        return 0
 
 
 def _check_domain(domain: str, jid: str) -> None:
     if not is_host_name(domain):
         raise InvalidError(
             f"JID {jid[:80]!r}: {domain[:80]!r} is no domain's name: between its dots are 1 to 63 letters,"
-            " digits and hyphens, with no hyphen at an end; correct it"
+            " digits and hyphens, with no hyphen at an end, and in ASCII it has at most 253 characters;"
+            " correct it"
         )
 
 

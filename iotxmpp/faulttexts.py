@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 _LONGEST_NAME = 64
+_MOST_COMPARED = 50
 _LONGEST_PART = 400
 _LONGEST_NUMBER = 1 << 64
 _PYDANTICS = "Value error, "
@@ -88,10 +89,23 @@ def guess(name: str, known: Iterable[str]) -> str:
 
     names = list(known)
     if len(name) <= _LONGEST_NAME:
-        close = difflib.get_close_matches(name, names, n=1)
+        likely = names
+        if len(names) > _MOST_COMPARED:  # each comparison takes long
+            likely = sorted(names, key=lambda each: _same_ends(name, each), reverse=True)[:_MOST_COMPARED]
+        close = difflib.get_close_matches(name, likely, n=1)
         if close:
             return f": did you mean {close[0]}?"
     return f"; known: {', '.join(names) or 'none'}"
+
+
+def _same_ends(one: str, other: str) -> int:
+    """How many characters two names begin and end with alike."""
+    return _same_start(one, other) + _same_start(one[::-1], other[::-1])
+
+
+def _same_start(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _of_the_given_kind(

@@ -1,6 +1,5 @@
 """What profiles are made of: kinds of readings, arguments and commands, and how a simulation behaves."""
 
-import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 
 from iotxmpp.about import ValueType
 from iotxmpp.errors import ArgumentsError
-from iotxmpp.kindtexts import Role, Text
+from iotxmpp.kindtexts import FreeTable, Role, Text, check_size
 from iotxmpp.readings import Value
 from iotxmpp.units import unit_fault
 
@@ -37,29 +36,6 @@ def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-def all_finite(table: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Returns a driver's own table if its numbers are finite.
-
-    Raises:
-        ValueError: One is not.
-    """
-    if not _is_finite(table):
-        raise ValueError("nan and inf are no values; give a number")
-    return table
-
-
-def _is_finite(value: object) -> bool:
-    match value:
-        case dict():
-            return all(map(_is_finite, value.values()))
-        case list():
-            return all(map(_is_finite, value))
-        case float():
-            return math.isfinite(value)
-        case _:
-            return True
-
-
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 """A number that can be reckoned with, without ever leaving what a float can hold."""
@@ -72,7 +48,6 @@ Every = Annotated[float, Field(ge=0.001, le=31_622_400, allow_inf_nan=False)]
 UnitSymbol = Annotated[str, AfterValidator(_known_unit)]
 Range = Annotated[tuple[Amount, Amount], Field(strict=False), AfterValidator(_ordered)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
-FreeTable = Annotated[dict[str, JsonValue], AfterValidator(all_finite)]
 TypedValue = Annotated[bool | int | Finite | Text, Field(union_mode="smart")]
 
 
@@ -134,7 +109,7 @@ class Simulate(Part):
     noise: Deviation | None = None
     period: Annotated[float, Field(ge=0.001, le=1e10, allow_inf_nan=False)] | None = None
     share: float = Field(default=0.5, ge=0, le=1)
-    value: bool | str | None = None
+    value: bool | Text | None = None
     resolution: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01
     sum_of: Names = ()
     quotient_of: Names = ()
@@ -161,7 +136,7 @@ class ReadingKind(_Quantity):
     """
 
     count: int | None = Field(default=None, ge=1, le=MOST_CHANNELS)
-    quantity: str = ""
+    quantity: Text = ""
     every: Every | None = None
     on_change: bool = False
     delta: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -188,6 +163,7 @@ class ReadingKind(_Quantity):
                     f"source.{key}: {len(value)} entries, and count is {self.count};"
                     f" give {self.count}, or one value for all"
                 )
+        check_size(self.source, has_count=self.count is not None)
         return self
 
     @model_validator(mode="after")
@@ -300,7 +276,7 @@ class Effect(Part):
         lasting: The argument that says for how many seconds; None, or left out, for good.
     """
 
-    set: str
+    set: Text
     to: str | None = None
     value: TypedValue = True
     lasting: str | None = None
@@ -352,6 +328,11 @@ class CommandKind(Part):
         for key, effect in (("effect", self.effect), ("simulate", self.simulate)):
             if effect is not None:
                 yield key, effect
+
+    @model_validator(mode="after")
+    def _source_fits(self) -> Self:
+        check_size(self.source)
+        return self
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:

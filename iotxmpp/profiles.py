@@ -32,9 +32,9 @@ from iotxmpp.kinds import (
     Effect,
     Part,
     ReadingKind,
-    all_finite,
     typed,
 )
+from iotxmpp.kindtexts import Text, check_free
 from iotxmpp.readings import Value
 from iotxmpp.relations import check_relations
 from iotxmpp.tables import TableError, parse_table, table_error
@@ -73,11 +73,11 @@ class DriverChoice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
     __pydantic_extra__: dict[str, JsonValue]
 
-    kind: str = Field(min_length=1)
+    kind: Annotated[Text, Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _numbers_are_finite(self) -> Self:
-        all_finite(self.__pydantic_extra__)
+    def _settings_are_plain(self) -> Self:
+        check_free(self.__pydantic_extra__)
         return self
 
     @property
@@ -108,8 +108,8 @@ class Profile(Part):
     version: str
     extends: str | None = None
     without: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    title: str = ""
-    description: str = ""
+    title: Text = ""
+    description: Text = ""
     driver: DriverChoice
     readings: dict[str, ReadingKind] = Field(default_factory=dict)
     commands: dict[str, CommandKind] = Field(default_factory=dict)

@@ -62,6 +62,22 @@ def per_second(unit: str | None, total: str | None) -> float | None:
     return rate.scale / whole.scale
 
 
+def to_primary(unit: str | None) -> float:
+    """How much of its primary unit one of a unit is; 1 without a unit."""
+    known = UNITS.get(unit or "")
+    return known.scale if known is not None else 1.0
+
+
+def _can_add(unit: str | None, other: str | None) -> bool:
+    """Whether values in one unit can be turned into another by a factor."""
+    if unit == other:
+        return True
+    one, two = UNITS.get(unit or ""), UNITS.get(other or "")
+    return (
+        one is not None and two is not None and one.primary == two.primary and one.offset == two.offset == 0
+    )
+
+
 def check_relations(readings: Mapping[str, ReadingKind]) -> None:
     """Refuses what cannot be simulated.
 
@@ -107,9 +123,10 @@ def _check_unit(
     where: str, key: str, unit: str | None, part: str, readings: Mapping[str, ReadingKind]
 ) -> None:
     other = readings[part].unit
-    if key in ("sum_of", "above") and other != unit:
+    if key in ("sum_of", "above") and not _can_add(unit, other):
         raise ValueError(
-            f"{where}: {part} is in {other or 'no unit'}, this in {unit or 'none'}; give both the same"
+            f"{where}: {part} is in {other or 'no unit'}, this in {unit or 'none'}; give both the same, or"
+            " multiples of one unit"
         )
     if key != "integral_of":
         return

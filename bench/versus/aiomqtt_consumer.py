@@ -39,14 +39,15 @@ async def main() -> None:
             loop.call_soon_threadsafe(handle, readings)
 
     def handle(readings: Sequence[PeerReading]) -> None:
-        arrivals.came(time.monotonic_ns(), readings[-1].value)
+        for reading in readings:
+            arrivals.came(time.monotonic_ns(), reading.value)
 
     store = PeerStore(Path(identity["store"]), committed)
     async with client(identity, "consumer", clean_start=True) as mqtt:
         await mqtt.subscribe("readings/+", qos=1)
         taking = asyncio.create_task(take(mqtt.messages, store))
         orders.ready("consumer")
-        await obey(orders, {"arrival": arrivals.next})
+        await obey(orders, {"arrival": arrivals.next, "arrivals": arrivals.many})
         taking.cancel()
     store.close()
 

@@ -5,9 +5,9 @@ import time
 
 from orders import Orders
 
-from versus.feeds import by_tasks, value
+from versus.feeds import ONE, by_tasks, stamps, value
 from versus.mqtt_clients import client
-from versus.obeying import Order, obey
+from versus.obeying import Order, Work, obey
 from versus.peer_reading import BATCH, made
 
 
@@ -43,12 +43,23 @@ async def main() -> None:
             await by_tasks(batch, order["readings"] // size, tasks=order["tasks"])
             return {"begun": begun}
 
-        async def stamp(_order: Order) -> dict[str, float]:
-            await mqtt.publish(topic, made(device, time.monotonic_ns()).model_dump_json(), qos=1)
-            return {}
+        async def stamp(moment: int) -> None:
+            await mqtt.publish(topic, made(device, moment).model_dump_json(), qos=1)
+
+        async def one_stamp(_order: Order) -> dict[str, list[int]]:
+            return await stamps(stamp, ONE)
+
+        async def many_stamps(order: Order) -> dict[str, list[int]]:
+            return await stamps(stamp, order)
 
         orders.ready(device)
-        await obey(orders, {"singles": singles, "batches": batches, "stamp": stamp})
+        works: dict[str, Work] = {
+            "singles": singles,
+            "batches": batches,
+            "stamp": one_stamp,
+            "stamps": many_stamps,
+        }
+        await obey(orders, works)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from versus.obeying import Order
 
 
 class Arrivals:
-    """What a handler of a consumer got, to be asked for one by one."""
+    """What a handler of a consumer got, to be asked for one by one, or many together."""
 
     def __init__(self) -> None:
         self._times: asyncio.Queue[int] = asyncio.Queue()
@@ -18,3 +18,7 @@ class Arrivals:
     async def next(self, _order: Order) -> dict[str, int]:
         """The nanoseconds that the next one took."""
         return {"took": await self._times.get()}
+
+    async def many(self, order: Order) -> dict[str, list[int]]:
+        """The nanoseconds of each of the next so many."""
+        return {"took": [await self._times.get() for _ in range(order["count"])]}

@@ -7,13 +7,13 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Goal:
-    """One figure that has a goal.
+    """One figure that has a goal, or stands beside those that have one.
 
     Attributes:
         name: What is measured, for people.
         value: The figure.
         unit: `times`, or what it is measured in.
-        bound: What it should reach.
+        bound: What it should reach; None where there is no goal, and no verdict.
         least: Whether the figure should be at least so much; else at most.
         basis: What the ratio was made of, such as both medians.
     """
@@ -21,13 +21,15 @@ class Goal:
     name: str
     value: float
     unit: str
-    bound: float
+    bound: float | None
     least: bool
     basis: str = ""
 
     @property
-    def met(self) -> bool:
-        """Whether it is reached."""
+    def met(self) -> bool | None:
+        """Whether it is reached; None where there is no goal."""
+        if self.bound is None:
+            return None
         return self.value >= self.bound if self.least else self.value <= self.bound
 
 

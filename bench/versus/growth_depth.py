@@ -26,12 +26,12 @@ class Sizes:
     """How much is measured.
 
     Attributes:
-        depths: Readings that wait, step by step.
+        depths: Readings that wait, step by step; fewer would measure how an agent comes online.
         seconds: How long a backlog is watched while it shrinks.
         stamps: Live readings whose latency is measured meanwhile.
     """
 
-    depths: tuple[int, ...] = (100, 1_000, 10_000, 100_000, 1_000_000)
+    depths: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     seconds: float = 10.0
     stamps: int = 200
 

@@ -32,7 +32,7 @@ async def main() -> None:
 
     async with controller:
         orders.ready(account.jid)
-        await obey(orders, {"arrival": arrivals.next, "packs": packs})
+        await obey(orders, {"arrival": arrivals.next, "arrivals": arrivals.many, "packs": packs})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from orders import Orders
 from iotxmpp import Account, Agent
 from iotxmpp.agent.outbox.settings import OutboxSettings
 from versus.backlog import fill
-from versus.feeds import by_tasks, value
+from versus.feeds import ONE, by_tasks, late, stamps, value
 from versus.obeying import Order, obey
 from versus.pack_bound import bound_packs
 
@@ -63,20 +63,32 @@ class Device:
         return {"begun": begun, **await self._settled()}
 
     async def batches(self, order: Order) -> dict[str, float]:
-        """Batch after batch, by tasks that wait for `publish_many`."""
-        size = order["size"]
+        """Batch after batch, by tasks that wait for `publish_many`.
+
+        The readings of each are of one moment, or so many seconds apart.
+        """
+        size, apart = order["size"], order.get("apart")
+        since = time.time() - order["readings"] * (apart or 0)
 
         async def batch(number: int) -> None:
-            await self.agent.publish_many([(CHANNEL, value(number * size + each)) for each in range(size)])
+            numbers = range(number * size, (number + 1) * size)
+            if apart is None:
+                await self.agent.publish_many([(CHANNEL, value(each)) for each in numbers])
+            else:
+                timed = [(CHANNEL, value(each), since + each * apart + late(each)) for each in numbers]
+                await self.agent.publish_many(timed)
 
         begun = time.monotonic()
         await by_tasks(batch, order["readings"] // size, tasks=order["tasks"])
         return {"begun": begun, **await self._settled()}
 
-    async def stamp(self, _order: Order) -> dict[str, float]:
-        """The moment at which it is published."""
-        await self.agent.publish("stamp", time.monotonic_ns())
-        return {}
+    async def stamp(self, _order: Order) -> dict[str, list[int]]:
+        """The moment at which it is published; the answer comes when `publish` has returned."""
+        return await stamps(self._stamp, ONE)
+
+    async def stamps(self, order: Order) -> dict[str, list[int]]:
+        """So many of them, whether those before are acknowledged or not."""
+        return await stamps(self._stamp, order)
 
     async def load(self, order: Order) -> dict[str, float]:
         """So many readings a second from now on, beside all else; 0 ends that."""
@@ -94,6 +106,9 @@ class Device:
                 take({CHANNEL: value(number)})
                 count += 1
             await asyncio.sleep(POLL)
+
+    async def _stamp(self, moment: int) -> None:
+        await self.agent.publish("stamp", moment)
 
     async def _publish(self, number: int) -> None:
         await self.agent.publish(CHANNEL, value(number))
@@ -129,7 +144,7 @@ async def main() -> None:
     device = Device(identity)
     async with device.agent:
         orders.ready(device.account.jid)
-        works = ("singles", "batches", "stream", "samples", "stamp", "load")
+        works = ("singles", "batches", "stream", "samples", "stamp", "stamps", "load")
         await obey(orders, {name: getattr(device, name) for name in works})
 
 

@@ -38,7 +38,7 @@ _MODULES: dict[str, tuple[str, Any]] = {
     "singles": ("One busy device, reading by reading", part_singles),
     "batches": ("One busy device, 50 readings a message", part_batches),
     "fleet": ("A hundred devices", part_fleet),
-    "latency": ("Latency at low load, both sides", part_latency),
+    "latency": ("Latency, both sides", part_latency),
     "commands": ("Commands", part_commands),
     "limit": ("The server's limit", part_limit),
     "wire": ("Bytes on the wire", part_wire),

@@ -37,6 +37,9 @@ stores each reading once, acknowledges what is committed, and keeps its indexes 
 """
 
 
+_VERDICTS = {True: "met", False: "**not met**", None: "no goal"}
+
+
 def write(page: Path, found: Mapping[str, Any]) -> str:
     """The block, with its plots drawn beside the page; parts that were never measured are left out."""
     outcomes = kept.outcomes(dict(found))
@@ -56,15 +59,21 @@ def goal_rows(goals: Iterable[Goal]) -> str:
         ("", "", "", ""),
         (
             (
-                f"{goal.name}: {'at least' if goal.least else 'at most'} {_figure(goal.bound, goal.unit)}",
+                f"{goal.name}{_wanted(goal)}",
                 _figure(goal.value, goal.unit),
-                "met" if goal.met else "**not met**",
+                _VERDICTS[goal.met],
                 goal.basis,
             )
             for goal in goals
         ),
     )
     return "".join(f"{line}\n" for line in body.splitlines()[2:])
+
+
+def _wanted(goal: Goal) -> str:
+    if goal.bound is None:
+        return ""
+    return f": {'at least' if goal.least else 'at most'} {_figure(goal.bound, goal.unit)}"
 
 
 def _figure(value: float, unit: str) -> str:

@@ -1,10 +1,11 @@
 """`agent.toml`: a whole device without code."""
 
+from collections.abc import Sized
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 import device_profiles
 from iotxmpp.access import parse_access
@@ -25,6 +26,17 @@ from iotxmpp.validation import explain
 
 MOST_BYTES = 1 << 16
 """Bytes that an agent's file may have."""
+
+MOST_PEOPLE = 100
+"""Entries of `people`, and of `access`, in an agent's file."""
+
+Entries = TypeVar("Entries", bound=Sized)
+
+
+def _few(entries: Entries) -> Entries:
+    if len(entries) > MOST_PEOPLE:
+        raise ValueError(f"more than {MOST_PEOPLE} entries; give fewer")
+    return entries
 
 
 Words = Annotated[tuple[str, ...], Field(strict=False)]
@@ -63,13 +75,13 @@ class AgentFile(BaseModel):
     site: str = ""
     room: str = ""
     tags: Words = ()
-    people: Words = ()
+    people: Annotated[Words, AfterValidator(_few)] = ()
     every: Every | None = None
     at_least: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     driver: dict[str, Any] = Field(default_factory=dict)
     rename: dict[str, str] = Field(default_factory=dict)
     calibration: dict[str, Calibration] = Field(default_factory=dict)
-    access: dict[str, Any] = Field(default_factory=dict)
+    access: Annotated[dict[str, Any], AfterValidator(_few)] = Field(default_factory=dict)
     outbox: str | OutboxSettings | None = None
 
 
@@ -225,9 +237,12 @@ def read_agent_file(path: Path) -> AgentFile:
         raise TableError(where, error.faults) from error
     table = parse_table(text, where, most=MOST_BYTES)
     try:
-        return AgentFile.model_validate(table)
+        file = AgentFile.model_validate(table)
     except ValidationError as error:
         raise table_error(error, AgentFile, where) from error
+    if not isinstance(file.driver.get("kind", ""), str):
+        raise TableError(where, ["driver.kind: Input should be a valid string"])
+    return file
 
 
 def profile_of_file(path: Path, file: AgentFile) -> Profile:

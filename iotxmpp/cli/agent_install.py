@@ -296,11 +296,16 @@ def _uninstall(config: Path, *, name: str, user: bool, now: bool, force: bool) -
     except ConfigError as error:
         raise ConfigError(f"{error}; mend it, or give the unit's name: {ours or '--name NAME'}") from error
     file = folder / f"{check_name(_unit_name(name, device))}.service"
-    if file.exists():
+    if file.exists() and (name or file in units):
         _check_change(file, force=force)
         _remove(file, user=user, now=now)
     elif ours and not name:
-        raise ConfigError(f"{file} is not there, but {config} has another unit: give {ours}")
+        what = "is not of it" if file.exists() else "is not there"
+        raise ConfigError(f"{file} {what}, but {config} has another unit: give {ours}")
+    elif file.exists():  # another agent's, perhaps: without the account nothing tells this one's name
+        raise ConfigError(
+            f"{file} does not run {config.absolute()}; to remove it all the same, give --name {file.stem}"
+        )
     else:
         typer.echo(f"{file} is not there")
 

@@ -1,6 +1,6 @@
 """What `iotxmpp agent install` looks at before a service is started in vain."""
 
-import glob
+import errno
 import grp
 import os
 import pwd
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
 _ROOT = 0
 _NOBODY = -1
+_DYNAMIC = range(61184, 65520)
+"""The users that systemd makes, by number; a file of theirs may be the service's own from before."""
+
+_MOST_LINKS = 40
+_BESIDE = (
+    *("", "-wal", "-shm", "-journal", ".epoch", ".epoch.new", ".mark", ".lock"),
+    *(".making", ".making-wal", ".making-shm", ".making-journal"),
+)
+_BESIDE_STEM = (
+    *(".commands.db", ".commands.db-wal", ".commands.db-shm", ".commands.db-journal"),
+    *(".audit.log", ".audit.log.head", ".twin.json", ".twin.json.new"),
+)
+"""What the agent writes beside its outbox, after that file's name, and after that without its ending."""
+
 _READ, _WRITE, _ENTER = 4, 2, 1
 _OTHERS_READ, _OTHERS_ENTER = 0o004, 0o001
 
@@ -29,30 +43,76 @@ def check_reach(unit: Unit, read: tuple[Path, ...]) -> None:
         read: The files that its agent reads.
 
     Raises:
-        ConfigError: A folder on the way is closed to others, or one of the agent's files is.
+        ConfigError: A folder on the way is closed to others, or one of the agent's files is, or the agent's
+            file, its outbox or Python is where the service would have a folder of its own.
     """
     if unit.scope == "user" or unit.run_as is not None:
         return
     if unit.shared_tmp is not None:  # DynamicUser implies PrivateTmp
+        what, out = _out_of_tmp(unit, unit.shared_tmp)
         raise ConfigError(
-            f"{unit.shared_tmp}: a user that systemd makes has a /tmp of its own, without it; put the agent's"
-            " file into /etc/iotxmpp, or name a user by --run-as"
+            f"{what} {unit.shared_tmp}: a user that systemd makes has a /tmp of its own, without what is"
+            f" there now; {out}, or name a user by --run-as"
         )
     for path in (*read, Path(unit.program[0])):
-        if not path.exists():
+        try:
+            folders = _folders(path)
+            is_open = path.stat().st_mode & _OTHERS_READ
+        except (OSError, ValueError):
             continue  # by --force; the agent tells it
-        folders = (each for each in path.parents if not each.stat().st_mode & _OTHERS_ENTER)
-        closed = next(folders, None)
+        closed = next((each for each in reversed(folders) if not each.stat().st_mode & _OTHERS_ENTER), None)
         if closed is not None:
             raise ConfigError(
-                f"{path}: others may not read {closed}, nor may the service's own user; put the agent's files"
-                " into /etc/iotxmpp and Python into /opt, or name a user by --run-as"
+                f"{_shown(path, closed)}: others may not read {closed}, nor may the service's own user; put"
+                " the agent's files into /etc/iotxmpp and Python into /opt, or name a user by --run-as"
             )
-        if not path.stat().st_mode & _OTHERS_READ:
+        if not is_open:
             raise ConfigError(
                 f"{path}: others may not read it, nor may the service's own user; run: chmod o+r"
                 f" {shlex.quote(str(path))} (in /etc/iotxmpp, not in a home), or name a user by --run-as"
             )
+
+
+def _out_of_tmp(unit: Unit, path: Path) -> tuple[str, str]:
+    """What of a unit is below a folder that its service would not see, and how it gets out of there."""
+    if path == unit.config:
+        return "the agent's file", "put it into /etc/iotxmpp"
+    if path in unit.writable:
+        return "the outbox's folder", _own_outbox(unit)
+    return "Python", "put it into /opt"
+
+
+def _own_outbox(unit: Unit) -> str:
+    return f"leave `outbox` out, so that it is in the service's own folder, /var/lib/iotxmpp/{unit.name}"
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folders that are entered on the way to a path, the outermost first; those of links, too.
+
+    Raises:
+        OSError: A link cannot be read, or leads nowhere.
+    """
+    here, passed, links = Path("/"), [Path("/")], 0
+    ahead = [*reversed(path.parts[1:])]
+    while ahead:
+        step = ahead.pop()
+        there = here.parent if step == ".." else here / step
+        if there.is_symlink():
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            goal = there.readlink()
+            here = Path("/") if goal.is_absolute() else here
+            ahead += [each for each in reversed(goal.parts) if each != "/"]
+        else:
+            here = there
+            passed += [here] if ahead else []
+    return list(dict.fromkeys(passed))
+
+
+def _shown(path: Path, closed: Path) -> str:
+    """A path for people, with where it leads if that is how it comes by a folder that is closed."""
+    return str(path) if closed in path.parents else f"{path}, which leads to {path.resolve()}"
 
 
 def check_outbox(unit: Unit, outbox: Path | None) -> str:
@@ -74,7 +134,7 @@ def check_outbox(unit: Unit, outbox: Path | None) -> str:
     if unit.scope == "user" or outbox is None:
         return ""
     folder = outbox.parent
-    out = f"leave `outbox` out, so that it is in the service's own folder, /var/lib/iotxmpp/{unit.name}"
+    out = _own_outbox(unit)
     try:
         is_there = folder.is_dir()
         closed = _closed(*_rights(unit), outbox) if is_there else None
@@ -110,15 +170,25 @@ def _rights(unit: Unit) -> tuple[int, set[int]]:
 def _closed(user: int, groups: Collection[int], outbox: Path) -> Path | None:
     """What of an outbox, its folders and the files beside it a user may not use; None for nothing."""
     folder = outbox.parent
-    closed = next((each for each in reversed(folder.parents) if not _may(user, groups, each, _ENTER)), None)
+    closed = next((each for each in _folders(folder) if not _may(user, groups, each, _ENTER)), None)
     if closed is not None:
         return closed
     if not all(_may(user, groups, folder, right) for right in (_WRITE, _ENTER)):
         return folder
-    stem, name = glob.escape(outbox.stem), glob.escape(outbox.name)
-    kinds = (f"{name}*", f"{stem}.commands.db*", f"{stem}.audit.log*", f"{stem}.twin.json*")
-    beside = sorted(path for kind in kinds for path in folder.glob(kind) if path.is_file())
-    return next((path for path in beside if not _may(user, groups, path, _WRITE)), None)
+    there = (path for path in files_of(outbox) if path.is_file())
+    return next((path for path in there if not _may(user, groups, path, _WRITE)), None)
+
+
+def files_of(outbox: Path) -> list[Path]:
+    """What the agent writes for an outbox, whether it is there or not.
+
+    What it only sets aside or reads, such as `.corrupt-…` or an older file of the audit log, is none of it.
+
+    Args:
+        outbox: The outbox's file.
+    """
+    names = (*(outbox.name + end for end in _BESIDE), *(outbox.stem + end for end in _BESIDE_STEM))
+    return [outbox.with_name(name) for name in names]
 
 
 def closed_to(user: str, paths: tuple[Path, ...]) -> Iterator[str]:
@@ -132,17 +202,20 @@ def closed_to(user: str, paths: tuple[Path, ...]) -> Iterator[str]:
     groups = {who.pw_gid, *os.getgrouplist(user, who.pw_gid)}
     for path in paths:
         try:
-            closed = [each for each in path.parents if not _may(who.pw_uid, groups, each, _ENTER)]
+            closed = [each for each in _folders(path) if not _may(who.pw_uid, groups, each, _ENTER)]
             is_closed = not closed and not _may(who.pw_uid, groups, path, _READ)
         except FileNotFoundError:
             continue
         except OSError as error:
             yield f"{path}: whether {user} may read it is not known: {error.strerror}"
             continue
+        except ValueError:
+            yield f"{str(path)!r} holds a NUL character, which no path can have; give another path"
+            continue
         if closed:
             yield (
-                f"{path}: {user} may not enter {closed[-1]}, as its mode is; put the agent's files into"
-                " /etc/iotxmpp, or name another user by --run-as"
+                f"{_shown(path, closed[0])}: {user} may not enter {closed[0]}, as its mode is; put the"
+                " agent's files into /etc/iotxmpp and Python into /opt, or name another user by --run-as"
             )
         elif is_closed:
             yield (
@@ -156,7 +229,8 @@ def _may(user: int, groups: Collection[int], path: Path, right: int) -> bool:
     if user == _ROOT:
         return True
     found = path.stat()
-    shift = 6 if found.st_uid == user else 3 if found.st_gid in groups else 0
+    is_own = found.st_uid == user or (user == _NOBODY and found.st_uid in _DYNAMIC)
+    shift = 6 if is_own else 3 if found.st_gid in groups else 0
     return bool(found.st_mode >> shift & right)
 
 

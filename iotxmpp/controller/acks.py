@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 
+from iotxmpp.controller.ackpace import AckPace
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.gapwatch import GapWatch
 from iotxmpp.controller.metrics import Metrics
@@ -29,14 +30,16 @@ class Line:
         device: The device.
         link: The link.
         metrics: Counts the acks.
+        pace: How soon one ack follows another.
         upto: Where the device's epochs stand.
     """
 
-    def __init__(self, device: Device, link: Link, metrics: Metrics, upto: Upto) -> None:
+    def __init__(self, device: Device, link: Link, metrics: Metrics, pace: AckPace, upto: Upto) -> None:
         self.gaps = GapWatch()
         self._device = device
         self._link = link
         self._metrics = metrics
+        self._pace = pace
         self._upto = upto
         self._tellers: dict[str, Teller] = {}
         self._unsaid: dict[str, int] = {}
@@ -108,6 +111,7 @@ class Line:
             to=jid,
             link=self._link,
             metrics=self._metrics,
+            pace=self._pace,
             upto=self._upto,
             on_forbidden=self._forbidden,
         )
@@ -127,13 +131,14 @@ class Acks:
         self._link = link
         self._metrics = metrics
         self._upto = upto
+        self._pace = AckPace()
         self._lines: dict[str, Line] = {}
         self._task = asyncio.create_task(self._watch(), name="iotxmpp gaps")
 
     def join(self, device: Device) -> None:
         """A device's readings are subscribed to from now on."""
         if device.id not in self._lines:
-            self._lines[device.id] = Line(device, self._link, self._metrics, self._upto)
+            self._lines[device.id] = Line(device, self._link, self._metrics, self._pace, self._upto)
         self._lines[device.id].look()
 
     def look(self, device: Device) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from iotxmpp import crashpoints
+from iotxmpp.controller.ackpace import AckPace
 from iotxmpp.controller.device import Device
 from iotxmpp.controller.metrics import Metrics
 from iotxmpp.delivery import MOST_EPOCHS, Ack
@@ -20,9 +21,6 @@ from iotxmpp.errors import (
 from iotxmpp.link import Link
 
 log = logging.getLogger(__name__)
-
-EVERY = 0.1
-"""Seconds between two acks to one session, at least."""
 
 Upto = Callable[[str], Awaitable[dict[str, int]]]
 """Gives up to where the epochs of a device are settled, of those that were seen last."""
@@ -39,6 +37,7 @@ class Teller:
         to: The session's full JID.
         link: The link.
         metrics: Counts the acks.
+        pace: How soon one ack follows another.
         upto: Where the device's epochs stand.
         on_forbidden: Called when the session says that it has another collector.
 
@@ -53,6 +52,7 @@ class Teller:
         to: str,
         link: Link,
         metrics: Metrics,
+        pace: AckPace,
         upto: Upto,
         on_forbidden: Callable[[str], None],
     ) -> None:
@@ -60,6 +60,7 @@ class Teller:
         self._to = to
         self._link = link
         self._metrics = metrics
+        self._pace = pace
         self._upto = upto
         self._on_forbidden = on_forbidden
         self._pending: dict[str, int] = {}
@@ -67,7 +68,7 @@ class Teller:
         self.asked = False
         self._news = 0
         self._refused = False
-        self._sent = -EVERY
+        self._sent = 0.0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -113,10 +114,11 @@ class Teller:
 
     async def _run(self) -> None:
         while (self._pending or self._again) and not self._refused:
-            await asyncio.sleep(max(0.0, self._sent + EVERY - time.monotonic()))
+            await asyncio.sleep(max(0.0, self._sent + self._pace.between() - time.monotonic()))
             if not self._link.state.up:
                 return
             self._sent, news = time.monotonic(), self._news
+            self._pace.told(self._to, self._sent)
             # One that failed, perhaps after a long wait, is not all that there is to say by now.
             if not await self._send() and self._news == news:
                 return

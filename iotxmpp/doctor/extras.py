@@ -71,7 +71,8 @@ def missing_modules(settings: Mapping[str, object]) -> list[Finding]:
     """The modules of a python driver's functions that a service does not find.
 
     It looks among installed ones alone, and not into the folder of the agent's file or the current one, where
-    a file could have the name of one of Python's own.
+    a file could have the name of one of Python's own. A module is looked for without running it, but for the
+    packages that it is in, in a process of their own; so whether it has the function is not known.
 
     Args:
         settings: The driver's settings.
@@ -83,14 +84,11 @@ def missing_modules(settings: Mapping[str, object]) -> list[Finding]:
     found = []
     for key in ("function", "command"):
         name, colon, function = str(settings.get(key, "")).partition(":")
-        module = name.partition(".")[0]
-        if not colon or not module.isidentifier() or "file" in settings or _serves(module):
+        if not colon or not name.replace(".", "_").isidentifier() or "file" in settings or _serves(name):
             continue
-        fix = (f'file = "{module}.py"', f'{key} = "{function}"')
+        fix = (f'file = "{name.replace(".", "/")}.py"', f'{key} = "{function}"')
         why = "for a service, only installed modules count; a file beside the agent's is named in [driver] by"
-        found.append(
-            fault(f'{key} = "{name}:{function}": there is no module {module}', why, " and ".join(fix))
-        )
+        found.append(fault(f'{key} = "{name}:{function}": there is no module {name}', why, " and ".join(fix)))
     return found
 
 

@@ -31,9 +31,12 @@ def check_ports(places: Places, *, needed: bool, wanted: str = "") -> list[Findi
         why = "the board is not plugged in, its cable has no data lines, or the kernel has no driver for it"
         found.append(fault("no serial port is there", why, "sudo dmesg --follow", "lsusb"))
     if wanted.startswith("/") and not any(port.meant for port in ports):
-        there = ", ".join(str(port.by_path or port.path) for port in ports) or "none"
         what = "no serial port" if os.path.exists(wanted) else "not there"  # noqa: PTH110  # a text, as users gave it
-        found.append(fault(f"port {wanted} of the agent's file is {what}", f"there are: {there}"))
+        found.append(fault(f"port {wanted} of the agent's file is {what}", f"there are: {_names(ports)}"))
+    is_name = wanted and not wanted.startswith("/") and "://" not in wanted
+    if is_name and not os.path.exists(wanted):  # noqa: PTH110  # a text, as users gave it
+        why, *fix = _path_meant(wanted.removeprefix("dev/"), ports, places)
+        found.append(fault(f"port {wanted} of the agent's file is no path", why, *fix))
     kinds = [port.usb for port in ports]
     twins = [port for port in ports if kinds.count(port.usb) > 1 and port.by_id is None and port.by_path]
     if twins:
@@ -45,6 +48,17 @@ def check_ports(places: Places, *, needed: bool, wanted: str = "") -> list[Findi
             advice(f"{names}: no name of its own by-id", why, *(f'port = "{port.by_path}"' for port in twins))
         )
     return found or [ok("no serial port is there, and none is needed")]
+
+
+def _path_meant(name: str, ports: list[SerialPort], places: Places) -> tuple[str, ...]:
+    """Which path was meant by a name, and what to write."""
+    if name.startswith("tty") or (name and (places.dev / name).exists()):
+        return f"did you mean /dev/{name}?", f'port = "/dev/{name}"'
+    return (f"there are: {_names(ports)}",)
+
+
+def _names(ports: list[SerialPort]) -> str:
+    return ", ".join(str(port.by_path or port.path) for port in ports) or "none"
 
 
 def _sentence(port: SerialPort) -> str:

@@ -282,7 +282,9 @@ class StrictClient(ClientXMPP):
 
         Linux delays that by 40 ms, and forgets this option at will.
         """
-        connection: Any = None if self.transport is None else self.transport.get_extra_info("socket")
+        if self.transport is None or self.transport.is_closing():
+            return  # asyncio's TLS transport raises when it is asked after its end
+        connection: Any = self.transport.get_extra_info("socket")
         if connection is not None and _QUICK_ACK is not None:
             with suppress(OSError):  # closed meanwhile
                 connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)

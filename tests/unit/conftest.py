@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from iotxmpp import Agent
-from iotxmpp.controller import teller
+from iotxmpp.controller import ackpace
 from tests.unit.agent_house import House, open_house
 from tests.unit.controller_world import World, hall_world
 from tests.unit.doors_house import Valve
@@ -45,7 +45,7 @@ def url(tmp_path: Path) -> str:
 @pytest.fixture
 def quick_acks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Acknowledgements that a controller sends almost at once."""
-    monkeypatch.setattr(teller, "EVERY", 0.01)
+    monkeypatch.setattr(ackpace, "EVERY", 0.01)
 
 
 @pytest.fixture

@@ -118,6 +118,15 @@ def test_a_table_that_would_not_load_is_a_comment_that_says_why() -> None:
     assert "\n# [commands.set]\n" in text
 
 
+def test_beside_json_it_speaks_on_the_error_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer(printed("temperature=21.5"), tmp_path, force=False, aside=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "iotxmpp agent run" in err
+
+
 def test_files_that_do_not_load_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     findings = printed("temperature=21.5")
     offer(findings, tmp_path / "good", force=False)

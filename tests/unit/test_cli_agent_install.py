@@ -116,6 +116,27 @@ def test_without_the_account_the_unit_of_the_file_is_told(config: Path, folder: 
     assert (folder / "iotxmpp-hall.service").exists()
 
 
+def test_a_unit_of_another_agent_is_removed_by_its_name_alone(config: Path, folder: Path) -> None:
+    other = config.with_name("other.toml")
+    other.write_text(config.read_text())
+    install(other, *AS, "--name", "iotxmpp-device")
+    (config.parent / "hall.account.toml").unlink()  # so that the name of its unit is not known
+    for words in ((), ("--force",)):
+        text = refused(config, "--uninstall", *words)
+        assert f"iotxmpp-device.service does not run {config}; to remove it all the same" in text
+        assert text.endswith("give --name iotxmpp-device")
+        (folder / "mine.service").write_text(
+            (folder / "iotxmpp-device.service").read_text().replace(str(other), str(config))
+        )
+        assert refused(config, "--uninstall", *words).endswith("another unit: give --name mine")
+        (folder / "mine.service").unlink()
+    assert (folder / "iotxmpp-device.service").exists()
+    assert install(other, "--uninstall").exit_code == 0  # its own, by the same name
+    assert not list(folder.iterdir())
+    install(other, *AS, "--name", "iotxmpp-device", "--force")
+    assert install(config, "--uninstall", "--name", "iotxmpp-device").exit_code == 0
+
+
 def test_force_is_advised_where_it_helps_alone(config: Path, folder: Path) -> None:
     good = config.read_text()
     config.write_text(good + 'heartbeat = "3"\n')

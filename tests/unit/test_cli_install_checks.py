@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,14 @@ from pathlib import Path
 import pytest
 
 from iotxmpp import systemd
+from iotxmpp.agent.outbox.mark import Mark
+from iotxmpp.agent.outbox.notes import EpochNotes
+from iotxmpp.agent.twinfile import twin_path
 from iotxmpp.cli import install_checks
-from iotxmpp.cli.install_checks import closed_to
+from iotxmpp.cli.install_checks import closed_to, files_of
 from iotxmpp.doctor.extras import check_functions
+from iotxmpp.serving.auditchain import head_path
+from iotxmpp.serving.auditentry import audit_path
 from tests.unit.test_cli_agent_install import config, folder, install, refused
 
 __all__ = ["config", "folder"]
@@ -67,6 +73,21 @@ def test_the_doctor_tells_it(tank: Path) -> None:
     assert well.level == "ok"
 
 
+@pytest.mark.parametrize("name", ["json.nosuch", "nosuch_package.sensors", "os.nosuch", "json..x"])
+def test_the_whole_name_of_a_module_is_looked_for(tank: Path, name: str) -> None:
+    file = f"{name.replace('.', '/')}.py"
+    (found,) = check_functions({"function": f"{name}:read"})
+    assert found.what == f'function = "{name}:read": there is no module {name}'
+    assert found.fix == (f'file = "{file}" and function = "read"',)
+    tank.write_text(f'{tank.read_text()}function = "{name}:read"\n')
+    assert f"there is no module {name}: for a service" in refused(tank, "--run-as", "nobody")
+
+
+def test_a_module_in_a_package_is_found_and_not_run() -> None:
+    (well,) = check_functions({"function": "json.decoder:nosuch", "command": "wsgiref.simple_server:nosuch"})
+    assert well.level == "ok"
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that others may enter; pytest closes its own."""
@@ -105,6 +126,46 @@ def test_the_owner_the_group_and_the_others_have_rights_of_their_own(open_folder
     assert f"nobody may not enter {open_folder}/closed, as its mode is; put the agent's files" in told
 
 
+def test_a_link_into_a_closed_folder_is_told_with_where_it_leads(
+    own_user: Path, folder: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, venv = open_folder / "home", open_folder / "venv"
+    for each in (home, venv):
+        each.mkdir(mode=0o755)
+    (home / "python").symlink_to("../python")
+    (venv / "python3").symlink_to(home / "python")
+    (venv / "python").symlink_to("python3")
+    own_user.write_text('account = "hall.account.toml"\nprofile = "bme280"\n')
+    monkeypatch.setattr(sys, "executable", str(venv / "python"))
+    assert install(own_user, "--run-as", "dynamic").exit_code == 0
+    assert "nobody may not" not in install(own_user, "--run-as", "nobody").stderr
+    home.chmod(0o700)
+    led = f"{venv}/python, which leads to {open_folder}/python: "
+    assert f"{led}others may not read {home}, nor may" in refused(own_user, "--run-as", "dynamic")
+    assert f"{led}nobody may not enter {home}, as its mode is" in (
+        install(own_user, "--run-as", "nobody").stderr
+    )
+    (home / "python").unlink()
+    (home / "python").symlink_to("python")  # to itself
+    assert install(own_user, "--run-as", "dynamic").exit_code == 0
+    assert "is not known: Too many levels" in install(own_user, "--run-as", "nobody").stderr
+
+
+@pytest.mark.parametrize("name", ["read\\u0000.py", "x" * 300])
+def test_a_name_that_no_file_can_have_is_no_traceback(own_user: Path, folder: Path, name: str) -> None:
+    shutil.copy(Path(__file__), own_user.parent / "read.py")
+    (own_user.parent / "tank.toml").write_text(TANK)
+    file = f'account = "hall.account.toml"\nprofile = "tank.toml"\ndriver.file = "{name}"\n'
+    account = own_user.parent / "hall.account.toml"
+    account.write_text(f'{account.read_text()}ca = "{name}"\n')
+    own_user.write_text(f'{file}driver.function = "read"\n')
+    assert install(own_user, "--run-as", "dynamic", "--force").exit_code == 0
+    told = install(own_user, "--run-as", "nobody", "--force")
+    assert told.exit_code == 0
+    why = "is not known: File name too long" if name[0] == "x" else "holds a NUL character, which no path can"
+    assert told.stderr.count(why) == 2
+
+
 def test_a_group_without_the_right_goes_before_the_others(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,8 +192,11 @@ def test_a_port_that_is_not_plugged_in_and_could_be_any_is_told(config: Path, fo
 
 @pytest.fixture
 def own_user(config: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An agent's file of an open folder that is not hidden from a user that systemd makes."""
+    """An agent's file of an open folder, with a Python, that is not hidden from a user that systemd makes."""
     monkeypatch.setattr(systemd, "_SHARED", ())
+    python = open_folder / "python"
+    python.touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(python))  # the tests' own may be in a closed home
     open_folder.chmod(0o755)
     shutil.copy(config.parent / "hall.account.toml", open_folder)
     return open_folder / config.name
@@ -182,3 +246,49 @@ def test_the_outboxs_folder_and_what_is_beside_it_must_be_there_and_open(
         else:
             assert closed in refused(own_user, "--run-as", "dynamic")
         (data / name).unlink()
+
+
+def test_what_the_service_wrote_itself_is_its_own(
+    own_user: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_user.write_text('account = "hall.account.toml"\nprofile = "bme280"\noutbox = "data/x.db"\n')
+    data = own_user.parent / "data"
+    data.mkdir()
+    data.chmod(0o777)
+    for name in ("x.db", "x.db-wal", "x.db.lock", "x.commands.db", "x.audit.log", "x.twin.json"):
+        (data / name).touch(mode=0o600)
+    assert "may not write" in refused(own_user, "--run-as", "dynamic", "--force")
+    made = install_checks._DYNAMIC
+    assert (61184 in made, 65519 in made, 61183 in made, 65520 in made) == (True, True, False, False)
+    monkeypatch.setattr(install_checks, "_DYNAMIC", {data.stat().st_uid})
+    assert install(own_user, "--run-as", "dynamic").exit_code == 0
+    (data / "x.db").chmod(0o400)
+    assert f"may not write {data}/x.db;" in refused(own_user, "--run-as", "dynamic")
+
+
+def test_only_what_the_agent_writes_is_looked_at(own_user: Path, folder: Path) -> None:
+    own_user.write_text('account = "hall.account.toml"\nprofile = "bme280"\noutbox = "data/x.db"\n')
+    outbox = own_user.parent / "data/x.db"
+    outbox.parent.mkdir()
+    outbox.parent.chmod(0o777)
+    for end in ("x.db.bak", "x.db.corrupt-1", "x.audit.log.old", "x.twin.json.damaged"):
+        (outbox.parent / end).touch(mode=0o600)
+    assert install(own_user, "--run-as", "dynamic").exit_code == 0
+    written = {EpochNotes(outbox).path, Mark(outbox).path, twin_path(outbox), head_path(audit_path(outbox))}
+    assert written <= {*files_of(outbox)}
+
+
+def test_an_outbox_that_the_services_own_tmp_would_hide_is_told_as_such(
+    own_user: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = own_user.parent / "shared"
+    shared.mkdir(mode=0o777)
+    monkeypatch.setattr(systemd, "_SHARED", (shared,))
+    own_user.write_text(f'account = "hall.account.toml"\nprofile = "bme280"\noutbox = "{shared}/x.db"\n')
+    text = refused(own_user, "--run-as", "dynamic")
+    assert text.startswith(f"the outbox's folder {shared}: a user that systemd makes has a /tmp of its own")
+    assert "leave `outbox` out, so that it is in the service's own folder" in text
+    assert "/etc/iotxmpp" not in text
+    own_user.write_text('account = "hall.account.toml"\nprofile = "bme280"\n')
+    monkeypatch.setattr(sys, "executable", str(shared / "python"))
+    assert f"Python {shared}/python: " in refused(own_user, "--run-as", "dynamic")

@@ -95,9 +95,8 @@ def test_show_of_what_is_not_there(here: Path) -> None:
 
 
 def test_what_others_wrote_does_not_steer_the_terminal(here: Path) -> None:
-    file = written(here, GOOD + 'title = "\\u001b[2J\\u202e"\n[commands.c]\ndescription = "\\u009b31m"\n')
-    assert "\x1b[2J" not in good("show", file)
-    assert "\x9b" not in good("show", file)
+    file = written(here, GOOD + 'title = "\\u009b2J\\u202e"\n[commands.c]\ndescription = "\\u009b31m"\n')
+    assert not {"\x9b", "\u202e"} & set(good("show", file))
 
 
 # Check.

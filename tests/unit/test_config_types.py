@@ -8,6 +8,7 @@ import pytest
 import device_profiles
 from iotxmpp.agent.config import read_agent_file
 from iotxmpp.agent.drivers import create_driver
+from iotxmpp.cli import main
 from iotxmpp.cli.schemas import agent_schema
 from iotxmpp.errors import ConfigError
 from iotxmpp.profiles import parse_profile
@@ -136,3 +137,18 @@ def test_a_sources_types_are_meant() -> None:
 )
 def test_a_drivers_good_settings_stay_good(name: str, settings: str) -> None:
     create_driver(device_profiles.load(name), tomllib.loads(settings))
+
+
+@pytest.mark.parametrize("kind", ["5", "true", "[]", '["gpio"]', "{ a = 1 }", "1.5"])
+def test_a_drivers_kind_is_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text(f"{AGENT}[driver]\nkind = {kind}\n")
+    for words, code in ((("agent", "run"), 2), (("agent", "install", "--print"), 2), (("doctor",), 1)):
+        monkeypatch.setattr("sys.argv", ["iotxmpp", *words, str(file)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        assert "driver.kind: Input should be a valid string" in " ".join(f"{told.out}{told.err}".split())
+        assert ended.value.code == code

@@ -105,6 +105,19 @@ def test_the_port_of_the_agents_file_is_looked_for(tmp_path: Path) -> None:
         assert only(check_ports(Places.under(tmp_path), needed=True, wanted=wanted)).level == "ok"
 
 
+def test_a_port_without_its_folder_is_told_with_the_path_that_was_meant(tmp_path: Path) -> None:
+    plug(tmp_path, "ttyUSB0", "10c4:ea60", socket="1-1")
+    link(tmp_path / "dev/weather", tmp_path / "dev/ttyUSB0")
+    places = Places.under(tmp_path)
+    meant = {"ttyUSB0": "/dev/ttyUSB0", "dev/ttyUSB*": "/dev/ttyUSB*", "weather": "/dev/weather"}
+    for wanted, path in meant.items():
+        (wrong,) = (each for each in check_ports(places, needed=True, wanted=wanted) if each.level == "fault")
+        assert wrong.what == f"port {wanted} of the agent's file is no path"
+        assert (wrong.why, wrong.fix) == (f"did you mean {path}?", (f'port = "{path}"',))
+    (wrong,) = (each for each in check_ports(places, needed=True, wanted="COM3") if each.level == "fault")
+    assert (wrong.why, wrong.fix) == (f"there are: {tmp_path}/dev/serial/by-path/usb-1-1", ())
+
+
 def test_a_closed_port_is_told_with_the_command_that_opens_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,61 @@ def test_a_part_that_is_taken_away_leaves_the_own_signal(tmp_path: Path) -> None
     assert 0 < float(one(child, "current")) < 4
 
 
+def child(folder: Path, parent: str, more: str) -> dict[str, float]:
+    """What a child of a shipped profile reads."""
+    file = folder / "child.toml"
+    head = f'schema = 1\nid = "child"\nversion = "1.0.0"\nextends = "{parent}"\n'
+    file.write_text(head + more, encoding="utf-8")
+    profile = device_profiles.load_file(file)
+    return {channel: float(one(profile, channel)) for channel in profile.channels() if channel != "relay"}
+
+
+KILOWATTS = """[readings.power]
+unit = "kW"
+range = [-100, 100]
+simulate = { mean = 1, swing = 0.5, noise = 0, resolution = 0.0001 }
+"""
+
+
+def test_relations_hold_between_multiples_of_a_unit(tmp_path: Path) -> None:
+    phases, before = child(tmp_path, "sdm630", KILOWATTS), child(tmp_path, "sdm630", "")
+    assert phases["power"] == pytest.approx(before["power"] / 1000, abs=1e-4)
+    assert phases["energy"] == pytest.approx(before["energy"])
+    milliamperes = "[readings.current]\nunit = 'mA'\nrange = [0, 1e5]\n"
+    meter = child(tmp_path, "sdm120", KILOWATTS + milliamperes)
+    amperes = meter["power"] * 1000 / meter["voltage"] / meter["power-factor"]
+    assert meter["current"] == pytest.approx(amperes * 1000, rel=1e-4)
+    mixed = parse_profile(
+        readings(
+            a=f'{NUMBER}\nunit = "W"\nrange = [1000, 2000]',
+            b=f'{NUMBER}\nunit = "kW"\nrange = [3, 4]',
+            all=f'{NUMBER}\nunit = "kW"\nsimulate.sum_of = ["a", "b"]',
+            more=f'{NUMBER}\nunit = "W"\nsimulate = {{ above = "b", mean = 5, noise = 0, swing = 0 }}',
+            energy=f'{NUMBER}\nunit = "Wh"\nsimulate.integral_of = "all"',
+            first=f'{NUMBER}\nunit = "Wh"\nsimulate.integral_of = "a"',
+            second=f'{NUMBER}\nunit = "Wh"\nsimulate.integral_of = "b"',
+        ),
+        "x.toml",
+    )
+    value = {channel: float(one(mixed, channel)) for channel in mixed.channels()}
+    assert value["all"] == pytest.approx(value["a"] / 1000 + value["b"], abs=0.02)
+    assert value["more"] == pytest.approx(value["b"] * 1000 + 5)
+    assert value["energy"] == pytest.approx(value["first"] + value["second"])
+
+
+def test_an_empty_relation_takes_the_parents_away(tmp_path: Path) -> None:
+    own = {"simulate.wave": "'steady'", "simulate.noise": "0", "simulate.mean": "7"}
+    own_signal = "".join(f"{key} = {value}\n" for key, value in own.items())
+    for parent, channel, key, empty in (
+        ("sdm120", "current", "quotient_of", "[]"),
+        ("sdm120", "energy", "integral_of", '""'),
+        ("sdm630", "power", "sum_of", "[]"),
+        ("pms5003", "pm10", "above", '""'),
+    ):
+        found = child(tmp_path, parent, f"[readings.{channel}]\n{own_signal}simulate.{key} = {empty}\n")
+        assert found[channel] == 7
+
+
 def readings(**tables: str) -> str:
     return HEAD + "".join(f"[readings.{name}]\n{table}\n" for name, table in tables.items())
 
@@ -194,8 +249,12 @@ CHAIN = {f"r{n}": f'{NUMBER}\nsimulate.sum_of = ["r{n + 1}"]' for n in range(8)}
             "a has count = 3; give b the same",
         ),
         (
-            readings(a=f'{NUMBER}\nunit = "W"', b=f'{NUMBER}\nunit = "kW"\nsimulate.sum_of = ["a"]'),
-            "a is in W, this in kW; give both the same",
+            readings(a=f'{NUMBER}\nunit = "W"', b=f'{NUMBER}\nunit = "kVA"\nsimulate.sum_of = ["a"]'),
+            "a is in W, this in kVA; give both the same, or multiples of one unit",
+        ),
+        (
+            readings(a=f'{NUMBER}\nunit = "dBm"', b=f'{NUMBER}\nunit = "dBW"\nsimulate.above = "a"'),
+            "a is in dBm, this in dBW; give both the same",
         ),
         (
             readings(a=f'{NUMBER}\nunit = "W"', b=f'{NUMBER}\nunit = "m"\nsimulate.integral_of = "a"'),

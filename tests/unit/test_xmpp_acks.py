@@ -1,7 +1,11 @@
 """How a client answers a server's requests for acks (XEP-0198), and what it writes at once."""
 
 import asyncio
+import socket
+import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
+from typing import Any
 from unittest.mock import Mock
 from xml.etree.ElementTree import Element, SubElement
 
@@ -66,6 +70,37 @@ async def test_many_requests_are_answered_by_one_ack_of_all_that_came(
     written.asked()
     await asyncio.sleep(SENT_WITHIN)
     assert len(written.texts) == 2
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux alone has it")
+async def test_what_comes_is_acknowledged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written(monkeypatch)
+    transport = Mock(spec=asyncio.Transport)
+    transport.is_closing.return_value = False
+    monkeypatch.setattr(written.client, "transport", transport)
+    written.client._acknowledge_at_once()
+    transport.get_extra_info.return_value.setsockopt.assert_called_once_with(
+        socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1
+    )
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_nothing_is_acknowledged_at_once_after_the_connection_was_closed(
+    monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """A stream error has slixmpp close it twice; asyncio's TLS transport has lost its protocol then."""
+    written = Written(monkeypatch)
+    loop = asyncio.get_running_loop()
+    tls: Any = SSLProtocol(
+        loop, written.client, ssl.create_default_context(), loop.create_future(), server_hostname="localhost"
+    )
+    transport = tls._get_app_transport()
+    for _ in range(times):
+        transport.close()
+    monkeypatch.setattr(written.client, "transport", transport)
+    written.client._acknowledge_at_once()
+    written.client.transport = None
+    written.client._acknowledge_at_once()
 
 
 async def test_no_ack_goes_into_a_stream_that_manages_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

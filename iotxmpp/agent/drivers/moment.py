@@ -7,7 +7,7 @@ from types import MappingProxyType
 from iotxmpp.agent.drivers import signals
 from iotxmpp.kinds import ReadingKind
 from iotxmpp.readings import Value
-from iotxmpp.relations import part_channels, per_second, relation
+from iotxmpp.relations import part_channels, per_second, relation, to_primary
 
 _AN_HOUR = 10.0
 _A_TURN = 600.0
@@ -68,10 +68,11 @@ class Moment:
         if key == "integral_of":
             rate = per_second(self._kinds[parts[0]].unit, kind.unit) or 0.0
             return rate * self._total(parts[0])
-        numbers = [float(self.value(part)) for part in parts]
+        numbers = [float(self.value(part)) * to_primary(self._kinds[part].unit) for part in parts]
+        own = to_primary(kind.unit)
         if key == "above":
-            return numbers[0] + max(self._signal(channel, kind), 0.0)
-        return sum(numbers) if key == "sum_of" else _quotient(numbers)
+            return numbers[0] / own + max(self._signal(channel, kind), 0.0)
+        return sum(numbers) / own if key == "sum_of" else _quotient([*numbers, own])
 
     def _parts(self, channel: str) -> tuple[str, list[str]]:
         """How a channel follows from which others; from none where one of them is missing."""
@@ -82,11 +83,15 @@ class Moment:
     def _total(self, channel: str) -> float:
         """What a channel adds up to since 2025-01-01: its value times seconds, without noise."""
         if channel not in self._totals:
-            _, parts = self._parts(channel)
-            self._totals[channel] = (
-                sum(self._total(part) for part in parts) if parts else self._own_total(channel)
-            )
+            self._totals[channel] = self._sum_of_totals(channel)
         return self._totals[channel]
+
+    def _sum_of_totals(self, channel: str) -> float:
+        _, parts = self._parts(channel)
+        if not parts:
+            return self._own_total(channel)
+        totals = [self._total(part) * to_primary(self._kinds[part].unit) for part in parts]
+        return sum(totals) / to_primary(self._kinds[channel].unit)
 
     def _own_total(self, channel: str) -> float:
         kind = self._kinds[channel]

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from bisect import bisect_right
+from operator import attrgetter
 from typing import Any
 
-from iotxmpp.agent.outbox.rows import Row, size_of
+from iotxmpp.agent.outbox.rows import Row, size_of_all
 
 ENOUGH = 24
 """Readings that are worth a commit by themselves: each costs under 600 bytes of writing then."""
@@ -20,6 +22,8 @@ Waiting for others would only slow them down.
 
 SINGLES_A_SECOND = 20.0
 """So many of them each second gives back: no such loop wears the disk out."""
+
+_PLACE = attrgetter("place")
 
 
 class Rounds:
@@ -99,10 +103,12 @@ class Batch:
 
     def forget(self, upto: int) -> bool:
         """Drops the readings up to a place, which need not be written; whether there were any."""
-        count = sum(1 for row in self.rows if row.place <= upto)
-        self.bytes -= sum(size_of(row.value) for row in self.rows[:count])
+        count = bisect_right(self.rows, upto, key=_PLACE)
+        if not count:
+            return False
+        self.bytes -= size_of_all([row.value for row in self.rows[:count]])
         del self.rows[:count]
-        return count > 0
+        return True
 
     def unsettled(self, upto: int) -> int:
         """How many of its readings stand after a place."""
