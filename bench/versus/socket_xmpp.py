@@ -12,7 +12,7 @@ from typing import Any
 CHUNK = 2**18
 TIMEOUT = 20.0
 ASK = b"<r xmlns='urn:xmpp:sm:3'/>"
-ASK_AFTER = 25
+ASK_AFTER = 100
 """Stanzas; this and the next are those of iotxmpp's link."""
 ACK_WITHIN = 0.01
 

@@ -30,7 +30,8 @@ no bound to its queues, as it would drop what a busy consumer does not take at o
 reading, `device`, `channel`, `value`, `unit` and `time`, checked by pydantic; a store in SQLite (WAL,
 `synchronous=FULL`) whose thread commits whatever waits in one transaction. The peer's store keeps rows
 without an index, and nothing looks for duplicates; it acknowledges a message before it is committed. iotxmpp
-stores each reading once, acknowledges what is committed, and keeps its indexes for the history.
+stores each reading once, acknowledges what is committed, and keeps its indexes for the history. Prosody runs
+as `iotxmpp server run` configures it; plain slixmpp and the raw sockets have the same one.
 
 | goal | measured | | from |
 | --- | ---: | --- | --- |
