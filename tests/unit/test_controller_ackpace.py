@@ -12,7 +12,7 @@ def told(pace: AckPace, sessions: int, now: float) -> None:
 
 @pytest.mark.parametrize(
     ("sessions", "between"),
-    [(0, LEAST), (1, LEAST), (2, LEAST), (20, 20 / MOST_A_SECOND), (50, EVERY), (1000, EVERY)],
+    [(0, LEAST), (1, LEAST), (2, LEAST), (25, 25 / MOST_A_SECOND), (50, EVERY), (1000, EVERY)],
 )
 def test_the_more_sessions_are_told_the_longer_each_waits(sessions: int, between: float) -> None:
     pace = AckPace()
