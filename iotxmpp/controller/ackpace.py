@@ -8,7 +8,7 @@ EVERY = 0.1
 """Seconds between two acks to one session, at least, where very many sessions are told."""
 
 LEAST = 0.02
-"""Likewise where few are: as long as readings gather under load. Each pack is a commit, for a disk or card."""
+"""Likewise where few are: as long as readings gather under load. Each pack is a commit of a disk or card."""
 
 MOST_A_SECOND = 500
 """Acks in a second, to all sessions together, that `LEAST` gives way for."""

@@ -25,7 +25,7 @@ _HANDLER = "Stream Management Request Ack"
 _ACK_WITHIN = 0.01
 _MODULO = 2**32
 _ASK_AFTER = 100
-"""Stanzas; with slixmpp's 5 a publish costs the server a twentieth more of its time, and us a tenth of ours."""
+"""Stanzas; with slixmpp's 5 a publish costs the server a twentieth more, and us a tenth."""
 
 _ASK_AFTER_SIZE = 64 * 1024
 """Characters: what waits for its ack is kept."""
