@@ -3,7 +3,7 @@
 A device decides with this for itself, and a controller once more for all of its devices.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -88,9 +88,10 @@ class Access:
                 raise InvalidError(
                     f"role {name!r}: {', '.join(ROLES)} are there already; choose another name"
                 )
+        known = dict.fromkeys((*ROLES, *self.roles))
         for grant in self.grants:
-            if grant.role not in (*ROLES, *self.roles):
-                raise InvalidError(f"{grant.who}: {_no_role(grant.role, (*ROLES, *self.roles))}")
+            if grant.role not in known:
+                raise InvalidError(f"{grant.who}: {_no_role(grant.role, known)}")
 
     def plus(self, *grants: Grant) -> "Access":
         """The same with more grants.
@@ -205,7 +206,7 @@ def parse_access(table: Mapping[str, Any], where: str) -> Access:
         ConfigError: A key, a role or an address is wrong; it names the file and the key.
     """
     roles = _own_roles(table.get(_ROLES_KEY, {}), f"{where}: {_ROLES_KEY}")
-    known = (*ROLES, *roles)
+    known = dict.fromkeys((*ROLES, *roles))  # in their order, and found at once
     grants = [
         grant
         for who, given in table.items()
@@ -246,7 +247,7 @@ def _own_roles(given: object, where: str) -> dict[str, tuple[str, ...]]:
     return {name: _globs(globs, f"{where}.{name}") for name, globs in given.items()}
 
 
-def _grants(who: str, given: object, known: Sequence[str], where: str) -> Iterator[Grant]:
+def _grants(who: str, given: object, known: Collection[str], where: str) -> Iterator[Grant]:
     for each in given if isinstance(given, list) else [given]:
         rules = {"role": each} if isinstance(each, str) else each
         if not isinstance(rules, Mapping):
@@ -254,7 +255,7 @@ def _grants(who: str, given: object, known: Sequence[str], where: str) -> Iterat
         yield _grant(who, rules, known, where)
 
 
-def _grant(who: str, rules: Mapping[str, Any], known: Sequence[str], where: str) -> Grant:
+def _grant(who: str, rules: Mapping[str, Any], known: Collection[str], where: str) -> Grant:
     for key in rules:
         if key not in _GRANT_KEYS:
             raise ConfigError(f"{where}: unknown key {key!r}{_near(key, _GRANT_KEYS)}")
@@ -310,11 +311,11 @@ def _rank(role: str) -> int:
     return ROLES.index(role) if role in ROLES else 0
 
 
-def _no_role(role: str, known: Sequence[str]) -> str:
+def _no_role(role: str, known: Collection[str]) -> str:
     return f"no role {role!r}; there is {', '.join(known)}{_near(role, known)}"
 
 
-def _near(given: str, known: Sequence[str]) -> str:
+def _near(given: str, known: Collection[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415  # for errors alone; an agent has little memory
 
     close = get_close_matches(given.lower(), known, n=1)

@@ -20,8 +20,8 @@ def run_agent(file: Path) -> None:
     from iotxmpp.cli.signals import interruptible
 
     agent = load_agent(file)
-    log = logging.getLogger("iotxmpp")
-    log.setLevel(min(logging.INFO, logging.getLogger().level))
+    for name in ("iotxmpp", "firmware_bridge"):
+        logging.getLogger(name).setLevel(min(logging.INFO, logging.getLogger().level))
 
     async def serve() -> None:
         async with interruptible():

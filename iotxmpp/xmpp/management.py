@@ -100,7 +100,9 @@ class Management:
 
     def acknowledge(self) -> None:
         """Acknowledges all that came."""
-        if self._plugin.enabled_in and self._client.transport is not None:
+        transport = self._client.transport
+        # One that closes has let go of its TLS already, and raises.
+        if self._plugin.enabled_in and transport is not None and not transport.is_closing():
             self._client.send_raw(f'<a xmlns="{_NAMESPACE}" h="{self._plugin.handled}" />')
 
     def forget_requests(self, handled: int) -> None:

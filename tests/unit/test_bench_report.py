@@ -117,7 +117,7 @@ def test_growth_is_told_as_a_power_of_the_size(bench: Bench) -> None:
     grown = points(bench, (1, 1000, 2.0, 10.0), (10, 1000, 20.0, 10.0), (100, 100, 20.0, 1000.0))
     growth = bench("versus.growth_page").growth(grown)
     assert growth["time a reading"] == pytest.approx([0, 1])
-    assert growth["latency"] == pytest.approx([1, 0])
+    assert growth["latency p50"] == pytest.approx([1, 0])
     assert growth["memory of a device"] == pytest.approx([0, 2])
 
 

@@ -30,7 +30,9 @@ class Written:
         account = Account(jid="greenhouse@example.org", password=SecretStr("secret"), host="127.0.0.1")
         self.client = StrictClient(account, resource=None)
         self.texts: list[str] = []
-        monkeypatch.setattr(self.client, "transport", Mock(spec=asyncio.Transport))
+        transport = Mock(spec=asyncio.Transport)
+        transport.is_closing.return_value = False
+        monkeypatch.setattr(self.client, "transport", transport)
         monkeypatch.setattr(self.client, "authenticated", True)
         monkeypatch.setattr(self.client, "send_raw", self.texts.append)
         monkeypatch.setattr(self.client, "_session_started", True)
@@ -98,9 +100,13 @@ async def test_nothing_is_acknowledged_at_once_after_the_connection_was_closed(
     for _ in range(times):
         transport.close()
     monkeypatch.setattr(written.client, "transport", transport)
+    written.enable()
     written.client._acknowledge_at_once()
+    written.client._management.acknowledge()
     written.client.transport = None
     written.client._acknowledge_at_once()
+    written.client._management.acknowledge()
+    assert written.texts == []
 
 
 async def test_no_ack_goes_into_a_stream_that_manages_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,11 @@
 const uint8_t pin = 2;
 
 enum { HELD };
-const IotxChannel channels[] PROGMEM = {
+constexpr IotxChannel channels[] PROGMEM = {
   {"held", "", IOTX_BOOL},
 };
 
-const IotxAbout about PROGMEM = {"button-1", "button", "1.0.0"};
+constexpr IotxAbout about PROGMEM = {"button-1", "button", "1.0.0"};
 Iotxmpp board(about, channels);
 
 bool held = false;

@@ -3,7 +3,7 @@
 
 const uint8_t firstPin = 4;
 
-const IotxChannel channels[] PROGMEM = {
+constexpr IotxChannel channels[] PROGMEM = {
   {"relay/1", "", IOTX_BOOL},
   {"relay/2", "", IOTX_BOOL},
   {"relay/3", "", IOTX_BOOL},
@@ -21,11 +21,11 @@ uint8_t setRelay(IotxCall *call) {
   return call->done(isOn(relay - 1));
 }
 
-const IotxCommand commands[] PROGMEM = {
+constexpr IotxCommand commands[] PROGMEM = {
   {"switch", setRelay, IOTX_IDEMPOTENT, {{"channel", IOTX_INT}, {"on", IOTX_BOOL}}},
 };
 
-const IotxAbout about PROGMEM = {"relay-1", "relay4", "1.0.0"};
+constexpr IotxAbout about PROGMEM = {"relay-1", "relay4", "1.0.0"};
 Iotxmpp board(about, channels, commands);
 
 void setup() {

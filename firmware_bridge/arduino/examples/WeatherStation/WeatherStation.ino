@@ -2,7 +2,7 @@
 #include <Iotxmpp.h>
 
 enum { TEMPERATURE, LIGHT };
-const IotxChannel channels[] PROGMEM = {
+constexpr IotxChannel channels[] PROGMEM = {
   {"temperature", "Cel", IOTX_FLOAT, {0, 150}},
   {"light", "lx", IOTX_FLOAT, {0, 1000}},
 };
@@ -14,11 +14,11 @@ uint8_t setInterval(IotxCall *call) {
   return call->done();
 }
 
-const IotxCommand commands[] PROGMEM = {
+constexpr IotxCommand commands[] PROGMEM = {
   {"interval", setInterval, IOTX_IDEMPOTENT, {{"ms", IOTX_INT}}},
 };
 
-const IotxAbout about PROGMEM = {"weather-1", "weather", "1.0.0"};
+constexpr IotxAbout about PROGMEM = {"weather-1", "weather", "1.0.0"};
 Iotxmpp board(about, channels, commands);
 
 void setup() {
