@@ -23,6 +23,9 @@ _NO_TLS = "WRONG_VERSION_NUMBER"
 _NAME_UNKNOWN = "UNRECOGNIZED_NAME"
 """How OpenSSL tells the alert of RFC 6066 section 3."""
 
+_DISTURBED = ("DECODE_ERROR", "UNEXPECTED_EOF_WHILE_READING", "BAD_RECORD_MAC")
+"""What it says where a network cuts a handshake short; the next attempt may do."""
+
 
 class Attempt:
     """Listens to one attempt of a client."""
@@ -137,6 +140,8 @@ class Attempt:
             )
         if (error.reason or "").endswith(_NAME_UNKNOWN):
             return self._domain_error(error.reason)
+        if (error.reason or "").endswith(_DISTURBED):
+            return HostError(f"{self._where()}: TLS was disturbed while it was agreed on: {error.reason}")
         return tls_error(self._where(), error)
 
     def _domain_error(self, reason: str) -> HostError:
