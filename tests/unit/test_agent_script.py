@@ -12,10 +12,8 @@ from iotxmpp.agent.script import run_script
 from iotxmpp.errors import CertificateError
 
 LAZY = """
-import sys, time
-start = time.perf_counter()
+import sys
 import iotxmpp
-assert time.perf_counter() - start < 0.5
 assert not [name for name in sys.modules if name.startswith("iotxmpp.")], "importing iotxmpp loads nothing"
 from iotxmpp import Account, Agent, Channel, Reading
 agent = Agent("greenhouse@example.org")

@@ -35,7 +35,7 @@ async def test_a_sleep_is_declared_and_no_heartbeat_disturbs_it(house: House) ->
         assert 0 < status.sleeping <= 1
         count = len(house.statuses)
         await until(lambda: len(house.statuses) > count)
-        assert 0.5 < time.monotonic() - slept < 0.9
+        assert 0.5 < time.monotonic() - slept < 2
         woken = house.statuses[-1]
         assert (woken.why, woken.sleeping, house.presences[-1].show) == ("heartbeat", None, "")
 

@@ -1,19 +1,16 @@
 """Any bytes into every parser of the serial link: nothing but the stated errors, and no input over 100 ms."""
 
 import json
-import time
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge.board import BoardSession, Protocol
+from tests.effort import SOON, seconds_of
 from tests.fuzz.bridge import MOST, TARGETS
 from tests.unit.bridge_vectors import PATH
-
-SOON = 0.1
-TRIES = 3
-"""The processor's time counts, not the clock's; a busy machine may still make one try slow, but not each."""
 
 VECTORS = json.loads(PATH.read_text(encoding="utf-8"))
 SEEDS = [bytes.fromhex(each[key]) for each in VECTORS for key in ("body", "frame", "stream") if key in each]
@@ -89,12 +86,7 @@ def test_a_body_of_one_byte_of_any_type_is_taken(described: bool) -> None:
 )
 def test_no_input_takes_long(target: str, pattern: bytes) -> None:
     for data in (pattern * (MOST // len(pattern)), b"a=" + pattern * (510 // len(pattern))):
-        taken: list[float] = []
-        while len(taken) < TRIES and (not taken or min(taken) > SOON):
-            began = time.thread_time()
-            TARGETS[target](data)
-            taken.append(time.thread_time() - began)
-        assert min(taken) <= SOON
+        assert seconds_of(partial(TARGETS[target], data)) < SOON
 
 
 @pytest.mark.parametrize(
@@ -103,11 +95,11 @@ def test_no_input_takes_long(target: str, pattern: bytes) -> None:
 )
 @pytest.mark.parametrize("protocol", ["auto", "text", "frames"])
 def test_no_read_takes_long(protocol: Protocol, pattern: bytes) -> None:
-    taken: list[float] = []
-    while len(taken) < TRIES and (not taken or min(taken) > SOON):
+    data = pattern * (MOST // len(pattern))
+
+    def read() -> None:
         session = BoardSession(protocol=protocol)
         session.open(100.0)
-        began = time.thread_time()
-        session.receive(pattern * (MOST // len(pattern)), 100.0)
-        taken.append(time.thread_time() - began)
-    assert min(taken) <= SOON
+        session.receive(data, 100.0)
+
+    assert seconds_of(read) < SOON

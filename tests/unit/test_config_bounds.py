@@ -1,9 +1,7 @@
 """Files that are longer, or hold greater numbers, than anybody needs: refused by file, key and fix."""
 
 import contextlib
-import time
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from iotxmpp.cli.profile_check import checked
 from iotxmpp.errors import ConfigError
 from iotxmpp.profiles import parse_profile, profile_of
 from iotxmpp.tables import TableError, parse_table
+from tests.effort import SOON, seconds_of
 
 HEAD = 'account = "hall.account.toml"\nprofile = "bme280"\n'
 PROFILE = """schema = 1
@@ -26,7 +25,6 @@ type = "float"
 """
 HUGE = f"0x{'f' * 20_000}"
 FIX = "a whole number that does not fit into 64 bits; give a smaller one"
-MOST_SECONDS = 0.1
 MOST_MEMORY = 50e6
 
 
@@ -123,7 +121,7 @@ def test_the_longest_files_are_read_in_a_moment(config: Path, more: str) -> None
             load_agent(config)
 
     load()  # what it imports is not of the file
-    assert min(spent(load) for _ in range(3)) < MOST_SECONDS
+    assert seconds_of(load) < SOON
     tracemalloc.start()
     load()
     _, most = tracemalloc.get_traced_memory()
@@ -168,8 +166,8 @@ def test_the_greatest_kinds_are_checked_in_a_moment(config: Path, kind: str, mor
     config.write_text(f'account = "hall.account.toml"\nprofile = "x.toml"\n{more}')
     assert check_agent(config) == []
     assert checked(file).faults == ()
-    assert min(spent(lambda: check_agent(config)) for _ in range(3)) < MOST_SECONDS
-    assert min(spent(lambda: checked(file)) for _ in range(3)) < MOST_SECONDS
+    assert seconds_of(lambda: check_agent(config)) < SOON
+    assert seconds_of(lambda: checked(file)) < SOON
 
 
 @pytest.mark.parametrize(
@@ -180,7 +178,7 @@ def test_a_driver_has_few_settings(config: Path, pins: str) -> None:
     config.write_text(f'account = "hall.account.toml"\nprofile = "relay4"\n[driver.pins]\n{more}')
     told = check_agent(config)
     assert told[0].endswith("driver gpio: settings: more than 2000 values; give fewer")
-    assert min(spent(lambda: check_agent(config)) for _ in range(3)) < MOST_SECONDS
+    assert seconds_of(lambda: check_agent(config)) < SOON
 
 
 @pytest.mark.parametrize(
@@ -257,14 +255,7 @@ def test_looking_for_deep_keys_is_quick(text: str) -> None:
             parse_table(text, "x.toml", most=MOST_BYTES)
 
     read()
-    assert min(spent(read) for _ in range(3)) < MOST_SECONDS
-
-
-def spent(work: Callable[[], object]) -> float:
-    """Seconds of this process alone, so that a busy machine is no fault."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
+    assert seconds_of(read) < SOON
 
 
 def test_many_values_are_no_settings(config: Path) -> None:

@@ -1,9 +1,6 @@
 """Whatever comes in, every door and reader refuses in its own words, and in no time."""
 
 import asyncio
-import contextlib
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from xml.etree.ElementTree import Element
@@ -27,34 +24,22 @@ from iotxmpp.serving.chat import LONGEST_MESSAGE
 from iotxmpp.textargs import split_words
 from iotxmpp.twin import DESIRED_TAG, parse_desired, parse_reported
 from iotxmpp.where import LONGEST, WhereError, parse_where
+from tests.effort import SOON, seconds_of
 from tests.unit.serving_world import CONTROLLER, DESK, FRIEND, STRANGER, World, chat_of
-
-SOON = 0.1
-"""Seconds within which anything is answered."""
-
-TRIES = 3
-"""A busy machine may make one try slow, but not each."""
 
 FORM = "{jabber:x:data}"
 
 
-@contextlib.contextmanager
-def measured(taken: list[float]) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    taken.append(time.perf_counter() - began)
-
-
 def quickly(action: Any, *allowed: type[Exception]) -> None:  # noqa: ANN401  # any call without arguments
     """Does it; only those errors may come, each with a text, and none takes long."""
-    taken: list[float] = []
-    while len(taken) < TRIES and (not taken or min(taken) > SOON):
-        with measured(taken):
-            try:
-                action()
-            except allowed as error:
-                assert str(error)  # noqa: PT017  # there is also no error
-    assert min(taken) <= SOON
+
+    def act() -> None:
+        try:
+            action()
+        except allowed as error:
+            assert str(error)  # noqa: PT017  # there is also no error
+
+    assert seconds_of(act) < SOON
 
 
 def switch(channel: Annotated[int, Field(ge=1, le=4)] = 1, mode: Literal["on", "off"] = "on") -> str:
@@ -143,27 +128,16 @@ SENDERS = st.sampled_from([DESK, FRIEND, STRANGER, CONTROLLER, "example.org", ""
 def test_any_xml_is_answered(requests: list[tuple[str, Literal["get", "set"], Element]]) -> None:
     world = World(switch, note)
 
-    async def ask(sender: str, kind: Literal["get", "set"], tree: Element) -> None:
-        taken: list[float] = []
-        with measured(taken):
-            try:
-                answer = await world.server.answer(Request(sender=sender, kind=kind, payload=tree))
-                assert answer.tag == COMMAND_TAG
-            except StanzaError as error:
-                assert error.text  # noqa: PT017  # there is also no error
-        slow.extend(each for each in taken if each > SOON)
+    async def ask(request: tuple[str, Literal["get", "set"], Element]) -> None:
+        sender, kind, tree = request
+        try:
+            answer = await world.server.answer(Request(sender=sender, kind=kind, payload=tree))
+            assert answer.tag == COMMAND_TAG
+        except StanzaError as error:
+            assert error.text  # noqa: PT017  # there is also no error
 
-    async def ask_all() -> None:
-        for sender, kind, tree in requests:
-            await ask(sender, kind, tree)
-
-    slow: list[float] = []
-    for _ in range(TRIES):
-        slow.clear()
-        asyncio.run(ask_all())
-        if not slow:
-            return
-    assert slow == []
+    for request in requests:
+        assert seconds_of(partial(lambda each: asyncio.run(ask(each)), request)) < SOON
 
 
 MESSAGES = st.builds(
