@@ -1,6 +1,7 @@
 """Whatever comes in, every door and reader refuses in its own words, and in no time."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from xml.etree.ElementTree import Element
