@@ -10,6 +10,7 @@ from firmware_bridge.messages import Command
 from firmware_bridge.values import Kind
 from iotxmpp.agent.drivers import check_source
 from iotxmpp.errors import ConfigError
+from iotxmpp.kinds import reading_of
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 
@@ -83,7 +84,7 @@ class Binding:
         self.names: dict[str, str] = {}
         self.counts: dict[str, LinkCount] = {}
         for channel, table in profile.sources().items():
-            source = check_source(SerialSource, table, f"readings.{channel.partition('/')[0]}.source")
+            source = check_source(SerialSource, table, f"readings.{reading_of(channel)}.source")
             if source.link is not None:
                 self.counts[channel] = source.link
             else:

@@ -2,11 +2,11 @@
 
 import glob
 import os
-import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from iotxmpp import kernelfiles
 
 DEV = Path("/dev")
 PROC = Path("/proc")
@@ -16,7 +16,6 @@ DEVICES = Path("/sys/dev/char")
 _BOARDS = ("ttyUSB*", "ttyACM*")
 _OTHERS = ("ttyAMA*", "rfcomm*")
 _MOST_PROCESSES = 100_000
-_FAR_END = re.compile(r"^tty-index:\s*(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,15 +83,9 @@ def is_serial(path: str) -> bool:
     pseudo-terminal, may be one.
     """
     try:
-        found = os.stat(path)  # noqa: PTH116  # a text, as users gave it
+        return kernelfiles.is_serial(path, DEVICES)
     except (OSError, ValueError):
         return True
-    number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-    try:
-        kind = (DEVICES / number / "subsystem").readlink().name
-    except OSError:
-        kind = "tty"
-    return stat.S_ISCHR(found.st_mode) and kind == "tty"
 
 
 def holders(path: str) -> list[str]:
@@ -100,8 +93,12 @@ def holders(path: str) -> list[str]:
 
     Whoever has the other end of a pseudo-terminal is the board there, and none of them.
     """
-    real = os.path.realpath(path)
-    return [f"{_name(process)} (process {process.name})" for process in _processes() if _has(process, real)]
+    real = Path(os.path.realpath(path))
+    return [
+        f"{kernelfiles.text_of(process / 'comm') or 'a program'} (process {process.name})"
+        for process in _processes()
+        if kernelfiles.held_by(process, (real,))
+    ]
 
 
 def _processes() -> Iterator[Path]:
@@ -110,24 +107,6 @@ def _processes() -> Iterator[Path]:
     except OSError:
         return
     yield from (path for path in found[:_MOST_PROCESSES] if path.name != str(os.getpid()))
-
-
-def _has(process: Path, real: str) -> bool:
-    try:
-        links = {each.name: str(each.readlink()) for each in (process / "fd").iterdir()}
-    except OSError:
-        return False
-    if real not in links.values():
-        return False
-    far = [_read(process / "fdinfo" / name) for name, link in links.items() if link.endswith("/ptmx")]
-    return real not in {f"/dev/pts/{found[1]}" for each in far if (found := _FAR_END.search(each))}
-
-
-def _name(process: Path) -> str:
-    try:
-        return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return "a program"
 
 
 def _links(folder: str) -> dict[str, str]:
@@ -141,14 +120,7 @@ def _product(name: str) -> str:
     """What the USB device above a tty calls itself."""
     place = (SYS / name / "device").resolve()
     for folder in (place, *place.parents[:3]):
-        words = [_read(folder / part) for part in ("manufacturer", "product")]
+        words = [kernelfiles.text_of(folder / part) for part in ("manufacturer", "product")]
         if any(words):
             return " ".join(word for word in words if word)
     return ""
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

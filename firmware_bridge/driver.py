@@ -1,5 +1,6 @@
 """The serial driver: a microcontroller's values, events and commands for an agent."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,9 +16,10 @@ from firmware_bridge.binding import FIRMWARE_UPDATE, Binding
 from firmware_bridge.board import BoardSession
 from firmware_bridge.events import Answered, Outcome, Session
 from firmware_bridge.finding import Wanted, find
-from firmware_bridge.hearing import Ear
+from firmware_bridge.hearing import MUTE_AFTER, Ear
 from firmware_bridge.learning import Known
 from firmware_bridge.link import Link
+from firmware_bridge.mailbox import Packet
 from firmware_bridge.memorypms import MemoryPms5003, simulated_frame
 from firmware_bridge.memoryport import MemoryPort, ProfileBoard
 from firmware_bridge.port import Receiver, Wire, open_port
@@ -101,12 +103,25 @@ class SerialDriver:
     async def samples(self) -> AsyncIterator[Sample]:
         """What the board gives by itself.
 
+        One without values says that it works: as soon as it said what it is, for its next value may be long
+        in coming. A silent port gives one once its silence is a trouble of its own.
+
         Raises:
             OSError: The port is gone, or the board does not answer.
         """
+        packet = await self._first()
         while True:
-            packet = await self._ear.mailbox.take()
             yield Sample(values=packet.values, at=packet.at)
+            packet = await self._ear.mailbox.take()
+
+    async def _first(self) -> Packet:
+        try:
+            async with asyncio.timeout(MUTE_AFTER) as limit:
+                return await self._ear.mailbox.take()
+        except TimeoutError:  # also what an error of the port may be
+            if not limit.expired():
+                raise
+            return Packet(values={}, at=time.time())
 
     @property
     def longest_wait(self) -> float:

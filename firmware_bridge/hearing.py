@@ -138,8 +138,8 @@ class Ear:
         if link.session.counts.frames + link.session.counts.lines > 0:
             return ""
         return (
-            f"{link.where}: nothing that is understood has come for {now - self._served:.0f} s; look after"
-            " the board, its wires and its speed (baud)"
+            f"{link.where}: nothing that is understood has come for {MUTE_AFTER:.0f} s and more; look after"
+            " the board, its wires and its speed (baud)"  # no seconds: each other text is told anew
         )
 
     def _counts(self, session: Session) -> dict[str, Value]:
@@ -169,9 +169,16 @@ class Ear:
                     self._hurt(event, now)
                 case _:
                     self._other(event)
+        if not packets and self._works and any(_is_proof(event) for event in events):
+            packets.append(Packet(values={}, at=time.time()))
         self._look(now, packets)
         if packets:
             self.mailbox.put(packets)
+
+    @property
+    def _works(self) -> bool:
+        """Whether a board was chosen, and is not lost."""
+        return self._link is not None and self._link.error is None
 
     def _as_values(self, event: Happened) -> dict[str, Value]:
         """An event as a value; only those that the profile has are counted, as a board may invent names."""
@@ -270,6 +277,11 @@ class Ear:
         """Logs what a hello means, unless hellos come too fast."""
         if self._greetings.passes(time.monotonic()):
             _LOGGER.log(level, "%s", text)
+
+
+def _is_proof(event: SessionEvent) -> bool:
+    """Whether it shows that the board can be served; one that speaks frames may be refused after a hello."""
+    return isinstance(event, Described) or (isinstance(event, Greeted) and event.level == 0)
 
 
 def _silent(name: str, seconds: float) -> OSError:

@@ -138,14 +138,9 @@ class FrameSession(Basis):
 
     def _end(self, why: str) -> None:
         super()._end(why)
-        self._asking.drop()
         self._splitter.reset()
-        self._learner.stop()
-        self._reports.forget()
-        self._reports.unsure = False
         self._refused = ""
-        self._hello = None
-        self._describe(None)
+        self._forget_board()
 
     def _check(self, name: str, arguments: Mapping[str, Value]) -> Encoded | None:
         if self._refused:
@@ -273,15 +268,19 @@ class FrameSession(Basis):
         self.description = description
         self._reports.describe(description)
 
-    def _refuse(self, why: str) -> None:
-        """The board cannot be served until its next hello."""
-        self._refused = why
+    def _forget_board(self) -> None:
+        """Nothing is known of the board, and nothing asked, until its next hello."""
         self._asking.drop()
         self._learner.stop()
         self._reports.forget()
         self._reports.unsure = False
         self._hello = None
         self._describe(None)
+
+    def _refuse(self, why: str) -> None:
+        """The board cannot be served until its next hello."""
+        self._refused = why
+        self._forget_board()
         self._events += self._calls.end_all(why)
         self._events.append(Refused(text=why))
 

@@ -1,9 +1,11 @@
 """The typed model behind a command: its arguments, made from a function's annotations or from a profile."""
 
+import functools
 import hashlib
 import inspect
 import json
 import math
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -80,22 +82,25 @@ class CommandSpec:
         self.steps = _checked_steps(name, steps, fields)
         # Numbered names with aliases: an argument may be called `copy` or `model_x`, which pydantic reserves.
         self._names = {f"argument_{number}": argument for number, argument in enumerate(fields)}
-        definitions = {
+        self._fields = {
             field: (annotation, Field(default, alias=argument))
             for (field, argument), (annotation, default) in zip(
                 self._names.items(), fields.values(), strict=True
             )
         }
         try:
-            self._model = cast(
-                "type[BaseModel]", create_model(name, __config__=_MODEL_CONFIG, **cast("Any", definitions))
-            )
             self._schema = schema if schema is not None else _schema(self._model)
         except (PydanticUserError, PydanticJsonSchemaWarning, TypeError, ValueError) as error:
             fault = str(error).partition("\n")[0]
             raise InvalidError(
                 f"command {name}: an annotation or a default cannot be served: {fault}"
             ) from error
+
+    @functools.cached_property
+    def _model(self) -> type[BaseModel]:
+        """What checks arguments; it takes time and memory, and many a command is never called."""
+        model = create_model(self.name, __config__=_MODEL_CONFIG, **cast("Any", self._fields))
+        return cast("type[BaseModel]", model)
 
     @classmethod
     def from_function(  # noqa: PLR0913  # what a command is
@@ -157,7 +162,7 @@ class CommandSpec:
 
         Raises:
             InvalidError: The schema uses more than types, enum, bounds, defaults, words for people and
-                required, or an argument is on no page or on two.
+                required, XML cannot carry an argument's name, or an argument is on no page or on two.
         """
         schema = about.arguments
         unknown = schema.keys() - {"type", "properties", "required", "additionalProperties"}
@@ -166,7 +171,7 @@ class CommandSpec:
         required = set(schema.get("required", ()))
         properties: Mapping[str, Any] = schema.get("properties", {})
         fields = {
-            argument: (
+            check_text(argument, f"command {name}: argument"): (
                 _property_annotation(f"command {name}, argument {argument}", rules),
                 PydanticUndefined if argument in required else rules.get("default", _ABSENT),
             )
@@ -343,9 +348,9 @@ def _default(command: str, parameter: inspect.Parameter) -> object:
 def _property_annotation(where: str, rules: Mapping[str, Any]) -> object:
     unknown = rules.keys() - _PROPERTY_KEYS
     kind = _JSON_TYPES.get(rules.get("type", ""))
-    if unknown or kind is None:
+    low, high = bounds = rules.get("minimum"), rules.get("maximum")
+    if unknown or kind is None or not all(map(_is_bound, bounds)):
         raise InvalidError(f"{where}: expected one of {', '.join(_JSON_TYPES)}, with plain rules")
-    low, high = rules.get("minimum"), rules.get("maximum")
     if kind is int:
         low, high = (
             None if bound is None else rounded(bound)
@@ -353,6 +358,11 @@ def _property_annotation(where: str, rules: Mapping[str, Any]) -> object:
         )
     annotation: Any = Annotated[kind, Field(ge=low, le=high)] if (low, high) != (None, None) else kind
     return Annotated[annotation, AfterValidator(_one_of(rules["enum"]))] if "enum" in rules else annotation
+
+
+def _is_bound(bound: object) -> bool:
+    """Whether a model can be made with it."""
+    return bound is None or (isinstance(bound, int | float) and abs(bound) <= sys.float_info.max)
 
 
 def _one_of(choices: Sequence[object]) -> Callable[[object], object]:

@@ -285,6 +285,11 @@ class Effect(Part):
         """The arguments that stand in the channel's name."""
         return _SLOT.findall(self.set)
 
+    @property
+    def reading(self) -> str:
+        """The reading that the channel is of."""
+        return reading_of(self.set)
+
     def channel(self, arguments: Mapping[str, Value]) -> str:
         """The channel's name, with these arguments in it."""
         return _SLOT.sub(lambda slot: str(arguments[slot[1]]), self.set)
@@ -358,6 +363,11 @@ class CommandKind(Part):
                 raise ValueError(f"{key}.set: argument {name!r} may be missing; give it a default")
         if effect.lasting is not None and self.args[effect.lasting].type not in ("float", "int"):
             raise ValueError(f"{key}.lasting: {effect.lasting} is no number of seconds")
+
+
+def reading_of(channel: str) -> str:
+    """The reading that a channel is of: `relay` of `relay/2`, and of one alone its own name."""
+    return channel.partition("/")[0]
 
 
 def typed(value: object, kind: ValueType) -> Value | None:

@@ -1,7 +1,7 @@
 """Texts and free tables of a profile: what cannot travel, and what is too much, is refused before it runs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, JsonValue
@@ -29,19 +29,28 @@ Role = Annotated[str, Field(min_length=1), AfterValidator(_can_travel), AfterVal
 """A role's name."""
 
 
+def values_in(value: object) -> Iterator[object]:
+    """A value and all that its tables and lists hold, of all depths; tables and lists themselves, too."""
+    left = [value]
+    while left:  # and no recursion, for a file nests as deep as it likes
+        each = left.pop()
+        yield each
+        if isinstance(each, dict):
+            left += each.values()
+        elif isinstance(each, list):
+            left += each
+
+
 def check_free(table: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Returns a driver's own table if its numbers are finite, and XML can carry its texts.
 
     Raises:
         ValueError: One is not, or it cannot.
     """
-    left: list[JsonValue] = [table]
-    while left:
-        value = left.pop()
+    for value in values_in(table):
         if isinstance(value, dict):
-            left += [*value, *value.values()]
-        elif isinstance(value, list):
-            left += value
+            for key in value:
+                _can_travel(key)
         elif isinstance(value, str):
             _can_travel(value)
         elif isinstance(value, float) and not math.isfinite(value):
@@ -75,17 +84,12 @@ def check_size(source: Mapping[str, JsonValue], *, has_count: bool = False) -> N
 def _size(value: JsonValue) -> tuple[int, int]:
     """How many values of all depths there are, and characters in their keys and texts."""
     values = characters = 0
-    left = [value]
-    while left:
-        value = left.pop()
+    for each in values_in(value):
         values += 1
-        if isinstance(value, dict):
-            characters += sum(map(len, value))
-            left += value.values()
-        elif isinstance(value, list):
-            left += value
-        elif isinstance(value, str):
-            characters += len(value)
+        if isinstance(each, dict):
+            characters += sum(map(len, each))
+        elif isinstance(each, str):
+            characters += len(each)
     return values, characters
 
 

@@ -145,7 +145,7 @@ class Profile(Part):
         if sum(len(command.args) for command in self.commands.values()) > MOST_ARGUMENTS:
             raise ValueError(f"commands: more than {MOST_ARGUMENTS} arguments, of all commands together")
         check_relations(self.readings)
-        channels = {name: dict.fromkeys(_channels(name, kind)) for name, kind in self.readings.items()}
+        channels = {name: dict.fromkeys(each) for name, each in self.channels_of().items()}
         for name, command in self.commands.items():
             for key, effect in command.effects():
                 self._check_effect(f"commands.{name}.{key}", command, effect, channels)
@@ -154,7 +154,7 @@ class Profile(Part):
     def _check_effect(
         self, where: str, command: CommandKind, effect: Effect, channels: Mapping[str, Mapping[str, object]]
     ) -> None:
-        target = effect.set.partition("/")[0]
+        target = effect.reading
         if target not in self.readings:
             raise ValueError(f"{where}.set: no reading {target!r}; there is {_list(self.readings)}")
         reading = self.readings[target]
@@ -164,16 +164,32 @@ class Profile(Part):
         elif command.args[effect.to].type != reading.type:
             raise ValueError(f"{where}.to: {effect.to} is no {reading.type}, which {target} is")
 
+    def channels_of(self) -> dict[str, list[str]]:
+        """The channels' names by reading, `count` counted out: NAME, or NAME/1 and so on."""
+        return {
+            name: [name] if kind.count is None else [f"{name}/{n + 1}" for n in range(kind.count)]
+            for name, kind in self.readings.items()
+        }
+
+    def channels_meant(self) -> dict[str, list[str]]:
+        """The channels by each name that may mean them: a channel itself, and a reading all that it has."""
+        of = self.channels_of()
+        return {channel: [channel] for channels in of.values() for channel in channels} | of
+
     def reading_kinds(self) -> dict[str, ReadingKind]:
         """What is read by each channel's name, `count` counted out."""
-        return {channel: kind for name, kind in self.readings.items() for channel in _channels(name, kind)}
+        return {
+            channel: self.readings[name]
+            for name, channels in self.channels_of().items()
+            for channel in channels
+        }
 
     def sources(self) -> dict[str, dict[str, JsonValue]]:
         """Where the driver finds each channel, by its name, `count` counted out."""
         return {
-            channel: kind.source_of(number)
-            for name, kind in self.readings.items()
-            for number, channel in enumerate(_channels(name, kind), start=1)
+            channel: self.readings[name].source_of(number)
+            for name, channels in self.channels_of().items()
+            for number, channel in enumerate(channels, start=1)
         }
 
     def channels(self) -> dict[str, Channel]:
@@ -287,10 +303,6 @@ def _checked(table: Mapping[str, Any], where: str, folders: Mapping[str, Path]) 
     if profile.without and profile.extends is None:
         raise TableError(where, ["without: only with extends; remove it"])
     return profile
-
-
-def _channels(name: str, kind: ReadingKind) -> list[str]:
-    return [name] if kind.count is None else [f"{name}/{n + 1}" for n in range(kind.count)]
 
 
 def _check_channel(where: str, command: CommandKind, effect: Effect, channels: Mapping[str, object]) -> None:

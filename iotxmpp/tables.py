@@ -1,15 +1,17 @@
 """Files of settings in TOML: read within bounds, their faults told by file, key and fix."""
 
+import math
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from iotxmpp.errors import ConfigError
-from iotxmpp.xmltext import printable
+from iotxmpp.errors import ConfigError, InvalidError
+from iotxmpp.xmltext import check_text, printable
 
 __all__ = ["MOST_BYTES", "TableError", "parse_table", "read_data", "read_text", "table_error"]
 
@@ -22,6 +24,9 @@ _DEEPEST_KEY = 16
 _SHOWN_FAULTS = 5
 _KEPT_FAULTS = 100
 _LONGEST_FAULT = 400
+_NO_TEXT, _NO_NUMBER = "text: ", "nan and inf are no values"
+"""How a fault begins of a table that a driver reads, where a text or a number in it is wrong."""
+
 _START = r"""\"(?:[^\"\\\n]|\\.)*+|'[^'\n]*+"""
 _LONG_START = r"""\"{3}(?:[^\"\\]|\\[\s\S]|\"(?!\"\"))*+|'{3}(?:[^']|'(?!''))*+"""
 _STRING = r"""\"(?:[^\"\\\n]|\\.)*+\"|'[^'\n]*+'"""
@@ -153,8 +158,50 @@ def table_error(error: ValidationError, model: type[BaseModel], where: str) -> T
     """
     from iotxmpp.faulttexts import fault_texts  # noqa: PLC0415  # half a MB that a sound file spares
 
-    faults = fault_texts(error, model, most=_KEPT_FAULTS)
+    faults = _placed(fault_texts(error, model, most=_KEPT_FAULTS), error)
     return TableError(where, faults, count=max(len(faults), error.error_count() - _KEPT_FAULTS + len(faults)))
+
+
+def _placed(faults: Sequence[str], error: ValidationError) -> list[str]:
+    """The faults, each of a table that a driver reads told at every key in it that is to blame."""
+    inside = {
+        ".".join(map(str, each["loc"])): list(islice(_unfit(each["input"]), _KEPT_FAULTS))
+        for each in error.errors(include_url=False)
+        if each["type"] == "value_error" and isinstance(each["input"], dict)
+    }
+    placed: list[str] = []
+    for fault in faults:
+        table, _, why = fault.partition(": ")
+        found = inside.get(table, []) if why.startswith((_NO_TEXT, _NO_NUMBER)) else []
+        placed += [f"{table}{place}: {what}" for place, what in found] or [fault]
+    return placed
+
+
+def _unfit(table: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What cannot be a value in such a table: its place there, and why."""
+    left: list[tuple[str, Any]] = [("", table)]
+    while left:  # and no recursion, for a file nests as deep as it likes
+        at, value = left.pop()
+        inner: list[tuple[str, Any]] = []
+        if isinstance(value, dict):
+            inner = [(f"{at}.{key}"[:_LONGEST_FAULT], each) for key, each in value.items()]
+            yield from ((f"{at}.{key}", why) for key in value if (why := _not_carried(key, "its name")))
+        elif isinstance(value, list):
+            inner = [(f"{at}[{number}]"[:_LONGEST_FAULT], each) for number, each in enumerate(value)]
+        elif isinstance(value, str) and (why := _not_carried(value, "text")):
+            yield at, why
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield at, f"{_NO_NUMBER}; give a number"
+        left += reversed(inner)
+
+
+def _not_carried(text: str, what: str) -> str:
+    """Why XML cannot carry it; empty where it can."""
+    try:
+        check_text(text, what)
+    except InvalidError as error:
+        return str(error)
+    return ""
 
 
 def _cut(text: str) -> str:

@@ -65,11 +65,7 @@ def calibrator(profile: Profile, table: Mapping[str, Calibration]) -> Calibrate:
     """
     by_channel: dict[str, Calibration] = {}
     kinds = {name: kind.type for name, kind in profile.reading_kinds().items()}
-    named: dict[str, list[str]] = {name: [name] for name in kinds}
-    for channel in kinds:
-        reading, slash, _ = channel.partition("/")
-        if slash:
-            named.setdefault(reading, []).append(channel)
+    named = profile.channels_meant()
     for name, calibration in table.items():
         channels = named.get(name, [])
         if not channels:

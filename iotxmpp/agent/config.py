@@ -111,13 +111,16 @@ def load_agent(path: Path | str, *, link: Link | None = None, account: Account |
     """
     path = Path(path)
     file = read_agent_file(path)
-    account = account or Account.load(path.parent / file.account)
+    return _agent(path, file, account or Account.load(path.parent / file.account), link)
+
+
+def _agent(path: Path, file: AgentFile, account: Account, link: Link | None = None) -> Agent:
+    """The agent that a file describes, which is read already; it raises as `load_agent` does."""
     try:
         profile = profile_of_file(path, file)
         _check_rename(profile, file.rename)
         kind, settings = file.driver.get("kind"), {k: v for k, v in file.driver.items() if k != "kind"}
         make_driver = partial(create_driver, profile, settings, kind=kind, folder=path.parent.absolute())
-        make_driver()  # a wrong setting shows now, not at the first sample
         agent = Agent(
             account,
             device=file.device,
@@ -168,7 +171,7 @@ def check_agent(path: Path | str) -> list[str]:
     except ConfigError as error:
         faults.append(str(error))
     try:
-        load_agent(path, account=account)
+        _agent(path, file, account)
     except InvalidError as error:
         faults.append(str(error))
     return faults
@@ -200,7 +203,7 @@ def _check_rename(profile: Profile, rename: dict[str, str]) -> None:
     Raises:
         ConfigError: There is no such channel, its new name is none, or two channels have one name.
     """
-    channels = profile.channels()
+    channels = profile.reading_kinds()
     taken: dict[str, str] = {}
     for old, new in rename.items():
         if old not in channels:

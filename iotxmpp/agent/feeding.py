@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from iotxmpp.agent.channels import VALUE_TYPES, check_reading, shown
+from iotxmpp.agent.channels import VALUE_TYPES, shown
 from iotxmpp.agent.drivers import Sample
 from iotxmpp.agent.outlet import Outlet
 from iotxmpp.agent.presence import Problems
 from iotxmpp.agent.righting import Righting
-from iotxmpp.agent.sampling import tell
+from iotxmpp.agent.sampling import good_values, tell
 from iotxmpp.agent.sensors import Rhythm, Sensor
 from iotxmpp.agent.troubles import Told
 from iotxmpp.errors import InvalidError, OutboxFullError
@@ -190,18 +190,10 @@ class Feed:
         return f"sensor {self._sensor.label}"
 
     def _good(self, values: Mapping[str, Value], problems: Problems) -> dict[str, Value]:
-        good = {}
-        for name, value in values.items():
-            if name not in self._sensor.channels:
-                self._tell_of_stranger(name, problems)
-                continue
-            try:
-                good[name] = check_reading(name, self._sensor.channels[name], value)
-            except Exception as error:  # noqa: BLE001  # a foreign value's own code may raise anything
-                tell(problems, f"channel {name}", name, error)
-            else:
-                problems.clear(f"channel {name}")
-        return good
+        stranger = next((name for name in values if name not in self._sensor.channels), None)
+        if stranger is not None:
+            self._tell_of_stranger(stranger, problems)
+        return good_values(values, self._sensor.channels, problems)
 
     def _tell_of_stranger(self, name: str, problems: Problems) -> None:
         """Only of the first: there may be no end of them."""

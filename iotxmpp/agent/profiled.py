@@ -1,6 +1,6 @@
 """Agents without code: a profile says what a kind of device reads and does, a driver does it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from pydantic import JsonValue
@@ -49,8 +49,8 @@ def equip(  # noqa: PLR0913  # what an agent's file can say
             given and no channel has `on_change`, or the driver cannot serve the profile.
         InvalidError: A channel or a command breaks the rules.
     """
-    names = _names(profile, rename or {})
     kinds = profile.reading_kinds()
+    names = _names(profile.id, kinds, rename or {})
     if at_least is not None and not any(kind.on_change for kind in kinds.values()):
         raise ConfigError(f"at_least: profile {profile.id} has no channel with on_change = true; remove it")
     right = Righting(kinds, calibrate=calibrator(profile, calibration or {}), names=names)
@@ -68,7 +68,7 @@ def equip(  # noqa: PLR0913  # what an agent's file can say
         rhythms=rhythms,
     )
     feed = Feed(sensor, gate, right=right, outlet=agent.outlet)
-    example = make_driver()
+    example = make_driver()  # a wrong setting shows now, not at the first sample
     opened = OpenedDriver(
         make_driver,
         take=feed.take if isinstance(example, Pushing) else None,
@@ -97,13 +97,12 @@ async def _command(driver: OpenedDriver, name: str, /, **arguments: Value) -> Js
     return await driver.command(name, arguments)
 
 
-def _names(profile: Profile, rename: Mapping[str, str]) -> dict[str, str]:
+def _names(profile: str, channels: Collection[str], rename: Mapping[str, str]) -> dict[str, str]:
     """Each channel's name in the profile, with its name on this device."""
-    channels = profile.channels()
     for name in rename:
         if name not in channels:
             raise ConfigError(
-                f"rename.{name}: profile {profile.id} has no such channel; it has"
+                f"rename.{name}: profile {profile} has no such channel; it has"
                 f" {', '.join(channels) or 'none'}"
             )
     names = {name: rename.get(name, name) for name in channels}

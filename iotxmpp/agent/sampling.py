@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 
+from iotxmpp.about import Channel
 from iotxmpp.agent.channels import check_reading, shown
 from iotxmpp.agent.presence import Problems
 from iotxmpp.agent.sensors import Rhythm, Sensor
@@ -97,18 +98,8 @@ class Sampler:
         return reading.result()
 
     def _good(self, values: Mapping[str, object]) -> dict[str, Value]:
-        good = {}
         self._check_names(values)
-        for name, value in values.items():
-            if name not in self._sensor.channels:
-                continue
-            try:
-                good[name] = check_reading(name, self._sensor.channels[name], value)
-            except Exception as error:  # noqa: BLE001  # a foreign value's own code may raise anything
-                tell(self._problems, f"channel {name}", name, error)
-            else:
-                self._problems.clear(f"channel {name}")
-        return good
+        return good_values(values, self._sensor.channels, self._problems)
 
     def _check_names(self, values: Mapping[str, object]) -> None:
         unknown = [name for name in values if name not in self._sensor.channels]
@@ -142,6 +133,29 @@ class Sampler:
         if rhythm.on_change:
             return waited >= rhythm.at_least or _changed(rhythm, last, value)
         return waited >= (rhythm.every if self._set is None else self._set)
+
+
+def good_values(
+    values: Mapping[str, object], channels: Mapping[str, Channel], problems: Problems
+) -> dict[str, Value]:
+    """The values that their channels take; what belongs to no channel is left out.
+
+    Args:
+        values: The values by channel.
+        channels: The channels.
+        problems: Takes what is wrong with a channel's value, until it has a good one.
+    """
+    good = {}
+    for name, value in values.items():
+        if name not in channels:
+            continue
+        try:
+            good[name] = check_reading(name, channels[name], value)
+        except Exception as error:  # noqa: BLE001  # a foreign value's own code may raise anything
+            tell(problems, f"channel {name}", name, error)
+        else:
+            problems.clear(f"channel {name}")
+    return good
 
 
 def tell(problems: Problems, key: str, where: str, error: Exception) -> None:

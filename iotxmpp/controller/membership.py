@@ -101,9 +101,8 @@ class Membership:
         self._intake.about(self.device, item)
 
     async def _take_pack(self, item: Item) -> None:
-        if (
-            not self._is_caught_up()
-        ):  # which nearly each pack finds, and the lock costs as much as half a check
+        # Nearly each pack finds that nothing waits, and the lock costs as much as half a check.
+        if not self._is_caught_up():
             await self._catch_up()
         await self._intake.pack(self.device, item)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from iotxmpp.agent.drivers.onewire import temperature, thermometers
 from iotxmpp.doctor.finding import Finding, fault, graded, ok
-from iotxmpp.doctor.places import Places, boot_config, boot_lines, entries, is_pi, text_of
+from iotxmpp.doctor.places import Places, boot_config, boot_lines, entries, is_pi
+from iotxmpp.kernelfiles import text_of
 
 _REBOOT = "sudo reboot"
 _MOST_ASKED = 16

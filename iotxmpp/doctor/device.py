@@ -79,7 +79,7 @@ def read_device(path: Path) -> Device:
     files = device_profiles.files_of(config.parent / file.profile) if file.profile.endswith(".toml") else []
     python = settings.get("file") if kind == "python" else None
     start = config.parent if "file" in own else profile.folders.get("file", config.parent)
-    named = ((start, python), (config.parent, table.get("ca")))
+    named = ((start, python), (account.parent, table.get("ca")))
     files += [folder / each for folder, each in named if isinstance(each, str)]
     return Device(
         config=config,

@@ -1,11 +1,11 @@
 """Runs checks: each for a bounded time, and none ends the others."""
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from iotxmpp.agent.drivers import off_loop
 from iotxmpp.doctor.finding import Finding, fault
 
 WITHIN = 20.0
@@ -32,7 +32,7 @@ class Check:
 
 def plain(group: Group, name: str, function: Callable[[], list[Finding]]) -> Check:
     """A check that blocks; it runs in a thread that hinders nobody if it hangs."""
-    return Check(group=group, name=name, work=lambda: _in_thread(function))
+    return Check(group=group, name=name, work=lambda: off_loop(function))
 
 
 async def run_check(check: Check, within: float = WITHIN) -> list[Finding]:
@@ -48,29 +48,3 @@ async def run_check(check: Check, within: float = WITHIN) -> list[Finding]:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         findings = [fault(f"the check {check.name} could not be made", " ".join(text.split())[:300])]
     return [replace(each, check=check.name) for each in findings]
-
-
-async def _in_thread(function: Callable[[], list[Finding]]) -> list[Finding]:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[list[Finding]] = loop.create_future()
-
-    def settle(result: list[Finding] | None, error: Exception | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result or [])
-
-    def work() -> None:
-        result, fault_ = None, None
-        try:
-            result = function()
-        except Exception as error:  # noqa: BLE001  # raised where it is awaited
-            fault_ = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, fault_)
-
-    # No executor's thread: the end of the program would wait for one that hangs.
-    threading.Thread(target=work, name="check", daemon=True).start()
-    return await future

@@ -13,7 +13,8 @@ from pathlib import Path
 from iotxmpp.agent.clock import FIRST_CREDIBLE, LAST_CREDIBLE, synchronised
 from iotxmpp.agent.drivers.mounts import FSTAB, not_mounted
 from iotxmpp.doctor.finding import Finding, advice, fault, ok
-from iotxmpp.doctor.places import Places, entries, text_of
+from iotxmpp.doctor.places import Places, entries
+from iotxmpp.kernelfiles import text_of
 
 OLDEST_PYTHON = (3, 11)
 SLOW_SYNC = 1.0

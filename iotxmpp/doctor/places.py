@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from iotxmpp.kernelfiles import text_of
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
@@ -31,14 +33,6 @@ class Places:
         """The same places below another root."""
         names = ("sys", "dev", "etc", "proc", "boot", "run")
         return cls(**{name: root / name for name in names}, lib=root / "usr/lib")
-
-
-def text_of(path: Path) -> str:
-    """What a small file says, without blanks around it; empty where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip().rstrip("\0")
-    except (OSError, ValueError):
-        return ""
 
 
 def entries(folder: Path, pattern: str = "*") -> list[Path]:

@@ -1,14 +1,13 @@
 """Serial ports: which there are, and what is probably behind them."""
 
 import glob
-import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from iotxmpp.doctor.places import Places, entries, text_of
+from iotxmpp.doctor.places import Places, entries
+from iotxmpp.kernelfiles import is_serial, text_of
 
 KINDS = ("ttyUSB*", "ttyACM*", "ttyAMA*", "serial0", "serial1")
 """Names of ports to which boards are mostly connected; another one counts where the agent's file names it."""
@@ -111,14 +110,11 @@ def _named(wanted: str) -> Iterator[Path]:
 
 
 def _is_tty(path: Path, places: Places) -> bool:
-    """Whether it is a serial port, by the kernel; of a pseudo-terminal that says nothing."""
+    """Whether it is there, and a serial port by the kernel."""
     try:
-        found = path.stat()
+        return is_serial(path, places.sys / "dev/char")
     except OSError:
         return False
-    number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-    kind = places.sys / "dev/char" / number / "subsystem"
-    return stat.S_ISCHR(found.st_mode) and (not kind.exists() or kind.resolve().name == "tty")
 
 
 def _described(path: Path, places: Places, *, meant: bool) -> SerialPort:

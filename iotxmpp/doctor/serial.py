@@ -1,20 +1,17 @@
 """Checks of serial ports: found, allowed, free, and not reset by being opened."""
 
 import os
-import re
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from iotxmpp.doctor.finding import Finding, advice, fault, graded, ok
-from iotxmpp.doctor.places import Places, entries, processes, text_of
+from iotxmpp.doctor.places import Places, entries, processes
 from iotxmpp.doctor.ports import SerialPort, serial_ports
+from iotxmpp.kernelfiles import held_by, text_of
 
 _STEALS = {"1a86:7523", "10c4:ea60", "0403:6001", "0403:6015"}
 """Chips that brltty takes for Braille displays."""
 
 _GROUP_OPENS = 0o060
-_FAR_END = re.compile(r"^tty-index:\s*(\d+)", re.MULTILINE)
 
 
 def check_ports(places: Places, *, needed: bool, wanted: str = "") -> list[Finding]:
@@ -130,7 +127,8 @@ def check_holders(places: Places, *, wanted: str = "", own: int | None = None) -
     ports = {port.path.resolve(): port.path for port in serial_ports(places, wanted)}
     found = []
     for process, name in processes(places).items():
-        for path in _held(places, process, ports) if process != own else ():
+        held = held_by(places.proc / str(process), ports) if process != own else set()
+        for path in (ports[goal] for goal in sorted(held)):
             why = "two programs at one port take each other's bytes"
             found.append(
                 advice(
@@ -139,19 +137,6 @@ def check_holders(places: Places, *, wanted: str = "", own: int | None = None) -
             )
     hidden = os.geteuid() != 0 and bool(ports)
     return found or [ok("no program holds a serial port" + (", as far as this user sees" if hidden else ""))]
-
-
-def _held(places: Places, process: int, ports: dict[Path, Path]) -> Iterator[Path]:
-    folder = places.proc / str(process)
-    goals = {}
-    with suppress(OSError):  # another user's, or over meanwhile
-        for link in (folder / "fd").iterdir():
-            with suppress(FileNotFoundError):  # closed meanwhile
-                goals[link.name] = link.readlink()
-    far = [text_of(folder / "fdinfo" / name) for name, goal in goals.items() if goal.name == "ptmx"]
-    boards = {("pts", found[1]) for each in far if (found := _FAR_END.search(each))}
-    held = sorted({*goals.values()} & ports.keys())
-    yield from (ports[goal] for goal in held if (goal.parent.name, goal.name) not in boards)
 
 
 def check_thieves(places: Places, *, needed: bool) -> list[Finding]:

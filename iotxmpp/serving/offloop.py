@@ -10,6 +10,7 @@ import contextvars
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -56,9 +57,20 @@ async def tamed(work: Callable[[], Awaitable[Result]]) -> Result:
 
 
 def _in_thread(function: Callable[..., object], arguments: dict[str, Any]) -> "asyncio.Future[object]":
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[object] = loop.create_future()
-    context = contextvars.copy_context()
+    future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    work = settling(future, partial(contextvars.copy_context().run, function, **arguments))
+    threading.Thread(target=work, name=getattr(function, "__name__", "call"), daemon=True).start()
+    return future
+
+
+def settling(future: "asyncio.Future[Any]", function: Callable[[], object]) -> Callable[[], None]:
+    """What calls a function in another thread, and tells the future on its loop what became of it.
+
+    Args:
+        future: Made by the loop on which it is awaited; nobody need wait for it any more.
+        function: Is called; what would end the loop, and what no future can hold, becomes a `RuntimeError`.
+    """
+    loop = future.get_loop()
 
     def settle(result: object, error: BaseException | None) -> None:
         if future.done():
@@ -75,12 +87,11 @@ def _in_thread(function: Callable[..., object], arguments: dict[str, Any]) -> "a
     def work() -> None:
         result, fault = None, None
         try:
-            result = context.run(function, **arguments)
+            result = function()
         except BaseException as error:  # noqa: BLE001  # it is raised where the call is awaited
             fault = error
         # Once the loop is closed, nobody waits for the result any more.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, fault)
 
-    threading.Thread(target=work, name=getattr(function, "__name__", "call"), daemon=True).start()
-    return future
+    return work

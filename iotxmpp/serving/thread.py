@@ -1,12 +1,13 @@
 """One thread of its own, for calls that block and must come from one thread."""
 
 import asyncio
-import contextlib
 import queue
 import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
+
+from iotxmpp.serving.offloop import settling
 
 T = TypeVar("T")
 
@@ -21,27 +22,8 @@ class OneThread:
 
     async def call(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:  # noqa: ANN401  # passed on
         """Runs a call, and returns or raises what it does; once asked for, it runs even if nobody waits."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def settle(result: Any, error: BaseException | None) -> None:  # noqa: ANN401  # what the call gives
-            if future.done():
-                return
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
-        def work() -> None:
-            result, fault = None, None
-            try:
-                result = function(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001  # it is raised where the call is awaited
-                fault = error
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-                loop.call_soon_threadsafe(partial(settle, result, fault))
-
-        self._jobs.put(work)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._jobs.put(settling(future, partial(function, *args, **kwargs)))
         return await future
 
     def post(self, function: Callable[..., None], /, *args: Any) -> None:  # noqa: ANN401  # passed on

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from pydantic import JsonValue
 
 from iotxmpp.agent.drivers.faults import Fault
 from iotxmpp.agent.drivers.simulated import SimulatedDriver
+from iotxmpp.agent.drivers.unopened import Unopened
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 from iotxmpp.simulation.variety import air_of, shift, varied
@@ -44,7 +43,7 @@ class Tally:
     commands: int = 0
 
 
-class FleetDriver:
+class FleetDriver(Unopened):
     """Simulates one device; what it gives depends on the seed, the device's id and the time alone.
 
     What commands set is added to that, and is kept as long as the driver is there.
@@ -79,15 +78,6 @@ class FleetDriver:
         self._inner = SimulatedDriver(profile=own, settings={"seed": name}, clock=lambda: self._time)
         self._stuck: tuple[float, dict[str, Value]] | None = None
         self.tally = Tally()
-
-    async def __aenter__(self) -> Self:
-        """There is nothing to open."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """There is nothing to release."""
 
     async def read(self) -> dict[str, Value]:
         """What the sensors give now."""

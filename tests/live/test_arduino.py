@@ -188,6 +188,8 @@ async def test_the_shipped_profile_serves_the_weather_station_as_it_is_flashed(
 
 async def first(driver: SerialDriver, count: int) -> AsyncIterator[Sample]:
     async for sample in driver.samples():
+        if not sample.values:  # that it works
+            continue
         yield sample
         count -= 1
         if not count:

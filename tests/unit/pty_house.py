@@ -159,7 +159,8 @@ async def taking(driver: SerialDriver) -> AsyncIterator[Taken]:
     async def take() -> None:
         try:
             async for sample in driver.samples():
-                taken.samples.append(sample)
+                if sample.values:  # one without says that the board works
+                    taken.samples.append(sample)
         except OSError as error:
             taken.error = error
 

@@ -257,11 +257,27 @@ def test_a_described_command_refuses_the_rest(wrong: dict[str, Any], fault: str)
         {"type": "object", "patternProperties": {}},
         {"type": "object", "properties": {"a": {"type": "object"}}},
         {"type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}},
+        {"type": "object", "properties": {"a": {"type": "number", "minimum": "x"}}},
+        {"type": "object", "properties": {"a": {"type": "integer", "maximum": float("inf")}}},
+        {"type": "object", "properties": {"a": {"type": "number", "maximum": 10**400}}},
     ],
 )
 def test_a_schema_beyond_plain_types_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(InvalidError, match="command odd"):
         CommandSpec.from_about("odd", CommandAbout(arguments=arguments))
+
+
+def test_an_argument_that_xml_cannot_carry_is_refused() -> None:
+    arguments = {"type": "object", "properties": {"\ud800": {"type": "string"}}}
+    with pytest.raises(InvalidError, match=r"command odd: argument: character U\+D800"):
+        CommandSpec.from_about("odd", CommandAbout(arguments=arguments))
+
+
+def test_a_described_command_takes_the_memory_of_a_model_when_it_is_called() -> None:
+    spec = CommandSpec.from_about("switch", SWITCH)
+    assert "_model" not in vars(spec)
+    spec.parse({"channel": 1, "on": True})
+    assert "_model" in vars(spec)
 
 
 # What the model refuses never passes; what it accepts arrives unchanged.

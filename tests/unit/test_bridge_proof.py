@@ -12,7 +12,7 @@ from firmware_bridge import updating
 from firmware_bridge.flashing import flash_now, planned
 from iotxmpp.errors import CommandError, CommandFailedError
 from iotxmpp.profiles import Profile
-from tests.unit.pty_house import SET, driver, profile, until
+from tests.unit.pty_house import SET, driver, profile, taking, until
 from tests.unit.sketch_house import Lines, Sketch, sketch
 from tests.unit.stand_ins import AVRDUDE, stand_in
 
@@ -137,7 +137,8 @@ async def test_the_agent_keeps_its_board_where_nothing_could_be_started(
         async with driver(tmp_path / "tty0", kind(), board="shed-1", flash=flash) as opened:
             with pytest.raises(CommandError, match=f"firmware-update: not started: .*{why}"):
                 await opened.command("firmware-update", {"file": name, "expect": "1.2.0"})
-            assert (await anext(opened.samples())).values
+            async with taking(opened) as taken:
+                await until(lambda: taken.samples)
     assert not is_written(told)
 
 

@@ -133,7 +133,7 @@ async def test_a_board_of_which_nothing_is_understood_is_a_problem_until_it_is(
     with sketch(tmp_path / "tty0", HELLO):
         async with driver(tmp_path / "tty0", board="shed-1") as opened, taking(opened) as taken:
             await until(opened.troubles)
-            assert "nothing that is understood has come for 0 s" in opened.troubles()["serial board"]
+            assert "nothing that is understood has come for 0 s and more" in opened.troubles()["serial board"]
             await until(lambda: taken.values("temperature"))
             assert opened.troubles() == {}
     assert not lines.drawn

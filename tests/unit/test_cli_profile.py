@@ -205,7 +205,7 @@ def test_check_names_the_file_that_is_at_fault(here: Path) -> None:
 def test_check_asks_the_driver(here: Path) -> None:
     wrong = run("check", written(here, GOOD.replace('"simulated"', '"simulated", sead = 5')))
     assert wrong.exit_code == Exit.USAGE
-    assert "x.toml: driver simulated: unknown key sead in settings" in wrong.stderr
+    assert "x.toml: driver simulated: unknown key sead in driver" in wrong.stderr
 
 
 def test_what_each_device_gives_is_no_fault_of_the_kind(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +240,7 @@ def test_where_a_device_is_connected_is_no_fault_of_the_kind_but_the_rest_is(her
     assert "unknown key registre in readings.power.source" in wrong.stderr
     wrong = run("check", written(here, METER.replace("2400", "24")))
     assert wrong.exit_code == Exit.USAGE
-    assert "settings.baud: Input should be from 300" in wrong.stderr
+    assert "driver.baud: Input should be from 300" in wrong.stderr
 
 
 def test_a_driver_that_cannot_be_simulated_is_checked_too(

@@ -177,7 +177,7 @@ def test_a_driver_has_few_settings(config: Path, pins: str) -> None:
     more = "".join(pins.replace("%", str(n)) for n in range(3000)) if "%" in pins else pins
     config.write_text(f'account = "hall.account.toml"\nprofile = "relay4"\n[driver.pins]\n{more}')
     told = check_agent(config)
-    assert told[0].endswith("driver gpio: settings: more than 2000 values; give fewer")
+    assert told[0].endswith("driver gpio: driver: more than 2000 values; give fewer")
     assert seconds_of(lambda: check_agent(config)) < SOON
 
 

@@ -99,18 +99,18 @@ def test_what_is_right_stays_right(tmp_path: Path) -> None:
         (
             "relay4",
             "pins = [true, 2, 3, 4]",
-            "driver gpio: settings.pins[0]: Input should be a valid integer",
+            "driver gpio: driver.pins[0]: Input should be a valid integer",
         ),
-        ("relay4", 'pins = ["1", 2, 3, 4]', "driver gpio: settings.pins[0]: Input should be a valid integer"),
-        ("bme280", "oversampling = true", "driver i2c: settings.oversampling: Input should be a number"),
-        ("bme280", 'simulated = "yes"', "driver i2c: settings.simulated: Input should be a valid boolean"),
-        ("bme280", "address = true", "driver i2c: settings.address: Input should be"),
+        ("relay4", 'pins = ["1", 2, 3, 4]', "driver gpio: driver.pins[0]: Input should be a valid integer"),
+        ("bme280", "oversampling = true", "driver i2c: driver.oversampling: Input should be a number"),
+        ("bme280", 'simulated = "yes"', "driver i2c: driver.simulated: Input should be a valid boolean"),
+        ("bme280", "address = true", "driver i2c: driver.address: Input should be"),
         (
             "sdm120",
             'port = "x"\nbaud = "9600"',
-            "driver modbus: settings.baud: Input should be a valid integer",
+            "driver modbus: driver.baud: Input should be a valid integer",
         ),
-        ("sdm120", 'port = "x"\ntimeout = true', "driver modbus: settings.timeout: Input should be a valid"),
+        ("sdm120", 'port = "x"\ntimeout = true', "driver modbus: driver.timeout: Input should be a valid"),
     ],
 )
 def test_a_drivers_types_are_meant(name: str, settings: str, words: str) -> None:

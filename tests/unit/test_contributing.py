@@ -55,7 +55,7 @@ async def test_the_printed_driver_reads_pushes_and_refuses(printed: type[object]
         assert await driver.read() == {"level": 100}
         with pytest.raises(UnknownCommandError, match="no command fill"):
             await driver.command("fill", {})
-    with pytest.raises(ConfigError, match="driver tank: unknown key depth in settings"):
+    with pytest.raises(ConfigError, match="driver tank: unknown key depth in driver"):
         create_driver(profile, {"depth": 1})
 
 

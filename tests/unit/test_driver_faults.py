@@ -75,7 +75,7 @@ def test_each_is_told_with_key_and_fix(model: type[BaseModel], table: dict[str, 
     told = {}
     with pytest.raises(ConfigError) as caught:
         check_settings(model, table, "odd")
-    told["settings"] = str(caught.value)
+    told["driver"] = str(caught.value)
     with pytest.raises(ConfigError) as caught:
         check_source(model, table, "readings.x.source")
     told["readings.x.source"] = str(caught.value)

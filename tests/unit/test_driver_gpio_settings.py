@@ -79,7 +79,7 @@ async def test_pins_of_the_device_go_before_those_of_the_profile(factory: MockFa
             {},
             r"commands\.go\.effect\.set: x is a Button, which cannot be set",
         ),
-        (reading(OUT), {"pin": 5}, "driver gpio: unknown key pin in settings: did you mean pins"),
+        (reading(OUT), {"pin": 5}, "driver gpio: unknown key pin in driver: did you mean pins"),
     ],
 )
 def test_a_wrong_profile_or_setting_is_told_before_a_pin_moves(

@@ -267,7 +267,7 @@ async def test_a_simulated_chip_measures_what_the_profile_simulates() -> None:
     [
         ("", {"chip": "bme281"}, "chip: .*'bme280' or 'scd4x'"),
         ("", {"chip": "bme280", "address": 0x03}, "address: "),
-        ("", {"chip": "bme280", "pin": 3}, "unknown key pin in settings.*known: chip, bus, address"),
+        ("", {"chip": "bme280", "pin": 3}, "unknown key pin in driver.*known: chip, bus, address"),
         ('[readings.co2]\ntype="float"\n', {"chip": "bme280"}, "readings.co2: bme280 has no value 'co2'"),
         (
             '[readings.t]\ntype="float"\nsource={valve="x"}\n',

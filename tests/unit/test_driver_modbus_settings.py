@@ -31,7 +31,7 @@ def test_the_driver_is_found_by_its_kind() -> None:
         (ONE, {"port": "a", "host": "b"}, "port and host: give one"),
         (ONE, {"port": "a", "unit": 0}, "unit 0: on a serial line from 1 to 247"),
         (ONE, {"port": "a", "parity": "none"}, "parity: .*'N', 'E' or 'O'"),
-        (ONE, {"port": "a", "speed": 9600}, "unknown key speed in settings: did you mean seed"),
+        (ONE, {"port": "a", "speed": 9600}, "unknown key speed in driver: did you mean seed"),
         (HEAD + '[readings.x]\ntype="float"\n', {"port": "a"}, r"readings\.x\.source is missing"),
         (
             ONE.replace("register", "registre"),

@@ -197,7 +197,7 @@ async def test_several_sensors_for_one_channel_need_a_choice(bus: Path) -> None:
         (ONE.replace("float", "int"), {}, "temperature is a float in Cel"),
         (ONE + "source={pin=4}", {}, r"unknown key pin in readings\.temperature\.source.*known: id"),
         (ONE + "[commands.heat]", {}, "no command 'heat'"),
-        (ONE, {"bus": 1}, "driver onewire: unknown key bus in settings"),
+        (ONE, {"bus": 1}, "driver onewire: unknown key bus in driver"),
     ],
 )
 def test_a_wrong_profile_or_setting_is_told(text: str, settings: dict[str, object], words: str) -> None:

@@ -150,7 +150,7 @@ async def test_a_file_that_cannot_be_used_is_told_with_its_line(
         ({"file": "nowhere.py", "function": "m:read"}, 'give either "module:function", or file'),
         (
             {"function": "m:read", "funktion": "x"},
-            "unknown key funktion in settings: did you mean function",
+            "unknown key funktion in driver: did you mean function",
         ),
     ],
 )

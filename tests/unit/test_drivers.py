@@ -190,7 +190,7 @@ async def test_a_simulated_machine_is_the_profile_s(machine: dict[str, object]) 
 def test_the_simulated_driver_takes_the_word_that_all_take() -> None:
     profile = device_profiles.load("bme280")
     create_driver(profile, {"simulated": True}, kind="simulated")
-    with pytest.raises(ConfigError, match=r"driver simulated: settings\.simulated"):
+    with pytest.raises(ConfigError, match=r"driver simulated: driver\.simulated"):
         create_driver(profile, {"simulated": False}, kind="simulated")
 
 
@@ -294,9 +294,9 @@ def test_the_device_s_settings_go_before_the_profile_s() -> None:
 
 
 def test_wrong_settings_are_named() -> None:
-    with pytest.raises(ConfigError, match="simulated: unknown key sead in settings: did you mean seed"):
+    with pytest.raises(ConfigError, match="simulated: unknown key sead in driver: did you mean seed"):
         create_driver(device_profiles.load("relay4"), {"sead": 1}, kind="simulated")
-    with pytest.raises(ConfigError, match="driver host: unknown key disc in settings: did you mean disk"):
+    with pytest.raises(ConfigError, match="driver host: unknown key disc in driver: did you mean disk"):
         create_driver(device_profiles.load("host"), {"disc": "/"})
 
 

@@ -69,14 +69,15 @@ ABOVE: dict[str, frozenset[str]] = {
     "xmpp": frozenset({"values", "link"}),
     "profiles": frozenset({"values"}),
     "bridge": frozenset({"values"}),
-    "boards": frozenset({"values", "profiles", "bridge", "agent", "cli"}),
+    "boards": frozenset({"values", "profiles", "bridge", "agent", "cli", "kernelfiles"}),
     "serving": frozenset({"values", "link"}),
     "agent": frozenset({"values", "link", "xmpp", "profiles", "serving"}),
     "controller": frozenset({"values", "link", "xmpp", "serving"}),
     "server": frozenset({"values", "link"}),
     "facade": frozenset({"values", "agent", "controller", "serving"}),
     "systemd": frozenset({"values"}),
-    "doctor": frozenset({"values", "link", "xmpp", "profiles", "agent", "systemd"}),
+    "kernelfiles": frozenset(),
+    "doctor": frozenset({"values", "link", "xmpp", "profiles", "agent", "systemd", "kernelfiles"}),
     "demo": frozenset({"values", "link", "memory", "xmpp", "serving", "agent", "controller", "server"}),
     "simulation": frozenset(
         {"values", "link", "memory", "xmpp", "profiles", "serving", "agent", "server", "demo"}

@@ -12,6 +12,7 @@ from iotxmpp.errors import ConfigError, InvalidError
 from iotxmpp.faulttexts import guess
 from iotxmpp.profiles import parse_profile
 from iotxmpp.tables import TableError
+from iotxmpp.xmltext import printable
 from tests.effort import SOON, seconds_of
 
 HEAD = 'schema = 1\nid = "x"\nversion = "1.0.0"\ndriver = { kind = "simulated" }\n'
@@ -56,27 +57,28 @@ READING = '[readings.r]\ntype = "str"\n'
 
 
 @pytest.mark.parametrize(
-    ("more", "key"),
+    ("more", "start"),
     [
-        ('title = "%"\n', "title"),
-        ('description = "%"\n', "description"),
-        (f'{READING}quantity = "%"\n', "readings.r.quantity"),
-        (f'{READING}simulate.value = "%"\n', "readings.r.simulate.value"),
-        (f'{READING}source.field = "%"\n', "readings.r.source"),
-        (f'{READING}source = {{ a = [{{ "%" = 1 }}] }}\n', "readings.r.source"),
-        ('[commands.c]\nsource.field = "%"\n', "commands.c.source"),
-        ('[commands.c.effect]\nset = "r/{a}%"\n', "commands.c.effect.set"),
-        ('[driver]\nkind = "%"\n', "driver.kind"),
-        ('[driver]\nkind = "host"\ndisk = "%"\n', "driver"),
+        ('title = "%"\n', "title: text"),
+        ('description = "%"\n', "description: text"),
+        (f'{READING}quantity = "%"\n', "readings.r.quantity: text"),
+        (f'{READING}simulate.value = "%"\n', "readings.r.simulate.value: text"),
+        (f'{READING}source.field = "%"\n', "readings.r.source.field: text"),
+        (f'{READING}source = {{ a = [{{ "%" = 1 }}] }}\n', "readings.r.source.a[0].%: its name"),
+        ('[commands.c]\nsource.field = "%"\n', "commands.c.source.field: text"),
+        ('[commands.c.effect]\nset = "r/{a}%"\n', "commands.c.effect.set: text"),
+        ('[driver]\nkind = "%"\n', "driver.kind: text"),
+        ('[driver]\nkind = "host"\ndisk = "%"\n', "driver.disk: text"),
     ],
 )
 @pytest.mark.parametrize("character", ["\\u0007", "\\u0000", "\\uFFFE"])
-def test_no_text_of_a_kind_has_what_xml_cannot_carry(more: str, key: str, character: str) -> None:
+def test_no_text_of_a_kind_has_what_xml_cannot_carry(more: str, start: str, character: str) -> None:
     head = HEAD if "[driver]" not in more else HEAD.partition("driver")[0]
     with pytest.raises(TableError) as caught:
         parse_profile(head + more.replace("%", character), "x.toml")
     (fault,) = caught.value.faults
-    assert fault.startswith(f"{key}: text: character U+{character[2:]} at position ")
+    shown = printable(character.encode().decode("unicode_escape"))
+    assert fault.startswith(f"{start.replace('%', shown)}: character U+{character[2:]} at position ")
 
 
 LONG = [f"a@{'ö.' * 100}ü{n}" for n in range(205)]

@@ -54,6 +54,14 @@ def test_channels_are_counted_out() -> None:
     assert profile(TEMPERATURE + "every = 30\n").reading_kinds()["temperature"].every == 30
 
 
+def test_a_name_means_its_own_channel_or_all_of_its_reading() -> None:
+    meant = profile(TEMPERATURE + RELAY).channels_meant()
+    assert meant["temperature"] == ["temperature"]
+    assert meant["relay"] == ["relay/1", "relay/2", "relay/3", "relay/4"]
+    assert meant["relay/2"] == ["relay/2"]
+    assert len(meant) == 6
+
+
 def test_a_command_is_described_by_a_closed_json_schema() -> None:
     about = profile(RELAY).command_about()["switch"]
     assert about.arguments == {
@@ -227,10 +235,10 @@ BAD_PROFILES = [
     ),
     (
         HEAD + "[readings.r]\ntype = 'bool'\nsource = { pin = nan }",
-        "readings.r.source: nan and inf are no values",
+        "readings.r.source.pin: nan and inf are no values; give a number",
     ),
     (HEAD + "[readings.r]\ntype = 'str'\ncounter = true", "readings.r: counter is for numbers"),
-    (HEAD.replace("}", ", gain = inf }"), "driver: nan and inf are no values"),
+    (HEAD.replace("}", ", gain = inf }"), "driver.gain: nan and inf are no values; give a number"),
     (HEAD.replace("}", ", since = 1979-05-27 }"), "driver.since: "),
     (HEAD + "without = ['x']", "without: only with extends; remove it"),
     (HEAD + "extends = 'bme280'", "extends: 'bme280' cannot be found from here"),

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, JsonValue, ValidationError, Vali
 from iotxmpp.agent.drivers.texts import check_plain
 from iotxmpp.errors import ConfigError, InvalidError
 from iotxmpp.faulttexts import fault_texts, guess
+from iotxmpp.kindtexts import values_in
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 from iotxmpp.serving.offloop import call
@@ -122,7 +123,8 @@ class Pushing(Protocol):
     def samples(self) -> AsyncIterator[Sample]:
         """What it gives while it is open, as it comes; asked for once after each opening.
 
-        It ends by being cancelled. An error, or an end, closes the driver; it is opened again after a while.
+        One without values says that the hardware works, whatever was told before. It ends by being
+        cancelled. An error, or an end, closes the driver; it is opened again after a while.
 
         Raises:
             OSError: The hardware failed, or is gone.
@@ -223,9 +225,9 @@ def check_settings(model: type[SettingsModel], settings: Mapping[str, object], k
     context: dict[str, object] = {}
     if isinstance(settings, DeviceSettings):
         context = {"folder": settings.folder, "folders": settings.folders}
-    if _count(settings) > MOST_SETTINGS:  # a fault of each would take long
-        raise ConfigError(f"driver {kind}: settings: more than {MOST_SETTINGS} values; give fewer")
-    return _checked(model, settings, f"driver {kind}: ", "settings", context)
+    if sum(1 for _ in values_in(dict(settings))) > MOST_SETTINGS:  # a fault of each would take long
+        raise ConfigError(f"driver {kind}: driver: more than {MOST_SETTINGS} values; give fewer")
+    return _checked(model, settings, f"driver {kind}: ", "driver", context)
 
 
 def check_source(model: type[SettingsModel], source: Mapping[str, object], where: str) -> SettingsModel:
@@ -265,12 +267,6 @@ def _checked(
         if isinstance(value, bool) and not isinstance(getattr(fitting, name, value), bool):
             raise ConfigError(f"{said}{where}.{name}: Input should be a number, not {str(value).lower()}")
     return fitting
-
-
-def _count(value: object) -> int:
-    """How many values there are, of all depths."""
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return 1 + sum(map(_count, inner))
 
 
 def _factory(kind: str) -> DriverFactory:

@@ -8,8 +8,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -17,6 +15,7 @@ from iotxmpp.agent.drivers import check_settings, off_loop
 from iotxmpp.agent.drivers.mounts import not_mounted
 from iotxmpp.agent.drivers.simulated import SimulatedDriver
 from iotxmpp.agent.drivers.texts import PlainPath
+from iotxmpp.agent.drivers.unopened import Unopened
 from iotxmpp.errors import ConfigError, UnknownCommandError
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
@@ -117,7 +116,7 @@ _SOURCES = {
 }
 
 
-class HostDriver:
+class HostDriver(Unopened):
     """Reads this machine; answers the command `facts`.
 
     Args:
@@ -150,15 +149,6 @@ class HostDriver:
         for command in profile.commands:
             if command != "facts":
                 raise ConfigError(f"driver host: no command {command!r}; there is facts")
-
-    async def __aenter__(self) -> Self:
-        """There is nothing to open."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """There is nothing to release."""
 
     async def read(self) -> Mapping[str, Value | OSError]:
         """The values of this moment; a channel that this machine never had is left out.

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from iotxmpp.agent.drivers import check_settings
 from iotxmpp.agent.drivers.moment import Moment
+from iotxmpp.agent.drivers.unopened import Unopened
 from iotxmpp.errors import CommandFailedError
 from iotxmpp.kinds import Effect
 from iotxmpp.profiles import Profile
@@ -29,7 +29,7 @@ class SimulatedSettings(BaseModel):
     simulated: Literal[True] = True
 
 
-class SimulatedDriver:
+class SimulatedDriver(Unopened):
     """Simulates any profile; its values depend on the seed and the clock alone, and on the commands it got.
 
     Args:
@@ -47,15 +47,6 @@ class SimulatedDriver:
         self._kinds = profile.reading_kinds()
         self._set: dict[str, Value] = {}
         self._lent: dict[str, tuple[Value, float]] = {}
-
-    async def __aenter__(self) -> Self:
-        """There is nothing to open."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """There is nothing to release."""
 
     async def read(self) -> dict[str, Value]:
         """A value for every channel."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from iotxmpp.agent.drivers import check_source
 from iotxmpp.errors import ConfigError
-from iotxmpp.kinds import Finite, ReadingKind, Seconds
+from iotxmpp.kinds import Finite, ReadingKind, Seconds, reading_of
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 
@@ -176,7 +176,7 @@ def bindings(profile: Profile, settings: GpioSettings) -> tuple[Binding, ...]:
 
 
 def _binding(channel: str, kind: ReadingKind, source: Mapping[str, Any]) -> Binding:
-    where = f"readings.{channel.partition('/')[0]}.source"
+    where = f"readings.{reading_of(channel)}.source"
     checked = check_source(GpioSource, source, where)
     fitting = {"float", "int"}
     if checked.device in INPUTS:
@@ -187,7 +187,7 @@ def _binding(channel: str, kind: ReadingKind, source: Mapping[str, Any]) -> Bind
         fitting = {"float"} if checked.device == "Servo" else {"bool"}
     if kind.type not in fitting:
         raise ConfigError(
-            f"readings.{channel.partition('/')[0]}.type: a {checked.device} is"
+            f"readings.{reading_of(channel)}.type: a {checked.device} is"
             f" {' or '.join(sorted(fitting))}, not {kind.type}"
         )
     return Binding(channel=channel, kind=kind, source=checked, where=where)
@@ -197,7 +197,7 @@ def _with_pins(profile: Profile, settings: GpioSettings) -> dict[str, dict[str, 
     """The sources with the settings laid over them."""
     common = {"device": settings.device} if settings.device is not None else {}
     sources = {channel: {**common, **source} for channel, source in profile.sources().items()}
-    for channel, more in _placed(settings, sources).items():
+    for channel, more in _placed(profile, settings, sources).items():
         sources[channel] |= more
     for source in sources.values():
         possible = _POSSIBLE.get(str(source.get("device")), frozenset())
@@ -206,7 +206,9 @@ def _with_pins(profile: Profile, settings: GpioSettings) -> dict[str, dict[str, 
     return sources
 
 
-def _placed(settings: GpioSettings, sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+def _placed(
+    profile: Profile, settings: GpioSettings, sources: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
     """What the setting `pins` says of each channel."""
     if isinstance(settings.pins, list):
         pinned = [name for name, each in sources.items() if str(each.get("device")) not in _NEEDED]
@@ -216,12 +218,10 @@ def _placed(settings: GpioSettings, sources: Mapping[str, Mapping[str, Any]]) ->
                 f" {', '.join(pinned) or 'none'}"
             )
         return {name: {"pin": pin} for name, pin in zip(pinned, settings.pins, strict=False)}
-    by_reading: dict[str, list[str]] = {}
-    for channel in sources:
-        by_reading.setdefault(channel.partition("/")[0], []).append(channel)
+    named = profile.channels_meant()
     placed: dict[str, Mapping[str, Any]] = {}
     for name, pins in settings.pins.items():
-        channels = [name] if name in sources else by_reading.get(name, [])
+        channels = named.get(name, [])
         if not channels:
             raise ConfigError(
                 f"driver gpio: pins.{name}: the profile has no such channel; it has {', '.join(sources)}"
@@ -252,11 +252,11 @@ def _check_commands(profile: Profile, bound: tuple[Binding, ...]) -> None:
     inputs: dict[str, Binding] = {}
     for each in bound:
         if each.source.device not in OUTPUTS:
-            inputs.setdefault(each.channel.partition("/")[0], each)
+            inputs.setdefault(reading_of(each.channel), each)
     for name, command in profile.commands.items():
         if command.effect is None:
             raise ConfigError(f"commands.{name}: the gpio driver needs an effect, which sets an output")
-        found = inputs.get(command.effect.set.partition("/")[0])
+        found = inputs.get(command.effect.reading)
         if found is not None:
             raise ConfigError(
                 f"commands.{name}.effect.set: {found.channel} is a {found.source.device}, which cannot be"

@@ -12,7 +12,7 @@ from iotxmpp.agent.drivers import check_source
 from iotxmpp.agent.drivers.modbus.codec import Datatype, Order, decode, encode, size
 from iotxmpp.agent.drivers.texts import PlainName
 from iotxmpp.errors import ConfigError
-from iotxmpp.kinds import ReadingKind
+from iotxmpp.kinds import ReadingKind, reading_of
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
 
@@ -190,7 +190,7 @@ def bindings(profile: Profile) -> dict[str, Binding]:
     kinds = profile.reading_kinds()
     bound = {}
     for channel, source in profile.sources().items():
-        where = f"readings.{channel.partition('/')[0]}"
+        where = f"readings.{reading_of(channel)}"
         if not source:
             raise ConfigError(f"driver modbus: {where}.source is missing; give {{ register = 0 }}, and more")
         checked = check_source(ModbusSource, source, f"{where}.source")
@@ -205,7 +205,7 @@ def bindings(profile: Profile) -> dict[str, Binding]:
 def _check_effects(profile: Profile, bound: Mapping[str, Binding]) -> None:
     """Every command sets a channel that can be written."""
     fixed = {
-        channel.partition("/")[0]: binding.source.function
+        reading_of(channel): binding.source.function
         for channel, binding in bound.items()
         if binding.source.function not in WRITABLE
     }
@@ -214,7 +214,7 @@ def _check_effects(profile: Profile, bound: Mapping[str, Binding]) -> None:
             raise ConfigError(
                 f"driver modbus: commands.{name}.effect is missing; give the channel that it sets"
             )
-        target = command.effect.set.partition("/")[0]
+        target = command.effect.reading
         if target in fixed:
             raise ConfigError(
                 f"driver modbus: commands.{name}.effect: {target} is in the {fixed[target]}"
