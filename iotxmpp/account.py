@@ -137,7 +137,7 @@ class Account(BaseModel):
         """Reads an account's TOML file.
 
         A credential of systemd that has the file's name is read in its place: so a service can use a file
-        that its user may not read.
+        that its user may not read. A relative `ca` starts at the folder of the file, wherever it is read.
 
         Raises:
             ConfigError: The file is missing, readable by others, or wrong, or there is no such credential.
@@ -160,6 +160,8 @@ class Account(BaseModel):
             table["password"] = _password(table["password_credential"], where)
         else:
             _check_mode(mode, path)
+        if isinstance(table.get("ca"), str):
+            table["ca"] = str(path.parent / table["ca"])
         try:
             return cls.model_validate(table)
         except ValidationError as error:

@@ -16,6 +16,13 @@ STEPS_SINCE = 254
 """The first systemd that lengthens the delay between starts by itself."""
 
 _MARK = "# Written by `iotxmpp agent install`; sha256 of what follows: "
+_RUNS = re.compile(
+    r'^ExecStart=(?:(?:"(?:[^"\\]|\\.)*"|[^\s"]+) )+agent run'
+    r' (?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s"]+))$',
+    re.MULTILINE,
+)
+"""The line of `Unit.text` that starts the agent; its last word is the agent's file."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
 _ALL_GROUPS = ("dialout", "gpio", "i2c", "spi")
 _SHARED = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  # what `PrivateTmp=` hides; nothing is written there
@@ -156,6 +163,7 @@ class Unit:
         groups: The groups that this machine has: systemd refuses to start a service with another.
         credentials: Files that only root may need to read, by the name of the credential.
         writable: Folders outside its own state that it writes to.
+        reads: Files that it reads as its user, besides `config` and the program itself.
         version: The version of systemd.
     """
 
@@ -169,6 +177,7 @@ class Unit:
     groups: Collection[str] = _ALL_GROUPS
     credentials: Mapping[str, Path] = field(default_factory=dict)
     writable: tuple[Path, ...] = ()
+    reads: tuple[Path, ...] = ()
     version: int = 252
 
     def __post_init__(self) -> None:
@@ -190,7 +199,7 @@ class Unit:
     @property
     def shared_tmp(self) -> Path | None:
         """What it needs of the folders that `PrivateTmp=` would hide; None for nothing."""
-        needed = (self.config, Path(self.program[0]), *self.writable)
+        needed = (self.config, Path(self.program[0]), *self.writable, *self.reads)
         return next((path for path in needed if any(map(path.is_relative_to, _SHARED))), None)
 
     def text(self) -> str:
@@ -300,9 +309,13 @@ def check_name(name: str) -> str:
     return name
 
 
-def is_of(text: str, config: Path) -> bool:
-    """Whether a unit's file is one of `Unit.text`, changed or not, that runs that agent's file."""
-    return text.startswith(_MARK) and f" agent run {quoted(str(config))}\n" in text
+def config_of(text: str) -> Path | None:
+    """The agent's file that a unit of `Unit.text` runs, changed or not; None for any other unit."""
+    found = _RUNS.search(text) if text.startswith(_MARK) else None
+    if found is None:
+        return None
+    word = re.sub(r"\\(.)", r"\1", found["quoted"]) if found["quoted"] is not None else found["plain"]
+    return Path(word.replace("$$", "$").replace("%%", "%"))
 
 
 def is_changed(text: str) -> bool:

@@ -1,237 +1,77 @@
 """What `iotxmpp agent install` looks at before a service is started in vain."""
 
-import errno
-import grp
-import os
-import pwd
 import shlex
-from collections.abc import Collection, Iterator
+import sys
+import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import iotxmpp
+from iotxmpp.cli.install_outbox import own_outbox
+from iotxmpp.cli.install_rights import ENTER, READ, folders, may, rights_of, shown
 from iotxmpp.errors import ConfigError
 from iotxmpp.systemd import Unit
 
 if TYPE_CHECKING:
     from iotxmpp.doctor.device import Device
 
-_ROOT = 0
-_NOBODY = -1
-_DYNAMIC = range(61184, 65520)
-"""The users that systemd makes, by number; a file of theirs may be the service's own from before."""
-
-_MOST_LINKS = 40
-_BESIDE = (
-    *("", "-wal", "-shm", "-journal", ".epoch", ".epoch.new", ".mark", ".lock"),
-    *(".making", ".making-wal", ".making-shm", ".making-journal"),
-)
-_BESIDE_STEM = (
-    *(".commands.db", ".commands.db-wal", ".commands.db-shm", ".commands.db-journal"),
-    *(".audit.log", ".audit.log.head", ".twin.json", ".twin.json.new"),
-)
-"""What the agent writes beside its outbox, after that file's name, and after that without its ending."""
-
-_READ, _WRITE, _ENTER = 4, 2, 1
 _OTHERS_READ, _OTHERS_ENTER = 0o004, 0o001
+_FILES_OUT = "put the agent's files into /etc/iotxmpp"
+_PYTHON_OUT = (
+    "make iotxmpp's virtual environment in /opt, by a Python that is in no home, such as /usr/bin/python3"
+)
 
 
-def check_reach(unit: Unit, read: tuple[Path, ...]) -> None:
-    """Refuses what a user that systemd makes could not read or run.
-
-    Args:
-        unit: The unit.
-        read: The files that its agent reads.
-
-    Raises:
-        ConfigError: A folder on the way is closed to others, or one of the agent's files is, or the agent's
-            file, its outbox or Python is where the service would have a folder of its own.
-    """
-    if unit.scope == "user" or unit.run_as is not None:
-        return
-    if unit.shared_tmp is not None:  # DynamicUser implies PrivateTmp
-        what, out = _out_of_tmp(unit, unit.shared_tmp)
-        raise ConfigError(
-            f"{what} {unit.shared_tmp}: a user that systemd makes has a /tmp of its own, without what is"
-            f" there now; {out}, or name a user by --run-as"
-        )
-    for path in (*read, Path(unit.program[0])):
-        try:
-            folders = _folders(path)
-            is_open = path.stat().st_mode & _OTHERS_READ
-        except (OSError, ValueError):
-            continue  # by --force; the agent tells it
-        closed = next((each for each in reversed(folders) if not each.stat().st_mode & _OTHERS_ENTER), None)
-        if closed is not None:
-            raise ConfigError(
-                f"{_shown(path, closed)}: others may not read {closed}, nor may the service's own user; put"
-                " the agent's files into /etc/iotxmpp and Python into /opt, or name a user by --run-as"
-            )
-        if not is_open:
-            raise ConfigError(
-                f"{path}: others may not read it, nor may the service's own user; run: chmod o+r"
-                f" {shlex.quote(str(path))} (in /etc/iotxmpp, not in a home), or name a user by --run-as"
-            )
-
-
-def _out_of_tmp(unit: Unit, path: Path) -> tuple[str, str]:
-    """What of a unit is below a folder that its service would not see, and how it gets out of there."""
-    if path == unit.config:
-        return "the agent's file", "put it into /etc/iotxmpp"
-    if path in unit.writable:
-        return "the outbox's folder", _own_outbox(unit)
-    return "Python", "put it into /opt"
-
-
-def _own_outbox(unit: Unit) -> str:
-    return f"leave `outbox` out, so that it is in the service's own folder, /var/lib/iotxmpp/{unit.name}"
-
-
-def _folders(path: Path) -> list[Path]:
-    """The folders that are entered on the way to a path, the outermost first; those of links, too.
-
-    Raises:
-        OSError: A link cannot be read, or leads nowhere.
-    """
-    here, passed, links = Path("/"), [Path("/")], 0
-    ahead = [*reversed(path.parts[1:])]
-    while ahead:
-        step = ahead.pop()
-        there = here.parent if step == ".." else here / step
-        if there.is_symlink():
-            links += 1
-            if links > _MOST_LINKS:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-            goal = there.readlink()
-            here = Path("/") if goal.is_absolute() else here
-            ahead += [each for each in reversed(goal.parts) if each != "/"]
-        else:
-            here = there
-            passed += [here] if ahead else []
-    return list(dict.fromkeys(passed))
-
-
-def _shown(path: Path, closed: Path) -> str:
-    """A path for people, with where it leads if that is how it comes by a folder that is closed."""
-    return str(path) if closed in path.parents else f"{path}, which leads to {path.resolve()}"
-
-
-def check_outbox(unit: Unit, outbox: Path | None) -> str:
-    """Refuses an outbox that the service could not write.
-
-    The audit log, the journal and the settings stand beside it.
+def check_device(config: Path) -> None:
+    """Refuses what `agent run` would refuse: a service of it would never start.
 
     Args:
-        unit: The unit.
-        outbox: The outbox's file, as the agent's file names it; None for none.
-
-    Returns:
-        What of it a user with a name may not write by the modes of files and folders, and what to do; empty
-        for nothing.
+        config: The agent's file.
 
     Raises:
-        ConfigError: Its folder is not there, or closed to a user that systemd makes, or a file in it is.
+        ConfigError: The agent's file, or one that it names, is missing or wrong.
     """
-    if unit.scope == "user" or outbox is None:
-        return ""
-    folder = outbox.parent
-    out = _own_outbox(unit)
+    from iotxmpp.agent.config import check_agent
+    from iotxmpp.doctor.device import read_device
+
+    faults = check_agent(config)
     try:
-        is_there = folder.is_dir()
-        closed = _closed(*_rights(unit), outbox) if is_there else None
-    except OSError as error:  # not as root, who alone can install
-        return f"outbox {outbox}: whether the service may write it is not known: {error.strerror}"
-    if not is_there:  # systemd starts no service that may write where nothing is
-        user = unit.run_as or "USER"
-        make = f"make it: sudo install -d -o {user} {shlex.quote(str(folder))}"
-        also = "" if unit.run_as else f", with --run-as {user} here"
-        raise ConfigError(f"outbox {outbox}: there is no folder {folder}; {out}; or {make}{also}")
-    if closed is None:
-        return ""
-    if unit.run_as is None:
+        device = read_device(config)
+    except ConfigError as error:  # and no unit could be made of it by force
+        raise ConfigError(f"{'; '.join(faults or [str(error)])}; mend it") from error
+    if faults:
+        raise ConfigError(f"{'; '.join(faults)}; mend it, or give --force")
+    _check_certificates(device)
+    check_functions(device)
+
+
+def _check_certificates(device: "Device") -> None:
+    """Refuses an account's `ca` from which no certificates can be read.
+
+    Raises:
+        ConfigError: It is missing, or holds none.
+    """
+    from pydantic import SecretStr
+
+    from iotxmpp.account import Account
+    from iotxmpp.tables import parse_table, read_text
+    from iotxmpp.xmpp.trust import tls_context
+
+    given = parse_table(read_text(device.account), str(device.account)).get("ca")
+    if not isinstance(given, str):
+        return
+    ca = device.account.parent / given
+    try:
+        tls_context(Account(jid="device@example.invalid", password=SecretStr("-"), ca=ca))
+    except ConfigError as error:
+        where = f"account file {device.account}"
+        if ca.exists():
+            raise ConfigError(f"{where}: {error}; mend it, or give --force") from error
         raise ConfigError(
-            f"outbox {outbox}: the service's own user may not write {closed}; {out}; or name a user who may"
-            " write there by --run-as"
-        )
-    is_own = folder in (closed, closed.parent)
-    chown = f"; or run: sudo chown {unit.run_as} {shlex.quote(str(closed))}" if is_own else ""
-    right = "write" if is_own else "enter"
-    return f"outbox {outbox}: {unit.run_as} may not {right} {closed}, as its mode is; {out}{chown}"
-
-
-def _rights(unit: Unit) -> tuple[int, set[int]]:
-    """The service's user and groups, by number."""
-    groups = {group.gr_gid for group in grp.getgrall() if group.gr_name in unit.hardware.groups}
-    if unit.run_as is None:
-        return _NOBODY, groups
-    who = pwd.getpwnam(unit.run_as)
-    return who.pw_uid, {who.pw_gid, *os.getgrouplist(unit.run_as, who.pw_gid), *groups}
-
-
-def _closed(user: int, groups: Collection[int], outbox: Path) -> Path | None:
-    """What of an outbox, its folders and the files beside it a user may not use; None for nothing."""
-    folder = outbox.parent
-    closed = next((each for each in _folders(folder) if not _may(user, groups, each, _ENTER)), None)
-    if closed is not None:
-        return closed
-    if not all(_may(user, groups, folder, right) for right in (_WRITE, _ENTER)):
-        return folder
-    there = (path for path in files_of(outbox) if path.is_file())
-    return next((path for path in there if not _may(user, groups, path, _WRITE)), None)
-
-
-def files_of(outbox: Path) -> list[Path]:
-    """What the agent writes for an outbox, whether it is there or not.
-
-    What it only sets aside or reads, such as `.corrupt-…` or an older file of the audit log, is none of it.
-
-    Args:
-        outbox: The outbox's file.
-    """
-    names = (*(outbox.name + end for end in _BESIDE), *(outbox.stem + end for end in _BESIDE_STEM))
-    return [outbox.with_name(name) for name in names]
-
-
-def closed_to(user: str, paths: tuple[Path, ...]) -> Iterator[str]:
-    """The files that a user may not read, by the modes of files and folders; each with what to do.
-
-    Args:
-        user: The user's name.
-        paths: The files; one that is not there is passed over.
-    """
-    who = pwd.getpwnam(user)
-    groups = {who.pw_gid, *os.getgrouplist(user, who.pw_gid)}
-    for path in paths:
-        try:
-            closed = [each for each in _folders(path) if not _may(who.pw_uid, groups, each, _ENTER)]
-            is_closed = not closed and not _may(who.pw_uid, groups, path, _READ)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            yield f"{path}: whether {user} may read it is not known: {error.strerror}"
-            continue
-        except ValueError:
-            yield f"{str(path)!r} holds a NUL character, which no path can have; give another path"
-            continue
-        if closed:
-            yield (
-                f"{_shown(path, closed[0])}: {user} may not enter {closed[0]}, as its mode is; put the"
-                " agent's files into /etc/iotxmpp and Python into /opt, or name another user by --run-as"
-            )
-        elif is_closed:
-            yield (
-                f"{path}: {user} may not read it, as its mode is; run: sudo chown {user}"
-                f" {shlex.quote(str(path))}, or name another user by --run-as"
-            )
-
-
-def _may(user: int, groups: Collection[int], path: Path, right: int) -> bool:
-    """Whether a file's mode gives a user a right; the owner's and the group's go before the others'."""
-    if user == _ROOT:
-        return True
-    found = path.stat()
-    is_own = found.st_uid == user or (user == _NOBODY and found.st_uid in _DYNAMIC)
-    shift = 6 if is_own else 3 if found.st_gid in groups else 0
-    return bool(found.st_mode >> shift & right)
+            f"{where}: ca: there is no file {ca}; copy the certificate of the server's authority there, name"
+            " its file, or give --force"
+        ) from error
 
 
 def check_functions(device: "Device") -> None:
@@ -248,3 +88,112 @@ def check_functions(device: "Device") -> None:
     if device.uses("python"):
         for finding in missing_modules(device.settings):
             raise ConfigError(f"agent file {device.config}: {finding.what}: {finding.why}: {finding.fix[0]}")
+
+
+def python_files() -> tuple[Path, ...]:
+    """What Python needs besides its program before it runs anything of an agent: its library, and iotxmpp.
+
+    The library is that of the Python of which a virtual environment was made, also where that copied the
+    program (`venv --copies`).
+    """
+    library = sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix})
+    return Path(library, "os.py"), Path(iotxmpp.__file__)
+
+
+def check_reach(unit: Unit) -> None:
+    """Refuses what a user that systemd makes could not read or run.
+
+    Args:
+        unit: The unit.
+
+    Raises:
+        ConfigError: A folder on the way is closed to others, or one of the agent's files is, or the agent's
+            file, its outbox or Python is where the service would have a folder of its own.
+    """
+    if unit.scope == "user" or unit.run_as is not None:
+        return
+    if unit.shared_tmp is not None:  # DynamicUser implies PrivateTmp
+        what, out = _out_of_tmp(unit, unit.shared_tmp)
+        raise ConfigError(
+            f"{what} {unit.shared_tmp}: a user that systemd makes has a /tmp of its own, without what is"
+            f" there now; {out}, or name a user by --run-as"
+        )
+    for path in _needed(unit):
+        try:
+            passed = folders(path)
+            is_open = path.stat().st_mode & _OTHERS_READ
+        except (OSError, ValueError):
+            continue  # it is not there, by --force; the agent tells it
+        closed = next((each for each in reversed(passed) if not each.stat().st_mode & _OTHERS_ENTER), None)
+        what, out = _out_of_home(unit, path)
+        if closed is not None:
+            raise ConfigError(
+                f"{what}{shown(path, closed)}: others may not read {closed}, nor may the service's own user;"
+                f" {out}, or name a user by --run-as"
+            )
+        if not is_open:
+            where = "" if what else " (in /etc/iotxmpp, not in a home)"
+            raise ConfigError(
+                f"{what}{path}: others may not read it, nor may the service's own user; run: chmod o+r"
+                f" {shlex.quote(str(path))}{where}, or name a user by --run-as"
+            )
+
+
+def _needed(unit: Unit) -> tuple[Path, ...]:
+    return unit.config, *unit.reads, Path(unit.program[0])
+
+
+def _out_of_tmp(unit: Unit, path: Path) -> tuple[str, str]:
+    """What of a unit is below a folder that its service would not see, and how it gets out of there."""
+    if path in unit.writable:
+        return "the outbox's folder", own_outbox(unit)
+    if _is_python(unit, path):
+        return "Python", "put it into /opt"
+    return "the agent's file", "put it into /etc/iotxmpp"
+
+
+def _out_of_home(unit: Unit, path: Path) -> tuple[str, str]:
+    """What of a unit a user may not reach, before its path, and how it gets out of there."""
+    if path == Path(unit.program[0]):
+        return "Python ", _PYTHON_OUT
+    if _is_python(unit, path):
+        return f"what {unit.program[0]} needs, ", _PYTHON_OUT
+    return "", _FILES_OUT
+
+
+def _is_python(unit: Unit, path: Path) -> bool:
+    return path in (Path(unit.program[0]), *python_files())
+
+
+def closed_to(unit: Unit) -> Iterator[str]:
+    """The files that a service's user may not read, by the modes of files and folders; each with what to do.
+
+    Args:
+        unit: The unit, of a user with a name; a file that is not there is passed over.
+    """
+    user = unit.run_as
+    number, groups = rights_of(user, unit.hardware.groups)
+    for path in _needed(unit):
+        try:
+            closed = [each for each in folders(path) if not may(number, groups, each, ENTER)]
+            is_closed = not closed and not may(number, groups, path, READ)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield f"{path}: whether {user} may read it is not known: {error.strerror}"
+            continue
+        except ValueError:
+            yield f"{str(path)!r} holds a NUL character, which no path can have; give another path"
+            continue
+        what, out = _out_of_home(unit, path)
+        if closed:
+            yield (
+                f"{what}{shown(path, closed[0])}: {user} may not enter {closed[0]}, as its mode is; {out}, or"
+                " name another user by --run-as"
+            )
+        elif is_closed:
+            way = out if what else f"run: sudo chown {user} {shlex.quote(str(path))}"
+            yield (
+                f"{what}{path}: {user} may not read it, as its mode is; {way}, or name another user by"
+                " --run-as"
+            )

@@ -96,3 +96,13 @@ def test_what_a_program_gives_stays_right() -> None:
     assert Account(jid="hall@[::1]", password=secret).service == "pubsub.[::1]"
     with pytest.raises(ValidationError, match="port"):
         Account(jid="hall@example.org", password=secret, host="a", port=True)
+
+
+def test_a_relative_ca_starts_at_the_accounts_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "accounts").mkdir()
+    path = write(tmp_path / "accounts", 'ca = "pki/ca.pem"')
+    assert Account.load(path).ca == tmp_path / "accounts" / "pki" / "ca.pem"
+    monkeypatch.chdir(tmp_path)
+    assert Account.load(path.relative_to(tmp_path)).ca == Path("accounts/pki/ca.pem")
+    whole = write(tmp_path, 'ca = "/etc/ssl/own.pem"')
+    assert Account.load(whole).ca == Path("/etc/ssl/own.pem")

@@ -1,48 +1,23 @@
 """`iotxmpp agent install`: what it writes, refuses and says."""
 
 import os
+import pwd
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from iotxmpp import systemd
-from iotxmpp.cli import agent_install, install_checks
+from iotxmpp.cli import install_checks, install_units, install_wanted
 from iotxmpp.cli.app import app
-from iotxmpp.errors import ConfigError
+from iotxmpp.server.certificate import renewed
 from iotxmpp.systemd import is_changed
+from tests.unit.documents import TEXTS, blocks
+from tests.unit.install_house import AS, BME280, config, folder, install, refused
 
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    account = tmp_path / "hall.account.toml"
-    account.write_text('jid = "hall@example.org"\npassword = "secret"\n')
-    account.chmod(0o600)
-    file = tmp_path / "agent.toml"
-    file.write_text('account = "hall.account.toml"\nprofile = "bme280"\n')
-    return file
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "system"
-    monkeypatch.setattr(agent_install, "SYSTEM_FOLDER", folder)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return folder
-
-
-def install(config: Path, *words: str) -> Result:
-    return CliRunner().invoke(app, ["agent", "install", str(config), *words])
-
-
-def refused(config: Path, *words: str) -> str:
-    done = install(config, *words)
-    assert isinstance(done.exception, ConfigError)
-    return str(done.exception)
-
-
-AS = ("--run-as", "nobody")
+__all__ = ["config", "folder"]
 
 
 def test_print_shows_it_and_writes_nothing(config: Path, folder: Path) -> None:
@@ -89,7 +64,7 @@ def test_it_is_uninstalled(config: Path, folder: Path) -> None:
     assert (folder / "shed.service").exists()
     done = install(config, "--uninstall", "--name", "shed")
     assert (done.exit_code, list(folder.iterdir())) == (0, [])
-    assert "disable --now shed" in done.stdout
+    assert "systemctl stop shed" in done.stdout
     assert "is not there" in install(config, "--uninstall", "--name", "shed").stdout
 
 
@@ -123,7 +98,7 @@ def test_a_unit_of_another_agent_is_removed_by_its_name_alone(config: Path, fold
     (config.parent / "hall.account.toml").unlink()  # so that the name of its unit is not known
     for words in ((), ("--force",)):
         text = refused(config, "--uninstall", *words)
-        assert f"iotxmpp-device.service does not run {config}; to remove it all the same" in text
+        assert f"iotxmpp-device.service does not run {config}, but {other}; to remove it all the same" in text
         assert text.endswith("give --name iotxmpp-device")
         (folder / "mine.service").write_text(
             (folder / "iotxmpp-device.service").read_text().replace(str(other), str(config))
@@ -203,7 +178,7 @@ def test_each_file_that_the_agent_reads_must_be_open_to_the_services_own_user(
     (here / "tank.toml").write_text(PROFILE)
     (here / "parent.toml").write_text(PARENT)
     (here / "read.py").write_text("def read():\n    return 1.5\n")
-    (here / "ca.pem").write_text("")
+    (here / "ca.pem").write_bytes(renewed(None, "example.org", datetime.now(UTC)).ca)
     account = 'jid = "hall@example.org"\npassword_credential = "hall"\nca = "ca.pem"\n'
     (here / "hall.account.toml").write_text(account)
     config.write_text('account = "hall.account.toml"\nprofile = "tank.toml"\n')
@@ -249,11 +224,71 @@ def test_what_is_wrong_is_told(config: Path, folder: Path) -> None:
     assert "none.toml" in refused(config)
 
 
+def test_the_guide_leads_to_a_service(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = TEXTS["docs/install.md"]
+    (device,) = (each for each in blocks("sh") if each.marker == "on the device")
+    (agent,) = (each for each in blocks("toml") if (each.file, each.marker) == (device.file, "agent"))
+    assert guide.index("sudo install -d ") < guide.index("/etc/iotxmpp/")  # made before it is used
+    (tmp_path / "greenhouse-1.account.toml").write_text('jid = "greenhouse-1@example.org"\npassword = "x"\n')
+    here = tmp_path / "etc/iotxmpp"
+    here.parent.mkdir()
+    lines = device.text.replace("/etc/iotxmpp", str(here)).replace("sudo ", "")
+    subprocess.run(
+        ["sh", "-e", "-c", lines],
+        input=agent.text,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "USER": pwd.getpwuid(os.geteuid()).pw_name},
+        check=True,
+        timeout=60,
+    )
+    modes = {each.name: each.stat().st_mode & 0o777 for each in (here, *here.iterdir())}
+    assert modes == {"iotxmpp": 0o755, "agent.toml": 0o644, "greenhouse-1.account.toml": 0o600}
+    assert not (tmp_path / "greenhouse-1.account.toml").exists()
+    monkeypatch.setattr(systemd, "_SHARED", ())
+    monkeypatch.setattr(install_checks, "_OTHERS_ENTER", 0o700)  # pytest closes its folders
+    monkeypatch.setattr(subprocess, "run", _fine)
+    done = install(here / "agent.toml", "--run-as", "dynamic", "--now")
+    assert done.exit_code == 0
+    text = (folder / "iotxmpp-greenhouse-1.service").read_text()
+    assert f"LoadCredential=greenhouse-1.account.toml:{here}/greenhouse-1.account.toml\n" in text
+    assert "enable --now iotxmpp-greenhouse-1" in done.stdout
+    assert install(here / "agent.toml", "--uninstall", "--now").exit_code == 0
+    assert not list(folder.iterdir())
+
+
+def _fine(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    """A program that does what it should."""
+    return subprocess.CompletedProcess(words, 0, stdout="systemd 252")
+
+
 def test_a_folder_that_cannot_be_written_is_told(
     config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_install, "SYSTEM_FOLDER", Path("/proc/none"))
+    monkeypatch.setattr(install_units, "SYSTEM_FOLDER", Path("/proc/none"))
     assert "/proc/none/iotxmpp-hall.service cannot be written" in refused(config, *AS)
+
+
+def test_an_account_that_is_not_there_is_told_by_force(config: Path, folder: Path) -> None:
+    (config.parent / "hall.account.toml").unlink()
+    done = install(config, *AS, "--force")
+    assert done.exit_code == 0
+    assert (
+        f"There is no account's file {config.parent}/hall.account.toml: the service does not" in done.stderr
+    )
+    assert "sudo install" not in done.output
+
+
+def test_a_service_that_may_run_already_is_started_anew(config: Path, folder: Path) -> None:
+    assert "restart" not in install(config, *AS).stdout
+    config.write_text(f"{BME280}driver.simulated = true\n")
+    for said in ("is written", "is up to date"):
+        done = install(config, *AS)
+        assert said in done.stdout
+        assert "systemctl enable iotxmpp-hall\n" in done.stdout
+        assert "systemctl restart iotxmpp-hall\n" in done.stdout
+    assert "systemctl --user restart" not in install(config, "--user").stdout
+    assert "systemctl --user restart iotxmpp-hall\n" in install(config, "--user").stdout
 
 
 def test_now_runs_the_commands_and_tells_when_one_fails(
@@ -316,7 +351,7 @@ def test_a_file_that_is_not_there_is_not_advised_to_run(tmp_path: Path) -> None:
 def test_groups_that_this_machine_lacks_are_told_and_can_be_given(
     config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_install, "_groups", list)
+    monkeypatch.setattr(install_wanted, "_groups", list)
     assert "has no such group: i2c" in install(config, "--print").stdout
     given = install(config, "--print", "--groups", "i2c, video").stdout
     assert "SupplementaryGroups=i2c video\n" in given

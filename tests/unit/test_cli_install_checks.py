@@ -4,24 +4,30 @@ import os
 import pwd
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+import iotxmpp
 from iotxmpp import systemd
-from iotxmpp.agent.outbox.mark import Mark
-from iotxmpp.agent.outbox.notes import EpochNotes
-from iotxmpp.agent.twinfile import twin_path
-from iotxmpp.cli import install_checks
-from iotxmpp.cli.install_checks import closed_to, files_of
+from iotxmpp.cli.install_checks import closed_to
 from iotxmpp.doctor.extras import check_functions
-from iotxmpp.serving.auditchain import head_path
-from iotxmpp.serving.auditentry import audit_path
-from tests.unit.test_cli_agent_install import config, folder, install, refused
+from iotxmpp.server.certificate import renewed
+from iotxmpp.systemd import Unit
+from tests.unit.install_house import (
+    AS,
+    BME280,
+    config,
+    folder,
+    install,
+    library_below,
+    open_folder,
+    own_user,
+    refused,
+)
 
-__all__ = ["config", "folder"]
+__all__ = ["config", "folder", "open_folder", "own_user"]
 
 TANK = """schema = 1
 id = "tank"
@@ -88,14 +94,6 @@ def test_a_module_in_a_package_is_found_and_not_run() -> None:
     assert well.level == "ok"
 
 
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that others may enter; pytest closes its own."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
-
-
 def test_a_user_who_cannot_read_the_files_is_told(config: Path, folder: Path, open_folder: Path) -> None:
     for file in config.parent.glob("*.toml"):
         shutil.copy(file, open_folder)
@@ -109,20 +107,29 @@ def test_a_user_who_cannot_read_the_files_is_told(config: Path, folder: Path, op
     assert str(config) not in install(config, "--run-as", "nobody").stderr
 
 
+def closed(user: str, *paths: Path) -> list[str]:
+    """What a service's user is told of these files."""
+    return [
+        *closed_to(
+            Unit(name="x", device="x", config=paths[0], program=("/bin/sh",), run_as=user, reads=paths[1:])
+        )
+    ]
+
+
 def test_the_owner_the_group_and_the_others_have_rights_of_their_own(open_folder: Path) -> None:
     path = open_folder / "a file"
     path.touch()
     own = pwd.getpwuid(os.geteuid()).pw_name
     path.chmod(0o044)
-    assert not list(closed_to("nobody", (path,)))
+    assert not closed("nobody", path)
     path.chmod(0o600)
-    (told,) = closed_to("nobody", (path, open_folder / "none"))
+    (told,) = closed("nobody", path, open_folder / "none")
     assert told.startswith(f"{path}: nobody may not read it")
-    assert not list(closed_to(own, (path,)))
+    assert not closed(own, path)
     (open_folder / "closed").mkdir(mode=0o700)
     within = open_folder / "closed/file"
     within.touch()
-    (told,) = closed_to("nobody", (within,))
+    (told,) = closed("nobody", within)
     assert f"nobody may not enter {open_folder}/closed, as its mode is; put the agent's files" in told
 
 
@@ -172,11 +179,11 @@ def test_a_group_without_the_right_goes_before_the_others(
     path = open_folder / "file"
     path.touch()
     path.chmod(0o604)
-    assert not list(closed_to("nobody", (path,)))
+    assert not closed("nobody", path)
     monkeypatch.setattr(os, "getgrouplist", lambda *_: [path.stat().st_gid])
-    assert list(closed_to("nobody", (path,)))
+    assert closed("nobody", path)
     path.chmod(0o640)
-    assert not list(closed_to("nobody", (path,)))
+    assert not closed("nobody", path)
 
 
 def test_a_port_that_is_not_plugged_in_and_could_be_any_is_told(config: Path, folder: Path) -> None:
@@ -190,105 +197,78 @@ def test_a_port_that_is_not_plugged_in_and_could_be_any_is_told(config: Path, fo
     assert "Wants=modprobe@usbserial.service modprobe@cdc_acm.service\n" in text
 
 
-@pytest.fixture
-def own_user(config: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An agent's file of an open folder, with a Python, that is not hidden from a user that systemd makes."""
-    monkeypatch.setattr(systemd, "_SHARED", ())
-    python = open_folder / "python"
-    python.touch(mode=0o755)
-    monkeypatch.setattr(sys, "executable", str(python))  # the tests' own may be in a closed home
-    open_folder.chmod(0o755)
-    shutil.copy(config.parent / "hall.account.toml", open_folder)
-    return open_folder / config.name
+CA = 'jid = "hall@example.org"\npassword = "secret"\nca = {!r}\n'
 
 
-@pytest.mark.parametrize("outbox", ['"data/out.db"', '"out.db"', '{ path = "data/out.db" }'])
-def test_an_outbox_that_the_services_own_user_cannot_write_is_refused(
-    own_user: Path, folder: Path, outbox: str
+def test_certificates_that_are_not_there_are_refused(config: Path, folder: Path) -> None:
+    account = config.parent / "hall.account.toml"
+    account.write_text(CA.format("pki/ca.pem"))
+    ca = config.parent / "pki/ca.pem"
+    for words in (AS, ("--user",), ("--print",)):
+        text = refused(config, *words)
+        assert text.startswith(f"account file {account}: ca: there is no file {ca}; copy the certificate of")
+        assert text.endswith("there, name its file, or give --force")
+    assert not folder.exists()
+    ca.parent.mkdir()
+    ca.write_text("nothing")
+    assert f"account file {account}: ca {ca}: no certificates can be read" in refused(config, *AS)
+    account.write_text(CA.format(str(ca.parent)))
+    assert f"ca {ca.parent}: no certificates can be read" in refused(config, *AS)
+    assert install(config, *AS, "--force").exit_code == 0
+    ca.write_bytes(renewed(None, "example.org", datetime.now(UTC)).ca)
+    account.write_text(CA.format(str(ca)))
+    assert install(config, *AS).exit_code == 0
+
+
+def test_the_library_of_a_copied_pythons_home_is_needed(
+    own_user: Path, folder: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = 'account = "hall.account.toml"\nprofile = "bme280"\n'
-    own_user.write_text(f"{given}outbox = {outbox}\n")
-    (own_user.parent / "data").mkdir(mode=0o755)
+    own_user.write_text(BME280)
+    home = open_folder / "home"
+    library = library_below(home / "pyenv")
+    monkeypatch.setattr(sys, "base_prefix", str(home / "pyenv"))
+    assert install(own_user, "--run-as", "dynamic").exit_code == 0
+    assert "nobody may not" not in install(own_user, *AS).stderr
+    home.chmod(0o700)
     text = refused(own_user, "--run-as", "dynamic")
-    assert "the service's own user may not write" in text
-    assert "leave `outbox` out, so that it is in the service's own folder" in text
-    assert not folder.exists()
-    for out in ("", 'outbox = "memory"\n'):
-        own_user.write_text(given + out)
-        assert install(own_user, "--run-as", "dynamic").exit_code == 0
-
-
-def test_the_outboxs_folder_and_what_is_beside_it_must_be_there_and_open(
-    own_user: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own_user.write_text('account = "hall.account.toml"\nprofile = "bme280"\noutbox = "data/out.db"\n')
-    data = own_user.parent / "data"
-    for words in (("--run-as", "dynamic"), ("--run-as", "nobody")):
-        assert f"there is no folder {data}" in refused(own_user, *words)
-    assert f"sudo install -d -o nobody {data}" in refused(own_user, "--run-as", "nobody")
-    assert not folder.exists()
-    data.mkdir()
-    data.chmod(0o770)
-    told = install(own_user, "--run-as", "nobody")
+    assert text.startswith(f"what {open_folder}/python needs, {library}: others may not read {home}, nor may")
+    assert "make iotxmpp's virtual environment in /opt, by a Python that is in no home" in text
+    told = install(own_user, *AS)
     assert told.exit_code == 0
-    assert f"nobody may not write {data}, as its mode is; leave `outbox` out" in told.stderr
-    assert f"or run: sudo chown nobody {data}" in told.stderr
-    with monkeypatch.context() as patched:
-        patched.setattr(install_checks, "_rights", lambda _: (-1, {data.stat().st_gid}))
-        assert install(own_user, "--run-as", "dynamic").exit_code == 0  # by the driver's group
-    data.chmod(0o777)
-    assert "outbox" not in install(own_user, "--run-as", "nobody").stderr
-    for name in ("out.db-wal", "out.commands.db", "out.audit.log.head", "out.twin.json", "other.db"):
-        (data / name).touch(mode=0o600)
-        closed = f"the service's own user may not write {data / name}"
-        if name == "other.db":
-            assert install(own_user, "--run-as", "dynamic").exit_code == 0
-        else:
-            assert closed in refused(own_user, "--run-as", "dynamic")
-        (data / name).unlink()
+    assert f"{library}: nobody may not enter {home}, as its mode is; make iotxmpp's" in told.stderr
+    home.chmod(0o755)
+    library.chmod(0o600)
+    assert f"{library}: others may not read it" in refused(own_user, "--run-as", "dynamic")
+    told = install(own_user, *AS)
+    assert f"{library}: nobody may not read it, as its mode is; make iotxmpp's" in told.stderr
 
 
-def test_what_the_service_wrote_itself_is_its_own(
-    own_user: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_iotxmpp_itself_is_needed(
+    own_user: Path, folder: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own_user.write_text('account = "hall.account.toml"\nprofile = "bme280"\noutbox = "data/x.db"\n')
-    data = own_user.parent / "data"
-    data.mkdir()
-    data.chmod(0o777)
-    for name in ("x.db", "x.db-wal", "x.db.lock", "x.commands.db", "x.audit.log", "x.twin.json"):
-        (data / name).touch(mode=0o600)
-    assert "may not write" in refused(own_user, "--run-as", "dynamic", "--force")
-    made = install_checks._DYNAMIC
-    assert (61184 in made, 65519 in made, 61183 in made, 65520 in made) == (True, True, False, False)
-    monkeypatch.setattr(install_checks, "_DYNAMIC", {data.stat().st_uid})
+    own_user.write_text(BME280)
+    package = open_folder / "home/iotxmpp/__init__.py"
+    package.parent.mkdir(parents=True, mode=0o755)
+    package.touch(mode=0o644)
+    monkeypatch.setattr(iotxmpp, "__file__", str(package))  # as an editable installation has it
     assert install(own_user, "--run-as", "dynamic").exit_code == 0
-    (data / "x.db").chmod(0o400)
-    assert f"may not write {data}/x.db;" in refused(own_user, "--run-as", "dynamic")
+    package.parent.chmod(0o700)
+    assert f"needs, {package}: others may not read {package.parent}" in (
+        refused(own_user, "--run-as", "dynamic")
+    )
 
 
-def test_only_what_the_agent_writes_is_looked_at(own_user: Path, folder: Path) -> None:
-    own_user.write_text('account = "hall.account.toml"\nprofile = "bme280"\noutbox = "data/x.db"\n')
-    outbox = own_user.parent / "data/x.db"
-    outbox.parent.mkdir()
-    outbox.parent.chmod(0o777)
-    for end in ("x.db.bak", "x.db.corrupt-1", "x.audit.log.old", "x.twin.json.damaged"):
-        (outbox.parent / end).touch(mode=0o600)
-    assert install(own_user, "--run-as", "dynamic").exit_code == 0
-    written = {EpochNotes(outbox).path, Mark(outbox).path, twin_path(outbox), head_path(audit_path(outbox))}
-    assert written <= {*files_of(outbox)}
-
-
-def test_an_outbox_that_the_services_own_tmp_would_hide_is_told_as_such(
-    own_user: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_the_services_own_tmp_would_hide_is_told(
+    own_user: Path, folder: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared = own_user.parent / "shared"
-    shared.mkdir(mode=0o777)
+    shared = open_folder / "shared"
+    shared.mkdir()
+    ca = shared / "ca.pem"
+    ca.write_bytes(renewed(None, "example.org", datetime.now(UTC)).ca)
     monkeypatch.setattr(systemd, "_SHARED", (shared,))
-    own_user.write_text(f'account = "hall.account.toml"\nprofile = "bme280"\noutbox = "{shared}/x.db"\n')
+    own_user.write_text(BME280)
+    (own_user.parent / "hall.account.toml").write_text(CA.format(str(ca)))
     text = refused(own_user, "--run-as", "dynamic")
-    assert text.startswith(f"the outbox's folder {shared}: a user that systemd makes has a /tmp of its own")
-    assert "leave `outbox` out, so that it is in the service's own folder" in text
-    assert "/etc/iotxmpp" not in text
-    own_user.write_text('account = "hall.account.toml"\nprofile = "bme280"\n')
-    monkeypatch.setattr(sys, "executable", str(shared / "python"))
-    assert f"Python {shared}/python: " in refused(own_user, "--run-as", "dynamic")
+    assert text.startswith(f"the agent's file {ca}: a user that systemd makes has a /tmp of its own")
+    assert install(own_user, *AS).exit_code == 0
+    assert "PrivateTmp=yes" not in (folder / "iotxmpp-hall.service").read_text()

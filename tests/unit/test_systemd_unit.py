@@ -9,7 +9,7 @@ import pytest
 
 from iotxmpp.cli.exits import exit_code
 from iotxmpp.errors import ConfigError
-from iotxmpp.systemd import Hardware, Unit, hardware_of, is_changed, quoted, untold_port
+from iotxmpp.systemd import Hardware, Unit, config_of, hardware_of, is_changed, quoted, untold_port
 
 UNIT = Unit(
     name="iotxmpp-hall",
@@ -203,6 +203,27 @@ def test_a_change_is_seen() -> None:
     assert text == UNIT.text()
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        "/etc/iotxmpp/agent.toml",
+        "/a b/agent.toml",
+        "/50%/$HOME/%%h.toml",
+        '/a "b" \\c/x.toml',
+        "/x agent run /y.toml",
+        '/a" agent run /b.toml',
+        "/büro/agent.toml",
+    ],
+)
+def test_whose_unit_it_is_can_be_read(config: str) -> None:
+    for program in (UNIT.program, ("/opt/a b agent run/python", "-P", "-m", "iotxmpp")):
+        text = replace(UNIT, config=Path(config), program=program).text()
+        assert config_of(text) == Path(config)
+        assert config_of(text.replace("RestartSec=5", "RestartSec=1")) == Path(config)
+    assert config_of(text.partition("\n")[2]) is None
+    assert config_of(text.replace("agent run", "agent look")) is None
+
+
 def analysed(unit: Unit, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     file = folder / unit.file_name
     file.write_text(unit.text())
@@ -248,3 +269,6 @@ def test_files_in_the_shared_folder_are_not_hidden() -> None:
     unit = replace(UNIT, config=Path("/var/tmp/hall/agent.toml"))  # named alone
     assert "PrivateTmp" not in settings(unit)
     assert "it would hide /var/tmp/hall/agent.toml" in unit.text()
+    read = replace(UNIT, reads=(Path("/etc/iotxmpp/tank.toml"), Path("/tmp/ca.pem")))
+    assert "PrivateTmp" not in settings(read)
+    assert read.shared_tmp == Path("/tmp/ca.pem")
