@@ -39,10 +39,17 @@ class Rejections:
         self.tell(rejection)
         self._sink.keep(rejection)
 
-    def tell(self, rejection: Rejection) -> None:
-        """Tells one that is kept already."""
-        log.warning("rejected: %s", rejection)
-        self._metrics.rejected(rejection.device, rejection.code)
+    def tell(self, *rejections: Rejection) -> None:
+        """Tells what is kept already: of one item, the first of each code, and how many more there are."""
+        alike: dict[tuple[str, str, str, str], list[Rejection]] = {}
+        for each in rejections:
+            alike.setdefault((each.device, each.node, each.item, each.code), []).append(each)
+            self._metrics.rejected(each.device, each.code)
+        for first, *more in alike.values():
+            if more:
+                log.warning("rejected: %s; and %d more of this item: %s", first, len(more), first.code)
+            else:
+                log.warning("rejected: %s", first)
 
 
 class Intake:
@@ -154,8 +161,7 @@ class Intake:
         """After the commit of an item."""
         if self._acks is not None:
             self._acks.settled(device, arrival.epoch, taken)
-        for rejection in taken.rejections:
-            self._rejections.tell(rejection)
+        self._rejections.tell(*taken.rejections)
         self._metrics.settled(device.id, taken, arrival.reason)
         if taken.lost:
             log.warning("device %s: %s readings are lost: %s", device.id, taken.lost, arrival.reason)

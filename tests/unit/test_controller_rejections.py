@@ -74,6 +74,25 @@ async def test_a_forged_publisher_is_kept(world: World, caplog: pytest.LogCaptur
     assert "rejected: cellar: iot/cellar/readings item 'e1.1': forged-publisher" in caplog.text
 
 
+async def test_a_pack_of_bad_readings_is_one_warning_for_each_code(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    hot = [{"n": "temperature", "u": "Cel", "v": 900 + number} for number in range(35)]
+    controller = await world.controller()
+    async with world.device("hall") as hall, controller:
+        await hall.publish(pack("hall", *hot, {"n": "gravity", "v": 9.8}), item_id="bad.1")
+        assert len(await kept(controller, 36)) == 36
+        text = controller.metrics.text()
+    (out_of_range, unknown) = [each for each in caplog.messages if each.startswith("rejected: ")]
+    assert out_of_range.startswith(
+        "rejected: hall: iot/hall/readings item 'bad.1': range: channel temperature: 900 "
+    )
+    assert out_of_range.endswith("; and 34 more of this item: range")
+    assert "unknown-channel: no channel 'gravity'" in unknown
+    assert "more of this item" not in unknown
+    assert 'iotxmpp_rejected_total{code="range",device="hall"} 35.0' in text
+
+
 async def test_after_a_bad_description_the_last_good_one_stays(world: World) -> None:
     controller = await world.controller()
     async with world.device("hall") as hall, controller:
