@@ -10,7 +10,6 @@ from orders import Orders
 
 from iotxmpp import Account, Agent
 from iotxmpp.agent.outbox.settings import OutboxSettings
-from versus.backlog import fill
 from versus.feeds import ONE, by_tasks, late, stamps, value
 from versus.obeying import Order, obey
 from versus.pack_bound import bound_packs
@@ -139,8 +138,6 @@ async def main() -> None:
     identity = await orders.identity()
     if "pack" in identity:
         bound_packs(identity["pack"])
-    if identity.get("backlog"):
-        await fill(Path(identity["outbox"]), identity["backlog"])
     device = Device(identity)
     async with device.agent:
         orders.ready(device.account.jid)

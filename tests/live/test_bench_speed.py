@@ -108,6 +108,19 @@ def test_growth_is_measured_by_all_three_sizes(tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "performance" / "growth.json").read_text(encoding="utf-8"))
     sizes = {name: [point["size"] for point in points] for name, points in kept["parts"].items()}
     assert sizes == {"devices": [1, 3], "packs": [1, 50], "depth": [50, 500]}
-    assert all(min(point.values()) > 0 for points in kept["parts"].values() for point in points)
+    samples = [each for points in kept["parts"].values() for point in points for each in point["samples"]]
+    assert len(samples) == 2 * 6, "two repetitions of each"
+    told = (
+        "rate",
+        "together",
+        "p50",
+        "p99",
+        "device_cpu",
+        "controller_cpu",
+        "device",
+        "controller",
+        "server",
+    )
+    assert all(each[what] > 0 for each in samples for what in told)
     assert text.count("The greatest growth of a step is") == 3
     assert len(list((tmp_path / "performance").glob("*.svg"))) == 9

@@ -104,11 +104,31 @@ def test_the_block_has_goals_first_and_draws_its_plots(bench: Bench, tmp_path: P
         assert drawn.read_bytes() == first, "the same figures make the same plot"
 
 
+SAMPLE = {
+    "rate": 1000.0,
+    "together": 50.0,
+    "p50": 2.0,
+    "p99": 4.0,
+    "device_cpu": 500.0,
+    "server_cpu": 100.0,
+    "controller_cpu": 250.0,
+    "other_cores": 0.1,
+    "device": 10.0,
+    "controller": 60.0,
+    "server": 17.0,
+}
+
+
+def point(bench: Bench, size: int, *changes: dict[str, float], processes: int = 1) -> Any:  # noqa: ANN401  # a bench's
+    """A point with a repetition for each of the changes."""
+    module = bench("versus.growth_point")
+    samples = [module.Sample(**{**SAMPLE, **change}) for change in changes or ({},)]
+    return module.Point(size=size, processes=processes, samples=samples)
+
+
 def points(bench: Bench, *rows: tuple[int, float, float, float]) -> list[Any]:
     return [
-        bench("versus.growth_point").Point(
-            size=size, rate=rate, p50=p50, p99=2 * p50, device=memory, controller=60.0, server=17.0
-        )
+        point(bench, size, {"rate": rate, "p50": p50, "p99": 2 * p50, "device": memory})
         for size, rate, p50, memory in rows
     ]
 
@@ -131,13 +151,55 @@ def test_a_step_that_is_worse_than_linear_is_told(bench: Bench, memory: float, v
     assert f"The greatest growth of a step is {verdict}." in table
 
 
-def test_the_page_of_growth_has_three_plots_a_kind(bench: Bench, tmp_path: Path) -> None:
-    grown = [point.kept() for point in points(bench, (1, 1000, 2.0, 10.0), (10, 900, 2.0, 11.0))]
+def test_the_verdict_on_growth_is_of_medians_and_the_range_is_shown(bench: Bench) -> None:
+    rates = [{"rate": rate} for rate in (110.0, 40.0, 105.0)]
+    grown = [point(bench, 100, *[{"rate": 1000.0}] * 3), point(bench, 1000, *rates)]
+    text = " ".join(bench("versus.growth_page").points_table(grown, "devices").split())
+    assert "| 1,000 | 105 | 40 to 110 |" in text
+    assert "The greatest growth of a step is 0.98: no step is worse than linear." in text
+    assert "Between single repetitions the greatest growth of the time a reading is 1.40." in text
+
+
+@pytest.mark.parametrize(
+    ("change", "processes", "said"),
+    [
+        (
+            {},
+            1,
+            (
+                "At 1 device the agent's process kept 0.50 cores busy, Prosody 0.10, the controller 0.25,"
+                " and all else on the machine 0.10; nobody is full"
+            ),
+        ),
+        ({"server_cpu": 900.0, "device_cpu": 50.0}, 1, "Prosody's one thread is full"),
+        ({"device_cpu": 1000.0, "controller_cpu": 700.0}, 1, "all 2 cores of the machine are full"),
+        ({"other_cores": 1.2}, 1, "machine 1.20; all 2 cores of the machine are full"),
+        ({"controller_cpu": 950.0}, 4, "the controller's process is full"),
+        ({"device_cpu": 950.0}, 4, "the agents' 4 processes kept 0.95 cores busy"),
+    ],
+)
+def test_the_bound_of_a_throughput_is_said_from_the_figures(
+    bench: Bench, change: dict[str, float], processes: int, said: str
+) -> None:
+    measured = [point(bench, size, change, processes=processes) for size in (1, 10)]
+    assert said in bench("versus.growth_bound").who_is_busy(measured, 2, "devices")
+
+
+def test_points_of_growth_survive_their_json(bench: Bench) -> None:
+    measured = point(bench, 10, {}, {"rate": 900.0}, processes=4)
+    assert bench("versus.growth_point").Point.of(json.loads(json.dumps(measured.kept()))) == measured
+
+
+def test_the_page_of_growth_has_three_plots_a_kind_and_explains_each(bench: Bench, tmp_path: Path) -> None:
+    grown = [each.kept() for each in points(bench, (1, 1000, 2.0, 10.0), (10, 900, 2.0, 11.0))]
     page = bench("versus.growth_page")
-    text = page.write(tmp_path / "performance.md", {"run": RUN, "parts": dict.fromkeys(page.KINDS, grown)})
+    parts = dict.fromkeys(page.KINDS, grown)
+    text = page.write(tmp_path / "performance.md", {"run": {**RUN, "cores": 2}, "parts": parts})
     plots = sorted(path.name for path in (tmp_path / "performance").iterdir())
     assert len(plots) == 9
     assert all(f"(performance/{name})" in text for name in plots)
+    for what in ("Throughput", "Latency", "Memory"):
+        assert text.count(f"**{what}.**") == 3
 
 
 def test_a_mark_is_counted_where_it_is_cut_in_two(bench: Bench) -> None:
