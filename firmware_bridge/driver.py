@@ -1,7 +1,6 @@
 """The serial driver: a microcontroller's values, events and commands for an agent."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -46,8 +45,6 @@ LONGEST_WAIT = 5.0
 
 _KNOWN: Known = {}
 """What boards described, for all drivers of this process: a board that is back need not be asked anew."""
-
-_LOGGER = logging.getLogger(__name__)
 
 
 class SerialDriver:
@@ -174,7 +171,6 @@ class SerialDriver:
         link = await find(wanted, self._connect)
         self._link = link
         self._ear.serve(link)
-        _LOGGER.info("%s: connected to %s", self._profile.id, link.where)
 
     async def _connect(self, port: str) -> Link:
         heard = self._ear.at(port, self._settings.board)

@@ -64,7 +64,10 @@ class Ear:
         self._numbers = {
             name for name, kind in profile.reading_kinds().items() if kind.type in ("float", "int")
         }
+        self._device = profile.id
         self._link: Link | None = None
+        self._greeting = ""
+        self._is_told = False
         self._kept: dict[str, list[SessionEvent]] = {}
         self._board: str | None = None
         self._last: dict[str, tuple[Value, float]] = {}
@@ -91,8 +94,9 @@ class Ear:
         return hear
 
     def serve(self, link: Link) -> None:
-        """This link was chosen."""
+        """This link was chosen; it counts as connected once its board shows that it can be served."""
         self._link = link
+        self._is_told = False
         self._served = time.monotonic()
         self._health = Health(link.where, self._served)
         kept, self._kept = self._kept.get(link.where, []), {}
@@ -169,8 +173,10 @@ class Ear:
                     self._hurt(event, now)
                 case _:
                     self._other(event)
-        if not packets and self._works and any(_is_proof(event) for event in events):
-            packets.append(Packet(values={}, at=time.time()))
+        if self._works and any(_is_proof(event) for event in events):
+            self._tell_connected()
+            if not packets:
+                packets.append(Packet(values={}, at=time.time()))
         self._look(now, packets)
         if packets:
             self.mailbox.put(packets)
@@ -179,6 +185,12 @@ class Ear:
     def _works(self) -> bool:
         """Whether a board was chosen, and is not lost."""
         return self._link is not None and self._link.error is None
+
+    def _tell_connected(self) -> None:
+        """Logs it once for a link: the port of a board that is refused is opened again and again."""
+        if not self._is_told and self._link is not None:
+            self._is_told = True
+            _LOGGER.info("%s: connected to %s", self._device, self._link.where)
 
     def _as_values(self, event: Happened) -> dict[str, Value]:
         """An event as a value; only those that the profile has are counted, as a board may invent names."""
@@ -237,6 +249,7 @@ class Ear:
     def _other(self, event: SessionEvent) -> None:
         match event:
             case Described():
+                self._tell_greeting()
                 self._binding.describe(event.description)
                 self._strangers = set(self._binding.strangers[:_MOST_STRANGERS])
                 if self._binding.awaited:
@@ -249,7 +262,7 @@ class Ear:
             case BoardChanged():
                 self._notice(logging.WARNING, "another board, or other firmware, answers now")
             case Refused():
-                self._refused = event.text
+                self._refused, self._greeting = event.text, ""
                 self._fail(OSError(errno.EPROTO, event.text))
             case _:
                 return
@@ -259,11 +272,19 @@ class Ear:
         if board.version:
             self.said = board
         self._strangers.clear()  # other firmware may give others
-        self._notice(logging.INFO, described(board))
+        self._greeting = described(board)
+        if _is_proof(board):
+            self._tell_greeting()
         if self._board is not None and board.id and board.id != self._board:
             self._fail(
                 OSError(errno.ENODEV, f"{described(board)} answers now; {self._board!r} is looked for again")
             )
+
+    def _tell_greeting(self) -> None:
+        """Logs who the board is, once for each hello of a board that is not refused."""
+        greeting, self._greeting = self._greeting, ""
+        if greeting:
+            self._notice(logging.INFO, greeting)
 
     def _fail(self, error: OSError) -> None:
         if self._link is not None:

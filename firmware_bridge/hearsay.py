@@ -34,6 +34,7 @@ class Hearsay:
         vouched: Whether a hello came, or a line or frame whose check fits: noise makes none of them.
         air: Frames of a PMS5003.
         sample: The first bytes.
+        why: The newest line of text that is not understood, and why; empty for none.
     """
 
     size: int = 0
@@ -44,6 +45,7 @@ class Hearsay:
     vouched: bool = False
     air: int = 0
     sample: bytes = b""
+    why: str = ""
     _splitter: Splitter = field(default_factory=Splitter)
     _stream: Pms5003Stream = field(default_factory=Pms5003Stream)
     _first: bool = True
@@ -94,7 +96,8 @@ class Hearsay:
         self.air += len(self._stream.feed(data))
         for piece in self._splitter.feed(data):
             first, self._first = self._first, False
-            worth = _worth(piece)
+            worth, why = _worth(piece)
+            self.why = why or self.why
             if worth > 0 or not first:  # the first may be the end of a line
                 self.points += worth
                 self._note(worth)
@@ -111,20 +114,21 @@ class Hearsay:
             self.foreign += 1
 
 
-def _worth(piece: Frame | bytes | Damage) -> int:
+def _worth(piece: Frame | bytes | Damage) -> tuple[int, str]:
+    """What a piece is worth; and of a line of text that is not understood, why."""
     if isinstance(piece, Damage):
-        return -_PIECE
+        return -_PIECE, ""
     if isinstance(piece, Frame):
-        return _SURE_PIECE if piece.body[0] in _TYPES else _PIECE
+        return (_SURE_PIECE if piece.body[0] in _TYPES else _PIECE), ""
     try:
         line = parse_line(piece, dropped=[])
-    except InvalidError:
-        return -_TALK if _is_text(piece) else -_PIECE
+    except InvalidError as error:
+        return (-_TALK, str(error)) if _is_text(piece) else (-_PIECE, "")
     if has_check(piece) or isinstance(line, Identity):
-        return _SURE_PIECE
+        return _SURE_PIECE, ""
     if isinstance(line, Values | Event):
-        return _PIECE
-    return 0 if isinstance(line, Ignored) else _TALK
+        return _PIECE, ""
+    return (0 if isinstance(line, Ignored) else _TALK), ""
 
 
 def _is_text(line: bytes) -> bool:

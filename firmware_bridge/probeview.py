@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import typer
 from pydantic import SecretStr
@@ -60,29 +61,39 @@ async def watched(port: str, baud: int | None, seconds: float | None, *, quiet: 
 
 
 def print_findings(findings: Findings, *, as_json: bool) -> None:
-    """Prints what was found."""
-    board = findings.board
+    """Prints what was found; of a board that is refused, JSON alone.
+
+    Raises:
+        CommandFailedError: The board is refused; the text says why.
+    """
     if as_json:
-        print_json(
-            {
-                "port": findings.port,
-                "baud": findings.baud,
-                "protocol": _protocol(findings),
-                "id": board.id if board is not None else "",
-                "name": board.name if board is not None else "",
-                "version": board.version if board is not None else "",
-                "channels": {name: seen.value for name, seen in findings.channels.items()},
-                "commands": _commands(findings),
-                "events": findings.events,
-                "damaged": findings.damaged,
-            }
-        )
-        return
-    Console(emoji=False).print(_table(findings))
-    if _commands(findings):
-        typer.echo(printable(f"commands: {', '.join(_commands(findings))}"))
-    for line in findings.logs:
-        typer.echo(printable(f"# {line}"))
+        print_json(_data(findings))
+    elif not findings.refused:
+        Console(emoji=False).print(_table(findings))
+        if _commands(findings):
+            typer.echo(printable(f"commands: {', '.join(_commands(findings))}"))
+        for line in findings.logs:
+            typer.echo(printable(f"# {line}"))
+    if findings.refused:
+        raise CommandFailedError(f"{findings.port}: {findings.refused}")
+
+
+def _data(findings: Findings) -> dict[str, Any]:
+    board = findings.board
+    return {
+        "port": findings.port,
+        "baud": findings.baud,
+        "protocol": _protocol(findings),
+        "id": board.id if board is not None else "",
+        "name": board.name if board is not None else "",
+        "version": board.version if board is not None else "",
+        "channels": {name: seen.value for name, seen in findings.channels.items()},
+        "commands": _commands(findings),
+        "events": findings.events,
+        "damaged": findings.damaged,
+        "damage": findings.damage,
+        "refused": findings.refused,
+    }
 
 
 def offer(findings: Findings, folder: Path, *, force: bool, aside: bool = False) -> None:
@@ -99,7 +110,8 @@ def offer(findings: Findings, folder: Path, *, force: bool, aside: bool = False)
         ConfigError: One of them is there, cannot be written, or would not load.
     """
     if not findings.has_readings:
-        raise CommandFailedError(f"{findings.port}: {_NO_READINGS}")
+        damage = f". The newest damage: {findings.damage}" if findings.damage else ""
+        raise CommandFailedError(f"{findings.port}: {_NO_READINGS}{damage}")
     found = candidates()
     made = scaffold(findings, ports={each.path: each.lasting for each in found})
     texts = {"agent.toml": made.agent} | ({profile_name(made): made.profile} if made.profile else {})
@@ -140,10 +152,11 @@ def _table(findings: Findings) -> Table:
         table.add_row(escape(printable(name)), escape(shown), str(seen.count), f"{now - seen.at:.0f} s")
     for name, text in sorted(findings.events.items()):
         table.add_row(escape(printable(f"!{name}")), escape(printable(text)), "", "")
-    notes = [f"{findings.damaged} damaged"] if findings.damaged else []
+    damage = f", the newest: {findings.damage}" if findings.damage else ""
+    notes = [f"{findings.damaged} damaged{damage}"] if findings.damaged else []
     if findings.unnoted:
         notes.append(f"more than {MOST_NAMES} names; {findings.unnoted} values or events of others not shown")
-    table.caption = "; ".join(notes) or None
+    table.caption = escape(printable("; ".join(notes))) or None
     return table
 
 

@@ -9,7 +9,17 @@ from typing import Literal
 from firmware_bridge.airsession import AirSession
 from firmware_bridge.board import BoardSession
 from firmware_bridge.description import Description
-from firmware_bridge.events import Described, Greeted, Happened, Logged, Sampled, Session, SessionEvent
+from firmware_bridge.events import (
+    Damaged,
+    Described,
+    Greeted,
+    Happened,
+    Logged,
+    Refused,
+    Sampled,
+    Session,
+    SessionEvent,
+)
 from firmware_bridge.hearsay import Hearsay
 from firmware_bridge.link import Link
 from firmware_bridge.port import Receiver, Wire, open_port
@@ -93,6 +103,8 @@ class Findings:
         events: The events that were seen, with the last text of each.
         logs: The last lines of its log.
         damaged: Damaged frames and lines.
+        damage: What was wrong with the newest of them; empty for none.
+        refused: Why the board cannot be served as it is; empty if it can.
         unnoted: Values and events whose names were too many.
     """
 
@@ -105,6 +117,8 @@ class Findings:
     events: dict[str, str] = field(default_factory=dict)
     logs: list[str] = field(default_factory=list)
     damaged: int = 0
+    damage: str = ""
+    refused: str = ""
     unnoted: int = 0
 
     @property
@@ -127,12 +141,19 @@ class Findings:
                 case Described():
                     self.description = event.description
                 case Happened():
-                    if self._has_room(self.events, event.name):
-                        self.events[event.name] = event.text
+                    self._note_event(event)
                 case Logged():
                     self.logs = [*self.logs, event.text][-_MOST_LOGS:]
+                case Damaged():
+                    self.damage = event.why
+                case Refused():
+                    self.refused = event.text
                 case _:
                     continue
+
+    def _note_event(self, event: Happened) -> None:
+        if self._has_room(self.events, event.name):
+            self.events[event.name] = event.text
 
     def _note(self, values: Mapping[str, Value], now: float) -> None:
         for name, value in values.items():
@@ -210,7 +231,7 @@ class Probe:
         return self._findings[best] if self.heard[best].worth > 0 else None
 
     async def watch(self, findings: Findings, show: Callable[[], None]) -> None:
-        """Decodes what comes, for as long as it is to be shown.
+        """Decodes what comes, for as long as it is to be shown; of a board that is refused, nothing follows.
 
         Raises:
             OSError: The port cannot be opened, or is gone.
@@ -222,11 +243,11 @@ class Probe:
         while True:
             now = time.monotonic()
             first = now if first is None and findings.has_readings else first
-            if now >= self._end(start, first):
+            findings.damaged = link.session.counts.damaged
+            if findings.refused or now >= self._end(start, first):
                 return
             if link.error is not None:
                 raise link.error
-            findings.damaged = link.session.counts.damaged
             show()
             await asyncio.sleep(_STEP * 4)
 
@@ -239,19 +260,29 @@ class Probe:
     def nothing(self) -> str:
         """Why nothing was understood, and what to do, for people."""
         size = sum(each.size for each in self.heard.values())
-        speed = " give its speed: --baud;" if len(self._bauds) > 1 else ""
+        several = len(self._bauds) > 1
+        where = "at any speed" if several else f"at {self._bauds[0]} baud"
+        speed = " give its speed: --baud;" if several else ""
         advice = f"Press the board's reset button while it listens;{speed} listen longer: --seconds"
         if not size:
-            where = "at any speed" if len(self._bauds) > 1 else f"at {self._bauds[0]} baud"
             return (
                 f"{self._port}: nothing came {where}. Is it the right port (iotxmpp serial list)? Does"
                 f" the sketch call Serial.begin and print lines such as temperature=21.5? {advice}"
             )
         most = max(self.heard, key=self._rank)
+        begin = f"{self._port}: {size} bytes came, but nothing that is understood {where}"
+        why = self.heard[most].why
+        if why:
+            at = f" at {most} baud" if several else ""
+            return (
+                f"{begin}. The newest line of text{at}: {why}. Print lines such as temperature=21.5"
+                " humidity=40, without a check or with the right one (docs/serial.md). If readings come"
+                " later, listen longer: --seconds"
+            )
         sample = ascii(self.heard[most].sample.decode(errors="replace"))
         return (
-            f"{self._port}: {size} bytes came, but nothing that is understood at any speed; at {most} baud"
-            f" they begin {sample}. Print lines such as temperature=21.5 (docs/serial.md). {advice}"
+            f"{begin}; at {most} baud they begin {sample}. Print lines such as temperature=21.5"
+            f" (docs/serial.md). {advice}"
         )
 
     async def _only(self) -> Findings | None:

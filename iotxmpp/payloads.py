@@ -23,6 +23,13 @@ PACK_FROM: Final = 128
 LEVEL: Final = 5
 """zlib's level: higher ones save hardly a byte more, and take a device much longer."""
 
+_WINDOW: Final = 12
+_MEMORY: Final = 6
+"""The window of 4 KiB (`wbits`), and what zlib takes besides (`memLevel`).
+
+It usually takes 268 KB, most of a small pack's time; with this no pack is a hundredth larger.
+"""
+
 _RAW_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
 _ESCAPES = {'"': 5, "'": 5, "&": 4, "<": 3, ">": 3}  # what `&quot;` and its like add
 
@@ -74,8 +81,9 @@ def pack_element(text: str) -> Element:
             f"pack: {len(data)} bytes of JSON, at most {MAX_TEXT} are taken; send smaller items"
         )
     _check_controls(data)
+    stream = zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY)
     element = Element(PACK_TAG)
-    element.text = binascii.b2a_base64(zlib.compress(data, LEVEL), newline=False).decode("ascii")
+    element.text = binascii.b2a_base64(stream.compress(data) + stream.flush(), newline=False).decode("ascii")
     return element
 
 

@@ -8,8 +8,14 @@ from iotxmpp.agent.line import Parcel
 if TYPE_CHECKING:
     import asyncio
 
-WIDEST = 16
-"""Packs in flight at most."""
+WIDEST = 32
+"""Packs in flight at most: a busy server always has one to go on with."""
+
+FAR = 16
+"""Packs in flight at most where a round trip is longer than `SLOW`: more would only queue on a thin line."""
+
+SLOW = 1.0
+"""Seconds of such a round trip; an answer is waited for ten times as long."""
 
 SHORT = 2
 """Packs in flight at most where a round trip is shorter than readings gather."""
@@ -38,8 +44,8 @@ class Window:
     """The bound on packs in flight, from 1 to `WIDEST`: one more for each that others had to wait for.
 
     It opens wide where a round trip is longer than readings gather, and where whole packs wait, which would
-    gain nothing by gathering. Else it is the server that is busy, and more packs would only wait there.
-    Trouble halves it.
+    gain nothing by gathering; half as wide where a round trip is very long. Else it is the server that is
+    busy, and more packs would only wait there. Trouble halves it.
 
     Attributes:
         size: So many may be in flight now.
@@ -60,7 +66,10 @@ class Window:
             whole: One of them was a whole pack.
         """
         self._trips = [*self._trips[1 - _REMEMBERED :], took]
-        widest = WIDEST if whole or min(self._trips) > self._gather else SHORT
+        quickest = min(self._trips)
+        widest = SHORT
+        if whole or quickest > self._gather:
+            widest = WIDEST if quickest < SLOW else FAR
         step = 1 if others_waited else -1
         self.size = max(1, min(widest, self.size + step))
 

@@ -1,6 +1,7 @@
 """How far the clock of one run of a device is behind ours, also after somebody set it."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from math import inf
 
 from iotxmpp.controller.columns import Columns
@@ -36,13 +37,12 @@ class ClockError:
 
     def see(self, readings: Sequence[Reading], received: float) -> None:
         """Takes the readings of one item in their order, and when they came by our clock."""
-        if isinstance(readings, Columns) and self._is_plain(readings, received):
-            self._seq = readings.first + len(readings) - 1
-            self._newest = max(self._newest, readings.latest)
+        if isinstance(readings, Columns) and self._is_plain(readings):
+            self._follow_plain(readings, received)
         else:
             for reading in readings:
                 if reading.seq > self._seq:
-                    self._follow(reading, received)
+                    self._follow(reading.seq, reading.time, received)
         self._error = min(self._error, received - self._newest)
 
     def of(self, reading: Reading) -> float:
@@ -55,29 +55,34 @@ class ClockError:
             return self._error
         return self._before if last < self._since else None
 
-    def _is_plain(self, readings: Columns, received: float) -> bool:
-        """Whether these tell nothing but the newest number and time: then none is looked at by itself."""
-        newest = max(self._newest, readings.latest)
-        oldest = received - max(self._newest, readings.times[0])
-        youngest = received - newest
-        return (
-            readings.first > self._seq
-            and newest - readings.earliest <= SET_BACK
-            and received >= self._steady_since
-            and abs(oldest - self._steady_age) <= STEADY
-            and abs(youngest - self._steady_age) <= STEADY
-            and (received - self._steady_since < STEADY_FOR or oldest <= self._error + STEADY)
+    def _is_plain(self, readings: Columns) -> bool:
+        """Whether all these are new, and none but perhaps the first says that the clock was set back."""
+        span = max(self._newest, readings.latest) - readings.earliest
+        return readings.first > self._seq and (
+            span <= SET_BACK or list(readings.times) == sorted(readings.times)
         )
 
-    def _follow(self, reading: Reading, received: float) -> None:
-        self._seq = reading.seq
-        fell = self._newest - reading.time
+    def _follow_plain(self, readings: Columns, received: float) -> None:
+        """Follows them all at once: after the first one ages only fall, so none sets the clock."""
+        self._follow(readings.first, readings.times[0], received)
+        newest = max(self._newest, readings.latest)
+        if abs(received - newest - self._steady_age) > STEADY:
+            for time in accumulate(readings.times, max, initial=self._newest):
+                age = received - time
+                if abs(age - self._steady_age) > STEADY:
+                    self._steady_since, self._steady_age = received, age
+        self._seq = readings.first + len(readings) - 1
+        self._newest = newest
+
+    def _follow(self, seq: int, time: float, received: float) -> None:
+        self._seq = seq
+        fell = self._newest - time
         if fell > SET_BACK:
             self._error = min(self._error, received - self._newest)
-            self._set(self._error + fell, reading.seq)
-            self._newest = reading.time
-        self._newest = max(self._newest, reading.time)
-        self._look_whether_steady(reading.seq, received)
+            self._set(self._error + fell, seq)
+            self._newest = time
+        self._newest = max(self._newest, time)
+        self._look_whether_steady(seq, received)
 
     def _look_whether_steady(self, seq: int, received: float) -> None:
         age = received - self._newest

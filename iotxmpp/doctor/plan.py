@@ -55,7 +55,9 @@ def local_checks(device: Device | None, places: Places) -> list[Check]:
     hardware: dict[str, Callable[[], list[Finding]]] = {
         "ports": partial(check_ports, places, needed=serial, wanted=port),
         "rights": partial(check_port_rights, places, needed=serial, wanted=port),
-        "holders": partial(check_holders, places, wanted=port),
+        "holders": partial(
+            check_holders, places, wanted=port, config=device.config if device is not None else None
+        ),
         "thieves": partial(check_thieves, places, needed=serial),
         "reset": partial(check_reset, places),
         "pins": partial(check_pins, needed=device is not None and device.uses("gpio")),

@@ -1,6 +1,8 @@
 """Checks of serial ports: found, allowed, free, and not reset by being opened."""
 
 import os
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 from iotxmpp.doctor.finding import Finding, advice, fault, graded, ok
@@ -113,7 +115,9 @@ def _group(group: int, places: Places) -> str:
     return next((row[0] for row in rows if len(row) > 2 and row[2] == number), "")  # noqa: PLR2004  # group(5)
 
 
-def check_holders(places: Places, *, wanted: str = "", own: int | None = None) -> list[Finding]:
+def check_holders(
+    places: Places, *, wanted: str = "", own: int | None = None, config: Path | None = None
+) -> list[Finding]:
     """Which programs hold a port open.
 
     Whoever has the other end of a pseudo-terminal is the board there, and none of them.
@@ -122,13 +126,20 @@ def check_holders(places: Places, *, wanted: str = "", own: int | None = None) -
         places: Where to look.
         wanted: The port of the device's settings; empty for none.
         own: The process that is not told; this one unless given.
+        config: The agent's file: the agent that runs it may hold its port. None for no device.
     """
     own = os.getpid() if own is None else own
     ports = {port.path.resolve(): port.path for port in serial_ports(places, wanted)}
     found = []
     for process, name in processes(places).items():
-        held = held_by(places.proc / str(process), ports) if process != own else set()
+        folder = places.proc / str(process)
+        held = held_by(folder, ports) if process != own else set()
+        is_agent = bool(held) and config is not None and _runs(folder, config)
         for path in (ports[goal] for goal in sorted(held)):
+            if is_agent:
+                why = "stop the agent before another program, such as iotxmpp serial probe, takes the port"
+                found.append(ok(f"{path} is held by this device's own agent (process {process})", why))
+                continue
             why = "two programs at one port take each other's bytes"
             found.append(
                 advice(
@@ -137,6 +148,17 @@ def check_holders(places: Places, *, wanted: str = "", own: int | None = None) -
             )
     hidden = os.geteuid() != 0 and bool(ports)
     return found or [ok("no program holds a serial port" + (", as far as this user sees" if hidden else ""))]
+
+
+def _runs(process: Path, config: Path) -> bool:
+    """Whether a process is the agent of a file, by its command line: `… agent run FILE`."""
+    words = text_of(process / "cmdline").split("\0")
+    after = next((at + 2 for at, pair in enumerate(pairwise(words)) if pair == ("agent", "run")), len(words))
+    for word in words[after:]:
+        with suppress(OSError, ValueError):  # no path
+            if (process / "cwd" / word).samefile(config):
+                return True
+    return False
 
 
 def check_thieves(places: Places, *, needed: bool) -> list[Finding]:

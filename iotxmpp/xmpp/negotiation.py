@@ -113,7 +113,7 @@ class Attempt:
         elif self._client.stream_error == _HOST_UNKNOWN:
             self._fail(self._domain_error(_HOST_UNKNOWN))
         else:
-            why = self._client.stream_error or reason or "no reason given"
+            why = self._client.stream_error or (_told(reason) if reason else "no reason given")
             self._fail(HostError(f"{self._where()} ended the connection: {why}"))
 
     def _host_error(self) -> ConnectError:
@@ -127,9 +127,8 @@ class Attempt:
             )
         if isinstance(error, ssl.SSLError):
             return self._tls_error(error)
-        why = str(error) or type(error).__name__
         return HostError(
-            f"cannot reach {self._where()}: {why}: is the server running there? Check host and port"
+            f"cannot reach {self._where()}: {_told(error)}: is the server running there? Check host and port"
         )
 
     def _tls_error(self, error: ssl.SSLError) -> ConnectError:
@@ -159,3 +158,8 @@ class Attempt:
 
     def _port(self) -> int:
         return self._account.port or default_port(self._account)
+
+
+def _told(reason: object) -> str:
+    """A reason, or an error, as a text; one that says nothing by the name of its kind."""
+    return str(reason) or type(reason).__name__

@@ -99,8 +99,12 @@ BROKEN = Size(
     lanes=3,
     resume=1,
     settle=6.0,
-    # Acks come later than a device is patient for, so that much comes twice.
-    constants={"iotxmpp.agent.publisher:ACK_PATIENCE": 0.05, "iotxmpp.controller.ackpace:LEAST": 0.1},
+    # Acks come much later than a device is patient for, so that much comes twice.
+    constants={
+        "iotxmpp.agent.publisher:ACK_PATIENCE": 0.05,
+        "iotxmpp.controller.ackpace:LEAST": 0.5,
+        "iotxmpp.controller.ackpace:EVERY": 0.5,
+    },
 )
 SELDOM = {"iotxmpp.agent.outbox.taking:COMMIT_EVERY": 2.0}
 """What is promised and not on disk is lost where nobody acknowledges, and the commit takes its time."""

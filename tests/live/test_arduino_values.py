@@ -161,16 +161,93 @@ def test_what_is_known_only_when_it_runs_does_not_compile(given: str, instead: s
         sketch('char variable[] = "shed-1";\n' + text.replace(given, instead), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [("IOTX_FLOAT", "kind"), ('"abcdefghi"', "unit"), ("water, 0", "pointer, 0"), ('"1.0.0-beta1"', "unit")],
+)
+def test_a_variable_in_a_constexpr_table_does_not_compile(given: str, instead: str, tmp_path: Path) -> None:
+    text = (TABLES % LONGEST).replace("const Iotx", "constexpr Iotx").replace(" PROGMEM", "")
+    head, _, rest = text.partition("\n")
+    variables = (
+        'uint8_t kind = 0;\nchar unit[] = "m";\nuint8_t water(IotxCall *call);\niotx_handler pointer = water;'
+    )
+    text = f"{head}\n{variables}\n{rest}"
+    sketch(text, tmp_path)
+    assert given in text
+    with pytest.raises(AssertionError, match="error:"):
+        sketch(text.replace(given, instead), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "void water(IotxCall *call) { call->done(); }",
+        "uint8_t water() { return IOTX_DONE; }",
+        "uint8_t water(IotxCall call) { return call.done(); }",
+    ],
+)
+def test_a_handler_of_another_form_does_not_compile_and_the_right_form_is_told(
+    function: str, tmp_path: Path
+) -> None:
+    text = TABLES % LONGEST
+    given = "uint8_t water(IotxCall *call) { return call->done(call->integer(0)); }"
+    assert given in text
+    with pytest.raises(AssertionError, match=r"a command's function is: uint8_t name\(IotxCall \*call\)"):
+        sketch(text.replace(given, function), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "instead", "why"),
+    [
+        ("const IotxChannel", "IotxChannel", "must be const"),
+        ("board(about", 'board({"a", "b", "1"}', "deleted function"),
+        ("(about, channels", '(about, {{"t", "", IOTX_FLOAT}}', "deleted function"),
+        ("channels, commands", 'channels, {{"run", water}}', "deleted function"),
+    ],
+)
+def test_a_table_that_cannot_lie_in_flash_does_not_compile(
+    given: str, instead: str, why: str, tmp_path: Path
+) -> None:
+    text = (TABLES % LONGEST).replace(" PROGMEM", "")
+    assert given in text
+    with pytest.raises(AssertionError, match=why):
+        sketch(text.replace(given, instead), tmp_path)
+
+
+@pytest.mark.parametrize("count", [255, 256])
+def test_a_board_has_at_most_255_channels(count: int, tmp_path: Path) -> None:
+    rows = ", ".join(f'{{"c{number}", "", IOTX_BOOL}}' for number in range(count))
+    text = (TABLES % LONGEST).replace(
+        '{{"temperature-outside", "abcdefghi", IOTX_FLOAT, {-40, 85}}}', f"{{{rows}}}"
+    )
+    assert f"c{count - 1}" in text
+    if count == 255:
+        assert sketch(text, tmp_path).flash < 32_256
+        return
+    with pytest.raises(AssertionError, match="at most 255 channels"):
+        sketch(text, tmp_path)
+
+
 @pytest.mark.parametrize("table", LONGEST)
 def test_a_text_of_a_table_that_is_too_long_does_not_compile(table: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="this text of a table is too long"):
         sketch(TABLES % {**LONGEST, table: LONGEST[table] + "x"}, tmp_path)
 
 
-def test_the_longest_texts_of_tables_arrive_whole(tmp_path: Path) -> None:
-    with flashed(sketch(TABLES % LONGEST, tmp_path), tmp_path) as uno:
+@pytest.mark.parametrize("word", [" PROGMEM", ""])
+def test_the_longest_texts_of_tables_arrive_whole_also_where_progmem_was_forgotten(
+    word: str, tmp_path: Path
+) -> None:
+    firmware = sketch((TABLES % LONGEST).replace(" PROGMEM", word), tmp_path)
+    with flashed(firmware, tmp_path) as uno:
         host = Host(uno.port)
         host.until(lambda: host.session.description)
+        answer = host.answer(
+            host.call(
+                "water-the-green", **{LONGEST["argument"]: 7}, **{f"duration-{at}": at for at in (2, 3, 4)}
+            )
+        )
+        assert answer.value == 7
         board, description = host.session.board, host.session.description
         assert board is not None
         assert description is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from iotxmpp.errors import CertificateError, SecurityError
+from iotxmpp.errors import CertificateError, HostError, SecurityError
 from iotxmpp.xmpp import XmppLink
 from tests.fake_server import (
     BIND,
@@ -61,6 +61,17 @@ async def test_starttls_that_fails_sends_nothing_secret(trust: Trust) -> None:
     server = FakeServer(script)
     assert type(await outcome(server, trust)) is SecurityError
     assert b"<auth" not in server.received
+
+
+async def test_a_handshake_that_is_cut_has_a_reason(trust: Trust) -> None:
+    async def script(peer: Peer) -> None:
+        await in_clear("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")(peer)
+        await peer._read()  # the client's part of the handshake
+        peer.close()
+
+    error = await outcome(FakeServer(script), trust)
+    assert type(error) is HostError
+    assert str(error).endswith("ended the connection: ConnectionResetError")
 
 
 async def test_plain_within_tls_is_refused(trust: Trust) -> None:

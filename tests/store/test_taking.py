@@ -54,17 +54,18 @@ def columns(count: int, places: int) -> Columns:
     )
 
 
+@pytest.mark.parametrize("count", [24, 117, 486])
 @pytest.mark.parametrize("places", [1, 3, 4])
-def test_columns_are_kept_as_their_readings_are(store: Store, places: int) -> None:
-    made = columns(117, places)
+def test_columns_are_kept_as_their_readings_are(store: Store, places: int, count: int) -> None:
+    made = columns(count, places)
     taken = take(
         store,
-        replace(arrival(1), numbers=((1, 117),), readings=made),
-        replace(arrival(1, device="cellar"), numbers=((1, 117),), readings=tuple(made)),
+        replace(arrival(1), numbers=((1, count),), readings=made),
+        replace(arrival(1, device="cellar"), numbers=((1, count),), readings=tuple(made)),
     )
-    assert [len(each.readings) for each in taken] == [117, 117]
+    assert [len(each.readings) for each in taken] == [count, count]
     rows = stored(store)
-    assert [row[1:] for row in rows[:117]] == [row[1:] for row in rows[117:]]
+    assert [row[1:] for row in rows[:count]] == [row[1:] for row in rows[count:]]
     assert [(row[3], row[4], type(row[4])) for row in rows[:4]] == [
         (PLACES[number % places].channel, HELD[number % places], type(HELD[number % places]))
         for number in range(4)

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from iotxmpp.controller.store import SCHEMA, Database, Store
+from iotxmpp.controller.store.database import PAGE
 from iotxmpp.controller.store.schema import tables
 from iotxmpp.errors import ConfigError, StoreError
 from tests.store.samples import arrival, take
@@ -53,6 +54,22 @@ def contents(url: str) -> dict[str, list[tuple[object, ...]]]:
         }
     database.close()
     return found
+
+
+def test_a_new_file_has_small_pages_and_an_older_one_keeps_its_own(tmp_path: Path) -> None:
+    def kept(name: str) -> tuple[object, ...]:
+        store = Store(f"sqlite:///{tmp_path / name}")
+        take(store, arrival(1, 2))
+        with store.database.read() as connection:
+            found = [connection.scalar(sa.text(f"PRAGMA {each}")) for each in ("page_size", "journal_mode")]
+        store.close()
+        return tuple(found)
+
+    old = sqlite3.connect(tmp_path / "old.db")
+    old.execute("PRAGMA journal_mode=WAL")
+    old.executescript(";".join(statements("sqlite://")))
+    old.close()
+    assert [kept(name) for name in ("new.db", "new.db", "old.db")] == [(PAGE, "wal")] * 2 + [(4096, "wal")]
 
 
 def test_a_new_store_has_every_table_and_opens_again(store_url: str) -> None:

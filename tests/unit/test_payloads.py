@@ -50,6 +50,13 @@ def test_any_text_comes_back(text: str, times: int) -> None:
     assert pack_text(pack_element(text * times)) == text * times
 
 
+def test_a_pack_is_read_with_a_small_window_whatever_its_size() -> None:
+    for text in (LONG, LONG * 100):
+        content = base64.b64decode(pack_element(text).text or "")
+        stream = zlib.decompressobj(wbits=12)  # 4 KiB: more is an error
+        assert stream.decompress(content).decode() == text
+
+
 @given(st.binary() | st.binary().map(zlib.compress))
 def test_any_bytes_give_text_or_a_clear_error(content: bytes) -> None:
     try:

@@ -18,16 +18,26 @@ typedef iotx_call IotxCall;
 
 class Iotxmpp {
 public:
-    /* The tables lie in flash: declare them `const … PROGMEM`. */
+    /* The tables lie in flash: declare them `constexpr … PROGMEM`. */
     template <size_t CHANNELS>
     Iotxmpp(const IotxAbout &about, const IotxChannel (&channels)[CHANNELS]) {
-        set(about, channels, CHANNELS, nullptr, 0);
+        set(about, channels, counted<CHANNELS>(), nullptr, 0);
     }
 
     template <size_t CHANNELS, size_t COMMANDS>
     Iotxmpp(const IotxAbout &about, const IotxChannel (&channels)[CHANNELS], const IotxCommand (&commands)[COMMANDS]) {
-        set(about, channels, CHANNELS, commands, COMMANDS);
+        set(about, channels, counted<CHANNELS>(), commands, counted<COMMANDS>());
     }
+
+    /* A table without a name of its own would be gone before setup() begins. */
+    template <typename... TABLES>
+    Iotxmpp(const IotxAbout &&about, const TABLES &...tables) = delete;
+    template <size_t CHANNELS>
+    Iotxmpp(const IotxAbout &about, const IotxChannel (&&channels)[CHANNELS]) = delete;
+    template <size_t CHANNELS, size_t COMMANDS>
+    Iotxmpp(const IotxAbout &about, const IotxChannel (&&channels)[CHANNELS], const IotxCommand (&commands)[COMMANDS]) = delete;
+    template <size_t CHANNELS, size_t COMMANDS>
+    Iotxmpp(const IotxAbout &about, const IotxChannel (&channels)[CHANNELS], const IotxCommand (&&commands)[COMMANDS]) = delete;
 
     /* Says hello; in setup(), after Serial.begin(115200). */
     void begin(Stream &port) { begin(port, freshBoot()); }
@@ -84,6 +94,12 @@ public:
 private:
     iotx core;
     uint32_t last; /* as the board is a global, it begins with zeros */
+
+    template <size_t COUNT>
+    static constexpr uint8_t counted() {
+        static_assert(COUNT <= 255, "a board has at most 255 channels and 255 commands");
+        return COUNT;
+    }
 
     static void write(void *port, uint8_t byte) { static_cast<Stream *>(port)->write(byte); }
     static uint32_t now() { return (uint32_t)millis(); }

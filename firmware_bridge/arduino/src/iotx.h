@@ -21,6 +21,11 @@
 #ifndef PROGMEM
 #define PROGMEM
 #endif
+#if defined(__AVR__)
+#define IOTX_TABLE __attribute__((progmem)) /* at its type: each table lies in flash, also one without PROGMEM */
+#else
+#define IOTX_TABLE /* elsewhere what reads flash reads RAM as well */
+#endif
 
 #ifdef __cplusplus
 class __FlashStringHelper; /* Arduino's type of F("text") */
@@ -71,18 +76,18 @@ typedef struct iotx_call iotx_call;
 /* Does the command; returns IOTX_DONE or another status. No second run begins meanwhile. */
 typedef uint8_t (*iotx_handler)(iotx_call *call);
 
-/* The tables lie in flash (PROGMEM); texts are inside them, so they cost no RAM. A text must leave room for its
- * final zero: as C++ it does not compile otherwise, in C see to it. */
+/* The tables lie in flash; texts are inside them, so they cost no RAM. On AVR they must be `const`, which the compiler
+ * checks. A text must leave room for its final zero: as C++ it does not compile otherwise, in C see to it. */
 #ifdef __cplusplus
 #include "iotx_tables.hpp"
 #else
-typedef struct {
+typedef struct IOTX_TABLE {
     char id[20];      /* this board among others, such as "weather-1" */
     char name[20];    /* the kind of board, such as "weather" */
     char version[12]; /* of the sketch */
 } iotx_about;
 
-typedef struct {
+typedef struct IOTX_TABLE {
     char name[20];
     char unit[10]; /* a SenML unit such as "Cel", or "" */
     uint8_t kind;
@@ -95,7 +100,7 @@ typedef struct {
     uint8_t flags;
 } iotx_arg;
 
-typedef struct {
+typedef struct IOTX_TABLE {
     char name[16];
     iotx_handler run;
     uint8_t flags;

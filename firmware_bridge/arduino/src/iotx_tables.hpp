@@ -36,7 +36,7 @@ private:
     constexpr iotx_text(const char *given, iotx_places<AT...>) : text{given[AT]...} {}
 };
 
-struct iotx_about {
+struct IOTX_TABLE iotx_about {
     iotx_text<20> id;      /* this board among others, such as "weather-1" */
     iotx_text<20> name;    /* the kind of board, such as "weather" */
     iotx_text<12> version; /* of the sketch */
@@ -49,7 +49,7 @@ struct iotx_range {
     float lowest, highest; /* both 0 for none */
 };
 
-struct iotx_channel {
+struct IOTX_TABLE iotx_channel {
     iotx_text<20> name;
     iotx_text<10> unit; /* a SenML unit such as "Cel", or "" */
     uint8_t kind;
@@ -77,7 +77,21 @@ struct iotx_args {
 };
 static_assert(sizeof(iotx_args) == IOTX_ARGS * sizeof(iotx_arg), "iotx_args holds as many as iotx.h says");
 
-struct iotx_command {
+/* The function of a command, where what was given is none as it stands: since C++17 a lambda's is known when the table is
+ * made. */
+template <typename GIVEN>
+struct iotx_handler_of {
+    static char fits(iotx_handler);
+    static char (&fits(...))[2];
+    static GIVEN given();
+    static constexpr bool is_one = __cplusplus >= 201703L && sizeof(fits(given())) == 1;
+    static_assert(is_one, "a command's function is: uint8_t name(IotxCall *call)");
+
+    static constexpr iotx_handler from(iotx_handler run) { return run; }
+    static constexpr iotx_handler from(...) { return nullptr; } /* after the message above */
+};
+
+struct IOTX_TABLE iotx_command {
     iotx_text<16> name;
     iotx_handler run;
     uint8_t flags;
@@ -85,10 +99,9 @@ struct iotx_command {
 
     constexpr iotx_command(iotx_text<16> name, iotx_handler run, uint8_t flags = 0, iotx_args args = iotx_args())
         : name(name), run(run), flags(flags), args(args) {}
-#if __cplusplus < 201703L
-    template <typename LAMBDA> /* no pointer to it is known when the table is made; give a named function */
-    iotx_command(iotx_text<16> name, LAMBDA run, uint8_t flags = 0, iotx_args args = iotx_args()) = delete;
-#endif
+    template <typename GIVEN> /* anything but a named function of that kind */
+    constexpr iotx_command(iotx_text<16> name, GIVEN run, uint8_t flags = 0, iotx_args args = iotx_args())
+        : name(name), run(iotx_handler_of<GIVEN>::from(run)), flags(flags), args(args) {}
 };
 
 } /* extern "C++" */

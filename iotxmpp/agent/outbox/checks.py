@@ -3,12 +3,13 @@
 import functools
 import re
 import sqlite3
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import nan
 from typing import Any, get_args
+from zlib import crc32
 
-from iotxmpp.agent.outbox.rows import IDS, DeadLetter, Epoch, Loss, Row, epoch_of, place_of, seq_of
+from iotxmpp.agent.outbox.inserting import Columns
+from iotxmpp.agent.outbox.rows import IDS, DeadLetter, Epoch, Loss, Row, epoch_of, place_of, row_of, seq_of
 from iotxmpp.delivery import GapReason
 from iotxmpp.readings import ClockQuality
 
@@ -18,6 +19,7 @@ NAME = r"\A[A-Za-z0-9-]{1,32}\Z"
 _NAME = re.compile(NAME)
 _QUALITIES: tuple[ClockQuality, ...] = ("s", "u", "r")
 _REASONS = frozenset(get_args(GapReason))
+_ESCAPED = "backslashreplace"
 _NUMBERS = (float, int)  # as SQLite gives them: in built-in types
 _VALUES = (float, int, str)
 _KINDS = range(2 * len(_QUALITIES))
@@ -33,34 +35,44 @@ class DamagedRowError(sqlite3.DatabaseError):
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
-def seals_of(rows: Sequence[Row], epoch: str) -> Iterator[tuple[int, int]]:
-    """What stands beside each reading of an epoch: its kind, and a CRC-32 over all that the collector gets.
+def sealed(rows: Sequence[Row], epoch: str, number_of: Callable[[str, str | None], int]) -> Iterator[Columns]:
+    """Readings of one epoch as the file has them, with a CRC-32 over all that the collector gets.
 
     The kind is its clock's quality, and whether it is a truth value, as one number. The CRC is of Python's
     text of the tuple of those, put together here from parts, for every reading has one.
+
+    Args:
+        rows: The readings.
+        epoch: The name of their epoch.
+        number_of: Gives the file's number of a channel's name and unit.
     """
     start = place_of(epoch_of(rows[0].place), 0) if rows else 0
-    named: str | None = None
-    measured: str | None = None
+    named = measured = trusted = None
     read = nan
-    before = after = moment = ""
+    number = kind = head = 0
+    after = moment = middle = ""
     for place, channel, unit, time, clock, value in rows:
-        if channel is not named or unit is not measured:  # mostly they are the very same
-            named, measured = channel, unit
-            before, after = _around_number(epoch, channel, unit)
+        changed = channel is not named or unit is not measured or clock is not trusted
+        if changed:  # mostly they are the very same
+            named, measured, trusted = channel, unit, clock
+            head, after = _around_number(epoch, channel, unit)
+            number, kind = number_of(channel, unit), _KIND_OF[clock]
         if time != read:  # readings of one sample share it, and its text takes longest
-            read, moment = time, f"{time + 0.0!r}"
-        kind, text = _KIND_OF[clock], value
+            read, moment, changed = time, f"{time + 0.0!r}", True
+        if changed:
+            middle = f"{after}{moment}, {kind}, "
         if type(value) is bool:
-            kind, text = kind + 1, int(value)
-        columns = f"{before}{place - start}{after}{moment}, {kind}, {text!r})"
-        yield kind, zlib.crc32(columns.encode("ascii", "backslashreplace"))
+            text = f"{place - start}{after}{moment}, {kind + 1}, {int(value)!r})"
+            yield place, number, time, kind + 1, value, crc32(text.encode("ascii", _ESCAPED), head)
+        else:
+            text = f"{place - start}{middle}{value!r})"
+            yield place, number, time, kind, value, crc32(text.encode("ascii", _ESCAPED), head)
 
 
 @functools.lru_cache(maxsize=256)  # the same few all the time
-def _around_number(epoch: str, channel: str, unit: str | None) -> tuple[str, str]:
-    """What stands before and after a reading's number."""
-    return f"({epoch!r}, ", f", {channel!r}, {unit or ''!r}, "
+def _around_number(epoch: str, channel: str, unit: str | None) -> tuple[int, str]:
+    """The CRC of what stands before a reading's number, and what stands after that."""
+    return crc32(f"({epoch!r}, ".encode("ascii", _ESCAPED)), f", {channel!r}, {unit or ''!r}, "
 
 
 def checked_rows(found: Sequence[tuple[Any, ...]], epoch: str | None, names: Names) -> list[Row]:
@@ -90,11 +102,15 @@ def checked_rows(found: Sequence[tuple[Any, ...]], epoch: str | None, names: Nam
             raise DamagedRowError(f"reading {epoch}.{seq_of(place)}: its run, channel or columns cannot be")
         name, unit = named
         good = bool(value) if kind & 1 else value
-        rows.append(Row(place, name, unit, time, _QUALITIES[kind >> 1], good))
-    for columns, (_, crc) in zip(found, seals_of(rows, epoch or ""), strict=True):
-        if crc != columns[5] and columns[5] is not None:
+        rows.append(row_of((place, name, unit, time, _QUALITIES[kind >> 1], good)))
+    for columns, wanted in zip(found, sealed(rows, epoch or "", _no_number), strict=True):
+        if wanted[5] != columns[5] and columns[5] is not None:
             raise DamagedRowError(f"reading {epoch}.{seq_of(columns[0])}: its checksum is wrong")
     return rows
+
+
+def _no_number(_name: str, _unit: str | None) -> int:
+    return 0
 
 
 def checked_row(columns: tuple[Any, ...], epoch: str | None, names: Names) -> Row:

@@ -264,6 +264,7 @@ class Keeper(Taking):
         """The reading of that place is given to the link, as were those before it."""
         self._outbox.given_out(place)
         self._recent.forget(place)
+        self._waiting.given_out(place)
 
     def moment(self) -> Moment:
         """The moment by the device's clocks."""

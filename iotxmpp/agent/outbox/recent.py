@@ -6,8 +6,8 @@ from itertools import islice, repeat
 
 from iotxmpp.agent.outbox.rows import Row
 
-MOST_RECENT = 10_000
-"""Readings that are kept so at most, in 2 MB: those of a hundred tasks that each hand over a hundred.
+MOST_RECENT = 15_000
+"""Readings that are kept so at most, in 3 MB: those of 150 tasks that each hand over a hundred.
 
 What is published next goes first when there are too many, so a device that is always further behind reads
 all its packs from the disk.

@@ -1,7 +1,8 @@
 """How a reading is kept: its place, and what else is needed to publish it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
@@ -68,6 +69,10 @@ class Row(NamedTuple):
     time: float
     clock: ClockQuality
     value: Value
+
+
+row_of: Callable[[tuple[int, str, str | None, float, ClockQuality, Value]], Row] = partial(tuple.__new__, Row)
+"""Makes a row of its parts, in half the time that `Row` itself takes: every reading is one."""
 
 
 class Loss(NamedTuple):
@@ -166,4 +171,7 @@ def size_of(value: Value) -> int:
 
 def size_of_all(values: Sequence[Value]) -> int:
     """About what so many readings take on disk, in bytes."""
-    return ROW_BYTES * len(values) + sum(len(each.encode()) for each in values if isinstance(each, str))
+    size = ROW_BYTES * len(values)
+    if str in set(map(type, values)):  # mostly they are numbers
+        size += sum(len(each.encode()) for each in values if isinstance(each, str))
+    return size

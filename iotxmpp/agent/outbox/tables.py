@@ -12,10 +12,10 @@ from iotxmpp.agent.outbox.checks import (
     checked_letter,
     checked_loss,
     checked_rows,
-    seals_of,
+    sealed,
 )
 from iotxmpp.agent.outbox.holes import holes
-from iotxmpp.agent.outbox.inserting import Columns, insert
+from iotxmpp.agent.outbox.inserting import insert
 from iotxmpp.agent.outbox.protocol import Found, Span
 from iotxmpp.agent.outbox.room import Bounds, count_rows
 from iotxmpp.agent.outbox.rows import (
@@ -273,7 +273,9 @@ class SqlOutbox:
         if not rows:
             return
         packed = [
-            columns for number, some in by_epoch(rows) for columns in self._packed(some, self._runs[number])
+            columns
+            for number, some in by_epoch(rows)
+            for columns in sealed(some, self._runs[number], self._channel)
         ]
         if insert(self._connection, packed) == len(rows):
             self._changed(held=len(rows), size=size_of_all([row.value for row in rows]))
@@ -366,12 +368,10 @@ class SqlOutbox:
         self._names[number] = (name, unit)
         return number
 
-    def _packed(self, rows: Sequence[Row], epoch: str) -> Iterator[Columns]:
-        """Readings of one epoch as they are written."""
-        for row, (kind, crc) in zip(rows, seals_of(rows, epoch), strict=True):
-            place, channel, unit, time, _, value = row
-            number = self._channels.get((channel, unit)) or self._channel(channel, unit)
-            yield place, number, time, kind, value, crc
-
     def _packed_letter(self, letter: DeadLetter) -> tuple[object, ...]:
-        return (*next(self._packed((letter.row,), letter.epoch)), letter.epoch, letter.reason, letter.retry)
+        return (
+            *next(sealed((letter.row,), letter.epoch, self._channel)),
+            letter.epoch,
+            letter.reason,
+            letter.retry,
+        )

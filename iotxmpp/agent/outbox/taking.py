@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from iotxmpp import crashpoints
 from iotxmpp.agent.clock import Clock
 from iotxmpp.agent.outbox.recent import Recent
-from iotxmpp.agent.outbox.rows import ROW_BYTES, Row, size_of, size_of_all
+from iotxmpp.agent.outbox.rows import ROW_BYTES, Row, row_of, size_of, size_of_all
 from iotxmpp.agent.outbox.safe import SafeOutbox
 from iotxmpp.agent.outbox.waiting import Waiting
 from iotxmpp.readings import Value, plain
@@ -78,12 +78,14 @@ class Taking:
         needed = size_of_all([each[1] for each in readings])
         channels = (each[0] for each in readings)
         self._waiting.reserve(channels, needed, self._outbox.active, self._outbox.limits)
-        now = self._clock.stamp(None)
-        rows: list[Row] = []
-        for place, (channel, value, unit, at) in enumerate(readings, self._taken + 1):
-            time, quality = now if at is None else self._clock.stamp(at)
-            rows.append(Row(place, channel, unit, time, quality, value))
-        self._add(rows)
+        stamp = self._clock.stamp
+        now = stamp(None)
+        self._add(
+            [
+                row_of((place, channel, unit, *(now if at is None else stamp(at)), value))
+                for place, (channel, value, unit, at) in enumerate(readings, self._taken + 1)
+            ]
+        )
         self._schedule(urgent=urgent)
 
     def take_one(
@@ -98,7 +100,7 @@ class Taking:
         needed = ROW_BYTES if type(value) is float else size_of(value)
         self._waiting.reserve((channel,), needed, self._outbox.active, self._outbox.limits)
         time, quality = self._clock.stamp(at)
-        self._add((Row(self._taken + 1, channel, unit, time, quality, value),))
+        self._add((row_of((self._taken + 1, channel, unit, time, quality, value)),))
         self._schedule(urgent=urgent)
         return self._waiting.ended(self._taken, spare=self._acks_come)
 
@@ -114,8 +116,12 @@ class Taking:
         return self._waiting.ended(self._taken, spare=self._acks_come)
 
     def _schedule(self, *, urgent: bool) -> None:
-        at_once = urgent or len(self._waiting.batch.rows) >= COMMIT_AT or self._outbox.state == "memory"
-        self._waiting.schedule(COMMIT_EVERY, spare=SPARED if self._acks_come else 0.0, at_once=at_once)
+        waiting = self._waiting
+        if not waiting.due.is_set():
+            at_once = urgent or self._outbox.state == "memory"
+            waiting.schedule(COMMIT_EVERY, spare=SPARED if self._acks_come else 0.0, at_once=at_once)
+            if len(waiting.batch.rows) >= COMMIT_AT:
+                waiting.hurry()
         self.changed.set()
 
     def _add(self, rows: Sequence[Row]) -> None:

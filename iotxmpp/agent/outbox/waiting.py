@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from iotxmpp.agent.outbox.batch import Batch, Rounds
+from iotxmpp.agent.outbox.pace import Pace
 from iotxmpp.agent.outbox.rows import Row, Stock
 from iotxmpp.agent.outbox.settings import Limits
 from iotxmpp.errors import OutboxFullError
@@ -22,6 +23,8 @@ class Waiting:
         self.batch = Batch()
         self._writing = Batch()
         self._rounds = Rounds()
+        self._pace = Pace()
+        self._is_held = False
         self._timer: asyncio.TimerHandle | None = None
         self._last_write = float("-inf")
         self._loop = asyncio.get_running_loop()
@@ -50,6 +53,18 @@ class Waiting:
             self.batch.is_scheduled = True
             self.due_in(max(spare, self._last_write + every - self._loop.time()))
 
+    def hurry(self) -> None:
+        """There is enough to write: now, or as soon as the link has not enough to send any more."""
+        self._is_held = self._pace.is_ahead
+        if not self._is_held:
+            self.due.set()
+
+    def given_out(self, place: int) -> None:
+        """The reading of that place is given to the link, as were those before it."""
+        self._pace.given_out(place)
+        if self._is_held:
+            self.hurry()
+
     def due_in(self, delay: float) -> None:
         """There is something to write after so many seconds at most."""
         at = self._loop.time() + delay
@@ -73,7 +88,7 @@ class Waiting:
         if task is not None:
             self.batch.tasks.append(task)
             if self._rounds.complete(task, len(self.batch.rows), spare=spare):
-                self.due.set()
+                self.hurry()
         return future
 
     @property
@@ -105,6 +120,7 @@ class Waiting:
     def begin(self) -> list[Row]:
         """The readings that gathered are written now; others gather meanwhile."""
         self._writing, self.batch = self.batch, Batch()
+        self._is_held = False
         if self._writing.rows:
             self._last_write = self._loop.time()
         return self._writing.rows
@@ -113,5 +129,6 @@ class Waiting:
         """They are written, or could not be: who waits for them goes on."""
         written, self._writing = self._writing, Batch()
         if error is None and written.rows:
+            self._pace.committed(written.rows[-1].place)
             self._rounds.begin(written.tasks)
         written.end(error)

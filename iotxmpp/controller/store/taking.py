@@ -12,8 +12,9 @@ from iotxmpp.controller.store.cursors import Cursor, Cursors, Name
 from iotxmpp.controller.store.database import Database
 from iotxmpp.controller.store.direct import Direct
 from iotxmpp.controller.store.doubt import Doubt, Doubts
+from iotxmpp.controller.store.inserting import insert
 from iotxmpp.controller.store.keys import channel_ids, device_ids
-from iotxmpp.controller.store.rows import Row, insert, names_of, rows_of
+from iotxmpp.controller.store.rows import Pack, names_of
 from iotxmpp.controller.store.schema import epochs, events, gaps, liveness, rejections
 from iotxmpp.controller.store.settling import settle
 from iotxmpp.intervals import Run
@@ -75,17 +76,17 @@ class Taker:
         names = [(devices[each.device,], each.epoch) for each in arrivals]
         cursors = self._cursors.lock(direct, set(names), arrivals[-1].received)
         taken: list[Taken] = []
-        rows: list[Row] = []
+        packs: list[Pack] = []
         lost: list[dict[str, Any]] = []
         channels = self._channel_ids(direct, arrivals, names)
         for name, arrival in zip(names, arrivals, strict=True):
             cursor = cursors[name]
             result, fresh = _settle(cursor, arrival)
             taken.append(result)
-            rows += rows_of(result.readings, arrival.received, cursor.id, channels[name[0]])
+            packs.append(Pack(result.readings, arrival.received, cursor.id, channels[name[0]]))
             if arrival.reason is not None:
                 lost += [_lost(cursor, arrival, run) for run in fresh]
-        insert(direct, rows)
+        insert(direct, packs)
         if lost:
             direct.connection.execute(sa.insert(gaps), lost)
         self._cursors.keep(direct, cursors.values())
