@@ -16,12 +16,11 @@ from delivery_ends import End, StoreWatch, end
 from delivery_report import Results, Rounds, markdown
 from disk import file_system, written
 from machine import load
-from page import PAGE, put_section
+from page import PAGE, put_block
 
 from iotxmpp.agent.outbox.batch import ENOUGH, SINGLES, SINGLES_A_SECOND
 from iotxmpp.server import ServerKind, ServerProcess, ServerSpec
 
-HEADING = "Delivery"
 WARM_UP = 500
 RATE = 100
 FEW = {1: 1_000, 10: 10_000, 50: 40_000}
@@ -33,9 +32,9 @@ MODES = ("on", "off")
 def main() -> None:
     """Measures, prints and writes."""
     options = _options()
-    section = markdown(asyncio.run(_measure(options)))
+    section = f"## Delivery\n\n{markdown(asyncio.run(_measure(options)))}"
     print(section)
-    put_section(options.output, HEADING, section)
+    put_block(options.output, "bench/delivery.py", section)
 
 
 async def _measure(options: argparse.Namespace) -> Results:

@@ -81,10 +81,15 @@ def pack_element(text: str) -> Element:
             f"pack: {len(data)} bytes of JSON, at most {MAX_TEXT} are taken; send smaller items"
         )
     _check_controls(data)
-    stream = zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY)
     element = Element(PACK_TAG)
-    element.text = binascii.b2a_base64(stream.compress(data) + stream.flush(), newline=False).decode("ascii")
+    element.text = binascii.b2a_base64(compressed(data), newline=False).decode("ascii")
     return element
+
+
+def compressed(data: bytes, level: int = LEVEL) -> bytes:
+    """A zlib stream (RFC 1950) of JSON, as a pack carries it."""
+    stream = zlib.compressobj(level, zlib.DEFLATED, _WINDOW, _MEMORY)
+    return stream.compress(data) + stream.flush()
 
 
 def packed_text(element: Element) -> str:

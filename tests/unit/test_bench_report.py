@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -266,3 +267,29 @@ async def test_every_reading_is_handed_over_once(bench: Bench) -> None:
     await feeds.by_tasks(hand, 10, tasks=3)
     assert sorted(handed) == list(range(10))
     assert len({feeds.value(number) for number in range(500)}) > 300, "values are noisy"
+
+
+def test_the_page_has_the_block_of_each_bench_once_and_whole(bench: Bench) -> None:
+    page: Path = bench("page").PAGE
+    marks = re.findall(
+        r"^<!-- (bench/\w+\.py) writes (from here on|up to here) -->$", page.read_text("utf-8"), re.MULTILINE
+    )
+    begun, ended = marks[::2], marks[1::2]
+    assert {when for _, when in begun} == {"from here on"}
+    assert {when for _, when in ended} == {"up to here"}
+    names = [name for name, _ in begun]
+    assert names == [name for name, _ in ended]
+    assert sorted(names) == sorted(
+        f"bench/{name}.py"
+        for name in (
+            "compact",
+            "delivery",
+            "growth",
+            "latency",
+            "serial_codec",
+            "serial_flood",
+            "serial_latency",
+            "speed",
+        )
+    )
+    assert page.read_text("utf-8").startswith("# Performance\n")
