@@ -29,8 +29,8 @@ BY_DEBIAN = """\
 On armv7 take pycares and cffi from Debian, which has built them:
 
     sudo apt install python3-venv python3-pycares python3-cffi
-    python3 -m venv --system-site-packages iotxmpp-venv
-    iotxmpp-venv/bin/pip install '.[pi]' 'aiodns<3.5'
+    sudo /usr/bin/python3 -m venv --system-site-packages /opt/iotxmpp
+    sudo /opt/iotxmpp/bin/pip install '.[pi]' 'aiodns<3.5'
 
 aiodns 3.4 is the last one that takes the pycares of Debian 12. slixmpp's one module in Rust is optional:
 pip makes its package from the source without any compiler, and the same module in Python serves."""

@@ -161,7 +161,7 @@ class Account(BaseModel):
         else:
             _check_mode(mode, path)
         if isinstance(table.get("ca"), str):
-            table["ca"] = str(path.parent / table["ca"])
+            table["ca"] = str(path.parent.absolute() / table["ca"])  # `device add` writes it elsewhere
         try:
             return cls.model_validate(table)
         except ValidationError as error:

@@ -346,10 +346,11 @@ def _default(command: str, parameter: inspect.Parameter) -> object:
 
 
 def _property_annotation(where: str, rules: Mapping[str, Any]) -> object:
-    unknown = rules.keys() - _PROPERTY_KEYS
-    kind = _JSON_TYPES.get(rules.get("type", ""))
+    unknown, named = rules.keys() - _PROPERTY_KEYS, rules.get("type")
+    kind = _JSON_TYPES.get(named) if isinstance(named, str) else None
     low, high = bounds = rules.get("minimum"), rules.get("maximum")
-    if unknown or kind is None or not all(map(_is_bound, bounds)):
+    is_fitting = all(map(_is_bound, bounds)) and (bounds == (None, None) or kind in (int, float))
+    if unknown or kind is None or not is_fitting or not isinstance(rules.get("enum", []), list):
         raise InvalidError(f"{where}: expected one of {', '.join(_JSON_TYPES)}, with plain rules")
     if kind is int:
         low, high = (

@@ -87,7 +87,9 @@ def test_the_page_says_what_it_ran_on(page: str) -> None:
 
 def test_delivery_is_measured_with_the_outbox_on_and_off(tmp_path: Path) -> None:
     written = tmp_path / "performance.md"
-    written.write_text("# Performance\n\n## Delivery\n\nold\n\n## Footprint\n\nkept\n", encoding="utf-8")
+    first, last = (f"<!-- bench/delivery.py writes {where} -->" for where in ("from here on", "up to here"))
+    frame = f"# Performance\n\n{first}\n%s\n{last}\n\n## Footprint\n\nkept\n"
+    written.write_text(frame % "old", encoding="utf-8")
     short = ("--rounds", "2", "--few", "10", "--few-rounds", "1", "--readings", "200", "--seconds", "0.5")
     done = subprocess.run(
         [sys.executable, str(DELIVERY), *short, "--folder", str(tmp_path), "--output", str(written)],
@@ -99,7 +101,8 @@ def test_delivery_is_measured_with_the_outbox_on_and_off(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     page = written.read_text(encoding="utf-8")
-    assert page == f"# Performance\n\n## Delivery\n\n{done.stdout.strip()}\n\n## Footprint\n\nkept\n"
+    assert page == frame % done.stdout.strip()
+    assert done.stdout.startswith("## Delivery\n")
     rounds = table_below(page, "A round is")
     assert list(rounds) == ["round 1", "round 2", "least", "median", "greatest"]
     few = table_below(page, "With fewer tasks")

@@ -103,6 +103,6 @@ def test_a_relative_ca_starts_at_the_accounts_file(tmp_path: Path, monkeypatch: 
     path = write(tmp_path / "accounts", 'ca = "pki/ca.pem"')
     assert Account.load(path).ca == tmp_path / "accounts" / "pki" / "ca.pem"
     monkeypatch.chdir(tmp_path)
-    assert Account.load(path.relative_to(tmp_path)).ca == Path("accounts/pki/ca.pem")
+    assert Account.load(path.relative_to(tmp_path)).ca == tmp_path / "accounts" / "pki" / "ca.pem"
     whole = write(tmp_path, 'ca = "/etc/ssl/own.pem"')
     assert Account.load(whole).ca == Path("/etc/ssl/own.pem")

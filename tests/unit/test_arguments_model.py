@@ -260,6 +260,10 @@ def test_a_described_command_refuses_the_rest(wrong: dict[str, Any], fault: str)
         {"type": "object", "properties": {"a": {"type": "number", "minimum": "x"}}},
         {"type": "object", "properties": {"a": {"type": "integer", "maximum": float("inf")}}},
         {"type": "object", "properties": {"a": {"type": "number", "maximum": 10**400}}},
+        {"type": "object", "properties": {"a": {"type": ["string"]}}},
+        {"type": "object", "properties": {"a": {"type": "string", "minimum": 1}}},
+        {"type": "object", "properties": {"a": {"type": "boolean", "maximum": 1}}},
+        {"type": "object", "properties": {"a": {"type": "number", "enum": 5}}},
     ],
 )
 def test_a_schema_beyond_plain_types_is_refused(arguments: dict[str, Any]) -> None:

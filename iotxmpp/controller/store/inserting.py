@@ -3,6 +3,7 @@
 SQLAlchemy's own inserts of many rows cost twice as much, and on PostgreSQL a message a row.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 
@@ -21,6 +22,7 @@ _SQLITE = f"INSERT INTO {_TABLE} VALUES {_PLACES}"  # noqa: S608  # likewise
 _SQLITE_MANY = {size: _SQLITE + f", {_PLACES}" * (size - 1) for size in (90, 50, 10)}
 
 
+@functools.lru_cache
 def _together(size: int) -> str:
     """The statement for so many numbers of one pack: what they share is bound once.
 
@@ -35,8 +37,10 @@ def _together(size: int) -> str:
     )
 
 
-# Binding its values is most of what a row costs: these take two thirds of the time of the others.
-_TOGETHER = {size: _together(size) for size in (200, 50, 25)}
+_LEAST, _MOST, _STEP = 26, 200, 2
+"""Readings of such a statement. Binding its values is most of what a row costs: here it takes two thirds of
+the time of the other rows, but each pack has a statement to itself. There are fewer sizes than
+statements that the driver remembers (128), for to prepare one takes as long as fifty rows."""
 
 
 def insert(direct: Direct, packs: Iterable[Pack]) -> None:
@@ -60,7 +64,7 @@ def _left(direct: Direct, pack: Pack) -> Iterable[Row]:
 
 def _insert_together(direct: Direct, pack: Pack, columns: Columns) -> int:
     """Inserts the first so many readings of a pack."""
-    if columns.texts or len(columns) < min(_TOGETHER):
+    if columns.texts or len(columns) < _LEAST:
         return 0
     own = zip(
         ids_of(pack, columns.places),
@@ -70,11 +74,10 @@ def _insert_together(direct: Direct, pack: Pack, columns: Columns) -> int:
         strict=True,
     )
     done = 0
-    for size, statement in _TOGETHER.items():
-        while len(columns) - done >= size:
-            shared = pack.epoch_id, columns.first + done, pack.received, columns.historical, columns.clock
-            direct.execute(statement, (*shared, *chain.from_iterable(islice(own, size))))
-            done += size
+    while (size := min(len(columns) - done, _MOST) // _STEP * _STEP) >= _LEAST:
+        shared = pack.epoch_id, columns.first + done, pack.received, columns.historical, columns.clock
+        direct.execute(_together(size), (*shared, *chain.from_iterable(islice(own, size))))
+        done += size
     return done
 
 
