@@ -46,8 +46,9 @@ Make = Callable[[str], Element]
 HEAD = """\
 ## Forms of a pack
 
-`python bench/compact.py` writes this block. A pack's JSON travels as `<json/>`, with each quote as `&quot;`,
-or as `<pack/>`: base64 of a zlib stream. All bytes are those of the payload's element.
+`python bench/compact.py` writes this block. A pack's JSON travels as `<json/>`, on from the server with each
+quote as `&quot;`, or as `<pack/>`: base64 of a zlib stream. All bytes are those of the payload's element,
+with quotes escaped.
 
 - Machine: {machine}; its load before the run was {load}
 - Software: {software}

@@ -22,7 +22,7 @@ async def main(*, managed: bool = False) -> None:
         f"<iq type='set' id='p' to='{identity['service']}'><pubsub xmlns='http://jabber.org/protocol/pubsub'>"
         f"<publish node='{identity['node']}'><item id='%d'><json xmlns='urn:xmpp:json:0'>"
     )
-    text = escape(made(identity["device"], 21.5).model_dump_json(), {'"': "&quot;"})
+    text = escape(made(identity["device"], 21.5).model_dump_json())
     stanza = f"{head}{text}</json></item></publish></pubsub></iq>".encode()
 
     async def items(order: Order) -> dict[str, float]:

@@ -118,7 +118,7 @@ class Teller:
             if not self._link.state.up:
                 return
             self._sent, news = time.monotonic(), self._news
-            self._pace.told(self._to, self._sent)
+            self._pace.told(self._sent)
             # One that failed, perhaps after a long wait, is not all that there is to say by now.
             if not await self._send() and self._news == news:
                 return

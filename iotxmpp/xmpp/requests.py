@@ -11,8 +11,9 @@ from xml.etree.ElementTree import Element
 from slixmpp.jid import JID, InvalidJID
 from slixmpp.xmlstream.matcher.base import MatcherBase
 
-from iotxmpp.errors import InvalidError, LinkDownError, NoAnswerError
+from iotxmpp.errors import InvalidError, LinkDownError
 from iotxmpp.xmpp.client import StrictClient
+from iotxmpp.xmpp.overdue import Overdue, Waiting
 from iotxmpp.xmpp.stanzas import IQ, error_of, payload_of
 
 
@@ -31,7 +32,8 @@ class Requests:
         self._client = client
         self._prefix = f"{secrets.token_hex(8)}-"  # ids that nobody guesses
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, tuple[str, asyncio.Future[Element]]] = {}
+        self._waiting: dict[str, Waiting] = {}
+        self._overdue = Overdue(self._waiting)
         client.take_iqs(self._take)
 
     async def call(
@@ -47,31 +49,30 @@ class Requests:
         iq.append(payload)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Element] = loop.create_future()
-        # A timer of its own: asyncio's context for timeouts takes several times as long.
-        late = loop.call_later(timeout, _give_up, answer, to, timeout)
-        self._waiting[name] = (asked, answer)
+        self._waiting[name] = waiting = Waiting(to, asked, timeout, loop.time() + timeout, answer)
+        self._overdue.watch(waiting)
         try:
             self._client.send_iq(iq)
             return payload_of(await answer)
         finally:
-            late.cancel()
             self._waiting.pop(name, None)
 
     def fail_all(self, reason: str) -> None:
         """Fails every request under way: the link went down."""
-        for _, answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(LinkDownError(f"the link went down before the answer: {reason}"))
+        for waiting in self._waiting.values():
+            if not waiting.answer.done():
+                waiting.answer.set_exception(LinkDownError(f"the link went down before the answer: {reason}"))
         self._waiting.clear()
+        self._overdue.stop()
 
     def _take(self, iq: Element) -> Callable[[], None] | None:
         """Takes an answer to one of these."""
         if iq.get("type") not in ("result", "error"):
             return None
         expected = self._waiting.get(iq.get("id", ""))
-        if expected is None or not self._is_from(iq.get("from", ""), expected[0]):
+        if expected is None or not self._is_from(iq.get("from", ""), expected.asked):
             return None
-        return partial(_settle, expected[1], iq)
+        return partial(_settle, expected.answer, iq)
 
     def _is_from(self, sender: str, asked: str) -> bool:
         """Whether an answer's sender is the one that was asked (RFC 6120 section 8.1.2.1)."""
@@ -89,11 +90,6 @@ def _settle(answer: "asyncio.Future[Element]", iq: Element) -> None:
         answer.set_exception(error_of(iq))
     else:
         answer.set_result(iq)
-
-
-def _give_up(answer: "asyncio.Future[Element]", to: str, waited: float) -> None:
-    if not answer.done():
-        answer.set_exception(NoAnswerError(f"no answer from {to} within {waited:g} s"))
 
 
 @lru_cache(maxsize=256)  # the same few all the time

@@ -37,9 +37,11 @@ class Services:
         self._running: set[asyncio.Task[None]] = set()
         self._busy = 0
         self._early: list[Callable[[], None]] | None = None
+        self._stopped = False
 
     def attach(self, client: StrictClient, is_up: Callable[[], bool]) -> None:
         """Serves the requests that reach a client."""
+        self._stopped = False
 
         def serve(iq: Element) -> None:
             busy = self._busy >= MOST_AT_ONCE  # many can come at once, before the first task ends
@@ -81,7 +83,8 @@ class Services:
         return cancel
 
     async def stop(self) -> None:
-        """Cancels what is being served."""
+        """Cancels what is being served; what still comes is not answered."""
+        self._stopped = True
         running = list(self._running)
         for task in running:
             task.cancel()
@@ -113,8 +116,9 @@ class Services:
             _make_error(reply, fault, iq)
         if is_up():
             client.send_iq(reply)
-        else:
-            log.warning("the link is down; the answer to %s was not sent", iq.get("from"))
+        else:  # what comes while the stream is closed is no loss that anybody could prevent
+            level = logging.DEBUG if self._stopped else logging.WARNING
+            log.log(level, "the link is down; the answer to %s was not sent", iq.get("from"))
 
     async def _answer(self, xml: Element, *, busy: bool) -> Element | None:
         payload = payload_of(xml)

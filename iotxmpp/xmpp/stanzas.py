@@ -24,7 +24,7 @@ MAX_PAYLOAD_BYTES: Final = 260_000
 """Prosody and ejabberd close the stream at a stanza of 262,144 bytes; the rest is for the envelope."""
 
 _ERROR = f"{{{CLIENT}}}error"
-_WORST_ESCAPE = 6  # a quote travels as &quot;
+_WORST_ESCAPE = 6  # a quote travels as &quot;, on from the server
 _LONGEST_CHARACTER = 4  # in UTF-8
 _MOST_TEXT = 10_000
 _CONDITION = re.compile("[a-z][a-z-]*")

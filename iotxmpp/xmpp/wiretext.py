@@ -1,6 +1,7 @@
-"""Stanzas as text, in the very letters of slixmpp, which looks at each character of each text by itself.
+"""Stanzas as text, as slixmpp writes them, but without its look at each character of each text by itself.
 
-That took a tenth of the work of a round trip.
+That took a tenth of the work of a round trip. And quotation marks in text stay as they are (XML 1.0 section
+2.4): JSON is full of them, and the server's parser stops at each escape.
 """
 
 from collections.abc import Callable
@@ -11,8 +12,6 @@ from xml.etree.ElementTree import Element
 from iotxmpp.xmpp.stanzas import CLIENT
 
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
-_ESCAPES: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("'", "&apos;"), ('"', "&quot;"))
-"""The ampersand first: it is in all the others' escapes."""
 
 
 def wire_text(stanza: Element) -> str:
@@ -28,7 +27,7 @@ def _write(element: Element, outer: str, write: Callable[[str], None]) -> None:
     for key, value in element.attrib.items():
         known = key if "}" not in key else _attribute(key)
         if known:
-            write(f' {known}="{_escaped(value)}"')
+            write(f' {known}="{_quoted(value)}"')
     text = element.text
     if text or len(element):
         write(f">{_escaped(text)}" if text else ">")
@@ -62,9 +61,19 @@ def _attribute(key: str) -> str:
     return f"xml:{name}" if namespace == _XML else ""
 
 
+def _quoted(value: str) -> str:
+    """The value of an attribute."""
+    if '"' in value:
+        return _escaped(value).replace('"', "&quot;")
+    return _escaped(value)
+
+
 def _escaped(text: str) -> str:
-    """Five searches of the whole text take a tenth of the time of one look at each character."""
-    for special, escape in _ESCAPES:
-        if special in text:
-            text = text.replace(special, escape)
+    """A search of the whole text for each takes a tenth of the time of one look at each character."""
+    if "&" in text:  # first: it is in the others' escapes
+        text = text.replace("&", "&amp;")
+    if "<" in text:
+        text = text.replace("<", "&lt;")
+    if ">" in text:
+        text = text.replace(">", "&gt;")
     return text

@@ -54,7 +54,7 @@ def columns(count: int, places: int) -> Columns:
     )
 
 
-@pytest.mark.parametrize("count", [24, 117, 486])
+@pytest.mark.parametrize("count", [24, 27, 117, 225, 486])
 @pytest.mark.parametrize("places", [1, 3, 4])
 def test_columns_are_kept_as_their_readings_are(store: Store, places: int, count: int) -> None:
     made = columns(count, places)

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 from xml.etree.ElementTree import Element, SubElement
 
+import pytest
+
 from iotxmpp.link import Request
 from iotxmpp.xmpp.client import StrictClient, Taker
 from iotxmpp.xmpp.services import MOST_AT_ONCE, Services
@@ -54,6 +56,21 @@ async def test_what_needs_not_wait_is_answered_before_the_next_stanza_is_read() 
     assert reply.tag == "{jabber:client}iq"
     assert reply.attrib == {"type": "result", "id": "1", "to": CALLER}
     assert [(child.tag, child.attrib) for child in reply] == [(TAG, {"to": CALLER})]
+
+
+@pytest.mark.parametrize(("stopped", "level"), [(False, "WARNING"), (True, "DEBUG")])
+async def test_only_an_answer_that_a_cut_loses_is_warned_of(
+    caplog: pytest.LogCaptureFixture, *, stopped: bool, level: str
+) -> None:
+    client, services = Client(), Services({})
+    services.attach(cast("StrictClient", client), lambda: False)
+    if stopped:
+        await services.stop()
+    with caplog.at_level("DEBUG", "iotxmpp.xmpp"):
+        client.receive(1)
+    assert client.sent == []
+    (record,) = caplog.records
+    assert (record.levelname, CALLER in record.message) == (level, True)
 
 
 async def test_one_that_waits_holds_no_other_up_and_ends_with_the_link() -> None:
