@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from firmware_bridge.binding import Binding
+from firmware_bridge.board import BoardSession
 from firmware_bridge.events import (
     BoardChanged,
     Damaged,
@@ -173,7 +174,7 @@ class Ear:
                     self._hurt(event, now)
                 case _:
                     self._other(event)
-        if self._works and any(_is_proof(event) for event in events):
+        if self._works and (any(_is_proof(event) for event in events) or self._is_first_word(events)):
             self._tell_connected()
             if not packets:
                 packets.append(Packet(values={}, at=time.time()))
@@ -185,6 +186,19 @@ class Ear:
     def _works(self) -> bool:
         """Whether a board was chosen, and is not lost."""
         return self._link is not None and self._link.error is None
+
+    def _is_first_word(self, events: Sequence[SessionEvent]) -> bool:
+        """Whether a sketch that did not say who it is shows by any line of its own that it is there.
+
+        Frames have text between them, too: that is no proof, for such a board may be refused yet.
+        """
+        session = None if self._link is None else self._link.session
+        return (
+            not self._is_told
+            and isinstance(session, BoardSession)
+            and session.level == 0
+            and any(isinstance(event, Logged | Sampled | Happened | Dropped) for event in events)
+        )
 
     def _tell_connected(self) -> None:
         """Logs it once for a link: the port of a board that is refused is opened again and again."""

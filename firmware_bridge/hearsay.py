@@ -1,5 +1,6 @@
 """What bytes from a port are worth: lines, frames, a sensor's own frames, or noise. No I/O."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from firmware_bridge.frames import Damage, Frame, Splitter
@@ -11,12 +12,19 @@ from iotxmpp.errors import InvalidError
 SURE_RUN = 2
 """Good lines without damage between them at which a speed is surely right."""
 
+SURE_READINGS = 3
+"""Readings of one name at which it is, whatever stands between: a sketch may print good and bad in turns."""
+
+MOST_NAMES = 512
+"""Names that are counted: a broken sketch may print another name in each line."""
+
 _SURE_PIECE = 6
 _PIECE = 3
 _TALK = 1
 _SHOWN = 60
 _SOME = 4
 _TEXT_SHARE = 0.9
+_LEGIBLE_SHARE = 0.5
 _PRINTED = frozenset((*range(0x20, 0x7F), *b"\t\r\n"))
 _TYPES = frozenset(int(each) for each in Type)
 
@@ -34,6 +42,7 @@ class Hearsay:
         vouched: Whether a hello came, or a line or frame whose check fits: noise makes none of them.
         air: Frames of a PMS5003.
         sample: The first bytes.
+        readings: How many lines gave a reading, by its name.
         why: The newest line of text that is not understood, and why; empty for none.
     """
 
@@ -45,6 +54,7 @@ class Hearsay:
     vouched: bool = False
     air: int = 0
     sample: bytes = b""
+    readings: dict[str, int] = field(default_factory=dict)
     why: str = ""
     _splitter: Splitter = field(default_factory=Splitter)
     _stream: Pms5003Stream = field(default_factory=Pms5003Stream)
@@ -55,7 +65,7 @@ class Hearsay:
     @property
     def is_sure(self) -> bool:
         """Whether this speed is surely right."""
-        return self.vouched or self.run >= SURE_RUN or self.air > 1
+        return self.vouched or self.run >= SURE_RUN or self.air > 1 or self._legible_readings >= SURE_READINGS
 
     @property
     def is_good(self) -> bool:
@@ -80,7 +90,17 @@ class Hearsay:
     @property
     def worth(self) -> int:
         """What speaks for this speed, all in all."""
-        return max(self.points, self.air * _SURE_PIECE)
+        return max(self.points, self.air * _SURE_PIECE, self._legible_readings)
+
+    @property
+    def _legible_readings(self) -> int:
+        """How often the commonest reading came, at what is for the most part text; else 0.
+
+        At a wrong speed a name, `=` and a value hardly ever fill a line, and most bytes are no text.
+        """
+        if self._came < _SOME or self._printed < self._came * _LEGIBLE_SHARE:
+            return 0
+        return max(self.readings.values(), default=0)
 
     def open(self) -> None:
         """The port is opened anew: what comes first may be the end of a line."""
@@ -96,8 +116,9 @@ class Hearsay:
         self.air += len(self._stream.feed(data))
         for piece in self._splitter.feed(data):
             first, self._first = self._first, False
-            worth, why = _worth(piece)
+            worth, why, names = _worth(piece)
             self.why = why or self.why
+            self._count(names)
             if worth > 0 or not first:  # the first may be the end of a line
                 self.points += worth
                 self._note(worth)
@@ -113,22 +134,28 @@ class Hearsay:
         elif worth < 0:
             self.foreign += 1
 
+    def _count(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self.readings or len(self.readings) < MOST_NAMES:
+                self.readings[name] = self.readings.get(name, 0) + 1
 
-def _worth(piece: Frame | bytes | Damage) -> tuple[int, str]:
-    """What a piece is worth; and of a line of text that is not understood, why."""
+
+def _worth(piece: Frame | bytes | Damage) -> tuple[int, str, Iterable[str]]:
+    """What a piece is worth; of a line of text that is not understood, why; and whose readings it gives."""
     if isinstance(piece, Damage):
-        return -_PIECE, ""
+        return -_PIECE, "", ()
     if isinstance(piece, Frame):
-        return (_SURE_PIECE if piece.body[0] in _TYPES else _PIECE), ""
+        return (_SURE_PIECE if piece.body[0] in _TYPES else _PIECE), "", ()
     try:
         line = parse_line(piece, dropped=[])
     except InvalidError as error:
-        return (-_TALK, str(error)) if _is_text(piece) else (-_PIECE, "")
+        return (-_TALK, str(error), ()) if _is_text(piece) else (-_PIECE, "", ())
+    names = line.values.keys() if isinstance(line, Values) else ()
     if has_check(piece) or isinstance(line, Identity):
-        return _SURE_PIECE, ""
+        return _SURE_PIECE, "", names
     if isinstance(line, Values | Event):
-        return _PIECE, ""
-    return (0 if isinstance(line, Ignored) else _TALK), ""
+        return _PIECE, "", names
+    return (0 if isinstance(line, Ignored) else _TALK), "", names
 
 
 def _is_text(line: bytes) -> bool:

@@ -4,12 +4,13 @@ import asyncio
 import json
 import termios
 import time
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from firmware_bridge.crc import crc16
-from firmware_bridge.hearsay import Hearsay
+from firmware_bridge.hearsay import MOST_NAMES, SURE_READINGS, Hearsay
 from firmware_bridge.noise import NoisyWire
 from firmware_bridge.probing import BAUDS, Findings, Probe
 from firmware_bridge.simulated import SimulatedBoard
@@ -124,6 +125,75 @@ def test_points_tell_lines_and_frames_from_noise() -> None:
     assert lines.is_sure
     assert noise.worth <= 0
     assert not noise.is_sure
+
+
+GOOD = b"temperature=21.5\n"
+DEGREE = b"Temp: 21.5 \xb0C\n"
+"""What `Serial.print((char)176)` gives: no UTF-8, so the line is damaged."""
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [GOOD + DEGREE, DEGREE + GOOD, b"t=21.5\nh=\xff\xfe\nh==4\n", b"h==4\nh=\xff\xfe\nt=21.5\n"],
+)
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_a_reading_that_comes_again_is_sure_whatever_stands_between(lines: bytes, size: int) -> None:
+    heard = Hearsay()
+    came = lines * (SURE_READINGS + 1)
+    for start in range(0, len(came), size):
+        heard.take(came[start : start + size])
+    assert heard.is_sure
+    assert heard.worth > 0
+
+
+def test_readings_amid_garbage_and_readings_of_ever_other_names_are_not_sure() -> None:
+    amid, others = Hearsay(), Hearsay()
+    amid.take(b"\n" + (b"\xff\xfe\x80" * 20 + b"\n" + b"a=1\n") * 50)
+    others.take(b"".join(b"n%d=1\nTemp \xb0C\n" % number for number in range(2 * MOST_NAMES)))
+    assert not amid.is_sure
+    assert amid.worth <= 0
+    assert not others.is_sure
+    assert len(others.readings) == MOST_NAMES
+
+
+@pytest.mark.parametrize("text", [LINE, GOOD, GOOD + DEGREE, HELLO + LINE, b"a=1 b=2 c=3\n", b"UUUU=UUU\n"])
+def test_at_no_wrong_speed_is_any_text_a_reading(text: bytes) -> None:
+    for sent, at in permutations(BAUDS, 2):
+        heard = Hearsay()
+        heard.take(misheard(text * 8, sent / at))
+        assert (heard.is_sure, heard.readings) == (False, {}), f"{sent} heard at {at}"
+    right = Hearsay()
+    right.take(misheard(text * 8, 1.0))
+    assert right.is_sure
+
+
+def misheard(text: bytes, ratio: float) -> bytes:
+    """What a receiver makes of bytes on the wire (one start bit, eight, one stop bit) at another speed.
+
+    Args:
+        text: What is sent, without pauses.
+        ratio: The sender's bits in one of the receiver's.
+    """
+    sent = b"".join(bytes((0, *((byte >> place) & 1 for place in range(8)), 1)) for byte in text)
+    bits = sent + b"\1" * round(10 * ratio + 1)
+    heard = bytearray()
+    at = 0.0
+    while (start := bits.find(0, int(at))) >= 0:
+        at = max(at, start)
+        places = [min(int(at + (1.5 + place) * ratio), len(bits) - 1) for place in range(8)]
+        heard.append(sum(bits[each] << place for place, each in enumerate(places)))
+        at += 9.5 * ratio
+    return bytes(heard)
+
+
+@pytest.mark.parametrize("lines", [(GOOD, DEGREE), (DEGREE, GOOD)])
+async def test_a_sketch_whose_every_second_line_is_good_is_understood(
+    lines: tuple[bytes, bytes], tmp_path: Path
+) -> None:
+    with Speaking(tmp_path / "tty0", termios.B115200, every(0.02, b"".join(lines))):
+        result = await probed(str(tmp_path / "tty0"), "--baud", "115200", "--seconds", "3", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["channels"] == {"temperature": 21.5}
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """A board that is plugged in again: the problem ends as soon as it said what it is, whatever it measures."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from firmware_bridge import hearing
+from firmware_bridge import asking, hearing
 from firmware_bridge.driver import SerialDriver
 from firmware_bridge.messages import Channel
 from firmware_bridge.simulated import SimulatedBoard
@@ -14,7 +16,7 @@ from firmware_bridge.values import Kind
 from iotxmpp.agent import opening
 from iotxmpp.agent.profiled import equip
 from tests.unit.agent_house import House, open_house
-from tests.unit.pty_house import board, driver, plugged, profile, until
+from tests.unit.pty_house import Plugged, board, driver, plugged, profile, until
 from tests.unit.scripted_driver import problems, quick
 
 BELL = {"bell": {"type": "bool", "on_change": True, "every": 3600}}
@@ -35,6 +37,24 @@ def button(level: int) -> SimulatedBoard:
 
 def rung(path: Path, **settings: object) -> SerialDriver:
     return driver(path, profile(readings=BELL, commands={}), **settings)
+
+
+@asynccontextmanager
+async def printing(port: Plugged, line: bytes) -> AsyncIterator[None]:
+    """The board prints this line again and again, whatever else it says."""
+
+    async def talk() -> None:
+        while True:
+            port.write(line)
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(talk())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 class Served:
@@ -85,6 +105,41 @@ async def test_a_board_that_is_refused_after_each_hello_stays_a_problem(
     with plugged(strange, tmp_path / "tty0"):
         served = Served(house, tmp_path / "tty0")
         async with served.agent as agent:
+            await until(lambda: problems(agent) != (), 20)
+            tries = len(served.drivers)
+            await until(lambda: len(served.drivers) > tries + 3, 20)
+            assert problems(agent) != ()
+            assert not any(record.getMessage().startswith("over: ") for record in caplog.records)
+
+
+@pytest.mark.parametrize("protocol", ["text", "auto"])
+@pytest.mark.parametrize("line", [b"# hi\r\n", b"foo=1\r\n", b"!pressed\r\n", b"foo=nan\r\n"])
+async def test_a_sketch_that_does_not_say_what_it_is_is_there_with_any_line_of_its_own(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, line: bytes
+) -> None:
+    monkeypatch.setattr("firmware_bridge.driver.MUTE_AFTER", 3600.0)  # time alone does not end the problem
+    monkeypatch.setattr(asking, "MOST_RETRIES", 1)  # so it is soon known to speak no frames
+    path = tmp_path / "tty0"
+    served = Served(house, path, protocol=protocol)
+    async with served.agent:
+        await until(lambda: served.tells("plug the board in"), 20)
+        nameless = button(0)
+        nameless.silent = True
+        with plugged(nameless, path) as port:
+            async with printing(port, line):
+                await until(lambda: served.is_open() and not served.tells("plug the board in"), 20)
+                assert house.values("bell") == []
+
+
+async def test_a_board_that_is_refused_stays_a_problem_whatever_it_prints_between_its_frames(
+    house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "iotxmpp.agent.presence")
+    strange = button(1)
+    strange.channels *= 2  # two of one name
+    with plugged(strange, tmp_path / "tty0") as port:
+        served = Served(house, tmp_path / "tty0")
+        async with served.agent as agent, printing(port, b"# hi\r\n"):
             await until(lambda: problems(agent) != (), 20)
             tries = len(served.drivers)
             await until(lambda: len(served.drivers) > tries + 3, 20)
