@@ -14,7 +14,7 @@ help:
 	@echo "make chaos   20 devices, a million readings, 100 kills of each kind, on both servers; CHAOS=... for options"
 	@echo "make chaos-commands  10,000 commands that must not run twice, cuts and kills, on both servers"
 	@echo "make liveness  seconds until the right state after each fault, and ten minutes of packet loss"
-	@echo "make bench   against MQTT in Python and the server's limit; growth; latencies; delivery; the serial link (40 minutes)"
+	@echo "make bench   against MQTT in Python and the server's limit; growth; latencies; delivery; the serial link (half an hour)"
 	@echo "make fuzz    any bytes into the serial link and the board's C core; SECONDS=60 for each target"
 	@echo "make wheels  what pip install 'iotxmpp[pi]' needs on each machine, from the wheels' tags"
 	@echo "make lock    renew requirements.lock"

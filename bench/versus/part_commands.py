@@ -25,7 +25,7 @@ answer. Times in milliseconds.
 class Sizes:
     """How much is measured."""
 
-    repetitions: int = 5
+    repetitions: int = 9
     rounds: int = 200
 
 

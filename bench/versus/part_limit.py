@@ -27,7 +27,7 @@ are `link.publish` and a handler of `link.subscribe`. Processor time is for each
 class Sizes:
     """How much is measured."""
 
-    repetitions: int = 5
+    repetitions: int = 15
     items: int = 15_000
     window: int = 100
     warm_up: int = 500
