@@ -173,7 +173,7 @@ def pack_text(payload: Element) -> str:
 
 
 def wire_size(element: Element) -> int:
-    """The bytes that a payload with text alone takes on the wire from the server on, where quotes are escaped."""
+    """The bytes that a payload with text alone takes on the wire from the server on, which escapes quotes."""
     text = element.text or ""
     escaped = sum(text.count(character) * more for character, more in _ESCAPES.items())
     namespace, _, name = element.tag[1:].rpartition("}")
