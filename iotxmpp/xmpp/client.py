@@ -206,7 +206,9 @@ class StrictClient(ClientXMPP):
 
     def _send_text(self, text: str) -> None:
         """Writes text; what has no connection any more is lost with it."""
-        if self.transport is not None:
+        if (
+            self.transport is not None and not self.transport.is_closing()
+        ):  # asyncio's TLS raises after its end
             self.send_raw(text)
 
     def disconnect(self, *args: Any, **options: Any) -> Any:

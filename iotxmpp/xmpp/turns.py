@@ -40,6 +40,6 @@ class TurnWriter:
             self._write("".join(waiting))
 
     def _end(self) -> None:
-        self.flush()
         self._several = self._texts > 1
-        self._texts = 0
+        self._texts = 0  # before the write: one that fails must not keep the next turn's from being written
+        self.flush()

@@ -1,11 +1,13 @@
 """What the link does with servers that misbehave once there is a session."""
 
 import asyncio
+import re
 from xml.etree.ElementTree import Element
 
 import pytest
 
 from iotxmpp.backoff import Backoff
+from iotxmpp.errors import LinkDownError
 from iotxmpp.link import LinkState, Presence, Request
 from iotxmpp.xmpp import XmppLink
 from tests.fake_server import DOMAIN, FakeServer, Peer
@@ -214,3 +216,45 @@ async def test_a_session_needs_no_stream_management(trust: Trust) -> None:
         assert secrets_in(server.received) == []
         assert b"<auth" not in server.in_clear
         assert b"</stream:stream>" in server.received
+
+
+_SHUT_DOWN = (
+    "<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+    "</stream:stream>"
+)
+
+
+@pytest.mark.parametrize("callers", [1, 2, 4])
+async def test_answers_that_come_with_the_end_of_the_stream_leave_a_link_that_comes_back(
+    trust: Trust, callers: int
+) -> None:
+    """Whoever got one calls again at once, when the connection is over and not gone yet."""
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.bind()
+        while server.connections > 1:
+            await peer.answer("<q xmlns=.u[^>]*>", "")
+        names = []
+        for _ in range(callers):
+            request = await peer.until("<iq[^>]*><q xmlns=.u[^>]*>")
+            found = re.search(r"\sid=[\"']([^\"']*)", request[request.rindex("<iq") :])
+            names.append(found[1] if found else "")
+        answers = (f"<iq type='result' id='{name}' from='x@{DOMAIN}/y'/>" for name in names)
+        await peer.send("".join(answers) + _SHUT_DOWN)
+
+    async def calls(link: XmppLink) -> None:
+        """Calls until the second session answers."""
+        while True:
+            try:
+                await link.call(f"x@{DOMAIN}/y", Element("{u}q"), timeout=SOON)
+            except LinkDownError:
+                await asyncio.sleep(0.01)
+            else:
+                if server.connections > 1:
+                    return
+
+    async with FakeServer(script, context=trust.context) as server:
+        async with XmppLink(server.account(ca=trust.ca), backoff=Backoff(choose=_quick)) as link:
+            await asyncio.wait_for(asyncio.gather(*(calls(link) for _ in range(callers))), SOON)
+        assert server.connections == 2
