@@ -269,7 +269,8 @@ class Probe:
                 f"{self._port}: nothing came {where}. Is it the right port (iotxmpp serial list)? Does"
                 f" the sketch call Serial.begin and print lines such as temperature=21.5? {advice}"
             )
-        most = max(self.heard, key=self._rank)
+        # A line that is text says more than noise, however much of that came.
+        most = max(self.heard, key=lambda baud: (bool(self.heard[baud].why), self._rank(baud)))
         begin = f"{self._port}: {size} bytes came, but nothing that is understood {where}"
         why = self.heard[most].why
         if why:
