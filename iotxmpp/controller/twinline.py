@@ -320,7 +320,7 @@ class TwinLine:
         return reported.lineage, reported.desired
 
     async def _request(self, session: str, desired: Desired) -> bool:
-        answering = [session]
+        answering, before = [session], self._reported
 
         def answered(by: str) -> None:
             answering[0] = by
@@ -357,8 +357,14 @@ class TwinLine:
             if self._reported is not None and self._reported.lineage not in {"", desired.lineage}:
                 self._rivalry.replaced()
         self._send_all = False
-        self._has = answering[0], desired.lineage, desired.version
+        self._took(answering[0], desired, before)
         return True
+
+    def _took(self, session: str, desired: Desired, before: Reported | None) -> None:
+        """A session answered; what it reported meanwhile may be newer than its answer."""
+        self._has = session, desired.lineage, desired.version
+        if self._reported is not None and self._reported is not before:
+            self._compare(self._reported)
 
     def _rouse_later(self, seconds: float) -> None:
         if self._later is not None:

@@ -9,6 +9,7 @@ import pytest
 
 from iotxmpp.controller.store.twin import TwinRows
 from iotxmpp.errors import InvalidError, NoAnswerError, StoreError, stanza_error
+from iotxmpp.link import Request
 from tests.unit.controller_world import HOUSE, World, until
 from tests.unit.twin_desk import desk, hand, nodes_of, twin_world
 
@@ -51,6 +52,25 @@ async def test_what_is_hopeless_waits_for_the_next_session_or_change(
         await until(lambda: not device.faults)
         await ours.desire(light=30)
         await until(lambda: device.settings == {"light": 30})
+
+
+async def test_a_report_that_overtakes_the_answer_counts(world: World) -> None:
+    """An answer and a report come by ways of their own: the one that came first may be the newer one."""
+    async with hand(world) as device, desk(world) as ours:
+        first = asyncio.Event()
+
+        async def loses_all_once(request: Request) -> None:
+            await device.take(request)
+            if not first.is_set():
+                first.set()
+                device.lineage, device.version, device.settings = "", 0, {}
+                await device.report()
+                await asyncio.sleep(0.02)  # the report is there before the answer
+
+        device.serve(loses_all_once)
+        await ours.desire(light=20)
+        await until(lambda: device.settings == {"light": 20})
+        assert [desired.base for desired in device.got] == [0, 0]
 
 
 async def test_a_link_that_went_down_sends_it_when_it_is_back(world: World) -> None:

@@ -14,7 +14,7 @@ from iotxmpp.controller.store.twin import TwinRows
 from iotxmpp.controller.twin import Twins
 from iotxmpp.controller.writer import Writer
 from iotxmpp.errors import stanza_error
-from iotxmpp.link import Presence, Request
+from iotxmpp.link import Cancel, Presence, Request, RequestHandler
 from iotxmpp.memory import MemoryLink
 from iotxmpp.payloads import json_element
 from iotxmpp.provisioning import NodePolicy
@@ -54,6 +54,13 @@ class Hand:
     version: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     faults: list[Exception] = field(default_factory=list)
+    cancel: Cancel | None = None
+
+    def serve(self, handler: RequestHandler) -> None:
+        """Takes desired settings with this from now on."""
+        if self.cancel is not None:
+            self.cancel()
+        self.cancel = self.played.link.serve(DESIRED_TAG, handler)
 
     async def take(self, request: Request) -> Element | None:
         desired = parse_desired(request.payload)
@@ -81,7 +88,7 @@ class Hand:
 async def hand(world: World, name: str = "hall", *, why: str = "start") -> AsyncIterator[Hand]:
     async with world.device(name) as played:
         taking = Hand(played)
-        played.link.serve(DESIRED_TAG, taking.take)
+        taking.serve(taking.take)
         await played.say(why=why)
         yield taking
 
