@@ -20,6 +20,11 @@ async def hand(mqtt: aiomqtt.Client, device: str, number: int) -> None:
     await mqtt.publish(f"readings/{device}", made(device, value(number)).model_dump_json(), qos=1)
 
 
+async def hand_stamp(mqtt: aiomqtt.Client, device: str, _number: int) -> None:
+    """Publishes the moment of its publishing."""
+    await mqtt.publish(f"readings/{device}", made(device, time.monotonic_ns()).model_dump_json(), qos=1)
+
+
 async def main() -> None:
     """Plays them all."""
     orders = await Orders.open()
@@ -35,13 +40,13 @@ async def main() -> None:
         }
 
         async def paced(order: Order) -> dict[str, float]:
-            hands = [partial(hand, mqtt, device) for device, mqtt in clients.items()]
+            way = hand_stamp if order.get("stamps") else hand
+            hands = [partial(way, mqtt, device) for device, mqtt in clients.items()]
             return {"handed": await pace(hands, rate=order["rate"], seconds=order["seconds"])}
 
         async def stamp(order: Order) -> dict[str, float]:
             device = identity["devices"][order["which"] % len(clients)]
-            payload = made(device, time.monotonic_ns()).model_dump_json()
-            await clients[device].publish(f"readings/{device}", payload, qos=1)
+            await hand_stamp(clients[device], device, 0)
             return {}
 
         orders.ready(f"{len(clients)} clients")

@@ -40,9 +40,13 @@ async def main() -> None:
     async def hand(agent: Agent, number: int) -> None:
         await agent.publish(CHANNEL, value(number))
 
+    async def hand_stamp(agent: Agent, _number: int) -> None:
+        await agent.publish("stamp", time.monotonic_ns())
+
     async def paced(order: Order) -> dict[str, float]:
+        way = hand_stamp if order.get("stamps") else hand
         handed = await pace(
-            [partial(hand, agent) for agent in agents], rate=order["rate"], seconds=order["seconds"]
+            [partial(way, agent) for agent in agents], rate=order["rate"], seconds=order["seconds"]
         )
         await settled()
         return {"handed": handed}
@@ -57,7 +61,7 @@ async def main() -> None:
         return {"begun": begun}
 
     async def stamp(order: Order) -> dict[str, float]:
-        await agents[order["which"] % len(agents)].publish("stamp", time.monotonic_ns())
+        await hand_stamp(agents[order["which"] % len(agents)], 0)
         return {}
 
     async with AsyncExitStack() as stack:

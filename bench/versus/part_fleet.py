@@ -11,6 +11,8 @@ from statistics import median
 from report import table
 
 from iotxmpp.addresses import DeviceId
+from versus import fleet_latency
+from versus.fleet_latency import Fleet
 from versus.goals import Goal, Outcome
 from versus.sides import Pair, mqtt_fleet, our_fleet
 from versus.stage import Stage
@@ -43,6 +45,8 @@ class Sizes:
         processes: Their processes.
         seconds: How long a step takes.
         rates: Readings a second of each device, step by step.
+        latency_repetitions: Runs of each side for the latency.
+        latency_rates: Readings a second of each device then.
     """
 
     repetitions: int = 3
@@ -50,10 +54,12 @@ class Sizes:
     processes: int = 2
     seconds: float = 4.0
     rates: tuple[float, ...] = (1, 20, 40, 60, 80, 110, 150, 200, 280, 400)
+    latency_repetitions: int = 2
+    latency_rates: tuple[int, ...] = (1, 5, 10, 20)
 
 
-QUICK = Sizes(repetitions=1, seconds=3.0, rates=(1, 40, 60, 100, 200))
-TINY = Sizes(repetitions=1, devices=3, seconds=1.0, rates=(5, 10))
+QUICK = Sizes(repetitions=1, seconds=3.0, rates=(1, 40, 60, 100, 200), latency_repetitions=1)
+TINY = Sizes(repetitions=1, devices=3, seconds=1.0, rates=(5, 10), latency_repetitions=1, latency_rates=(5,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +116,24 @@ async def measure(stage: Stage, sizes: Sizes) -> Outcome:
         ]
         for ladder in ladders
     }
-    return Outcome(goals=[goal], text=f"{text}\n{_steps(ladders, sizes)}", figures={"steps": steps})
+    latencies = await _latencies(stage, names, sizes)
+    return Outcome(
+        goals=[goal], text=f"{text}\n{_steps(ladders, sizes)}\n{latencies}", figures={"steps": steps}
+    )
+
+
+async def _latencies(stage: Stage, names: list[DeviceId], sizes: Sizes) -> str:
+    processes = sizes.processes
+    fleets = [
+        Fleet(name=OURS, start=lambda: our_fleet(stage, names, processes=processes, handler=True)),
+        Fleet(
+            name=AIOMQTT,
+            start=lambda: mqtt_fleet(stage, names, processes=processes, calls=FLEET_CALLS, handler=True),
+        ),
+    ]
+    rates, repetitions = sizes.latency_rates, sizes.latency_repetitions
+    await fleet_latency.measure(fleets, rates, repetitions=repetitions)
+    return fleet_latency.markdown(fleets, rates, repetitions=repetitions)
 
 
 async def _climb(pair: Pair, ladder: Ladder, sizes: Sizes) -> None:
