@@ -24,8 +24,8 @@ async def test_samples_come_at_the_interval() -> None:
         return len(times)
 
     async with bench.run(sensor(ticks, "a", rhythm=Rhythm(every=0.05))):
-        await until(lambda: len(bench.samples) == 4)
-    assert bench.values("a") == [1, 2, 3, 4]
+        await until(lambda: len(bench.samples) >= 4)
+    assert bench.values("a")[:4] == [1, 2, 3, 4]
     assert 0.12 < times[3] - times[0] < 1
 
 
@@ -40,7 +40,7 @@ async def test_missed_intervals_are_skipped() -> None:
         return len(times)
 
     async with bench.run(sensor(slow, "a", rhythm=Rhythm(every=0.05))):
-        await until(lambda: len(bench.samples) == 3)
+        await until(lambda: len(bench.samples) >= 3)
     assert times[1] - times[0] >= 0.14
 
 
@@ -54,8 +54,8 @@ async def test_a_sample_that_comes_late_costs_none_after_it() -> None:
         return len(times)
 
     async with bench.run(sensor(late_and_quick, "a", rhythm=Rhythm(every=0.1))):
-        await until(lambda: len(bench.samples) == 4)
-    assert bench.values("a") == [1, 2, 3, 4]
+        await until(lambda: len(bench.samples) >= 4)
+    assert bench.values("a")[:4] == [1, 2, 3, 4]
 
 
 async def test_a_change_soon_after_a_late_sample_is_published() -> None:
@@ -69,7 +69,7 @@ async def test_a_change_soon_after_a_late_sample_is_published() -> None:
 
     rhythm = Rhythm(every=0.1, on_change=True)
     async with bench.run(sensor(late_at_first, "a", rhythm=rhythm)):
-        await until(lambda: len(calls) == 3)
+        await until(lambda: len(calls) >= 3)
     assert bench.values("a") == [False, True]
 
 

@@ -55,7 +55,7 @@ async def test_a_value_that_cannot_be_shown_is_a_problem_of_its_channel_alone(
     bench = Bench()
     both = {"a": Channel(type="bool"), "b": Channel(type="bool")}
     async with bench.run(sensor(lambda: {"a": value[0], "b": True}, both)):
-        await until(lambda: bench.values("b") == [True, True])
+        await until(lambda: bench.values("b")[:2] == [True, True])
         assert bench.problems.texts() == (text,)
 
 

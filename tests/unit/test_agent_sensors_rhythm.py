@@ -55,7 +55,7 @@ async def test_an_unchanged_value_is_published_at_least_so_often() -> None:
     started = time.monotonic()
     rhythm = Rhythm(every=0.01, on_change=True, at_least=0.1)
     async with bench.run(sensor(one_float, "a", rhythm=rhythm)):
-        await until(lambda: len(bench.samples) == 3)
+        await until(lambda: len(bench.samples) >= 3)
     assert 0.15 < time.monotonic() - started < 1
 
 
@@ -65,5 +65,5 @@ async def test_channels_of_one_sensor_have_their_own_rhythms() -> None:
     rhythms = {"fast": Rhythm(every=0.02), "slow": Rhythm(every=0.1)}
     both = Sensor(label="both", function=lambda: {"fast": 1, "slow": 2}, channels=channels, rhythms=rhythms)
     async with bench.run(both):
-        await until(lambda: len(bench.values("slow")) == 3)
+        await until(lambda: len(bench.values("slow")) >= 3)
     assert len(bench.values("fast")) > 3
