@@ -9,7 +9,7 @@ from iotxmpp.addresses import DeviceId
 from iotxmpp.errors import InvalidError
 from iotxmpp.readings import ClockQuality, Reading, Value
 from iotxmpp.senml_encode import encode_plain
-from iotxmpp.senml_json import LABELS, Number, RawRecord, parse_records
+from iotxmpp.senml_json import LABELS, MOST_RECORDS, Number, RawRecord, parse_records
 from iotxmpp.senml_rules import (
     ABSOLUTE,
     INTEGERS,
@@ -85,7 +85,7 @@ def encode(readings: Sequence[Reading], *, device: DeviceId) -> str:
     return encode_plain(plain, device=device, clock=clock)
 
 
-def decode(text: str | bytes, *, most: int = 100_000, received: float | None = None) -> list[Record]:
+def decode(text: str | bytes, *, most: int = MOST_RECORDS, received: float | None = None) -> list[Record]:
     """The resolved records of a pack.
 
     Units are passed on as they are: a device's description says which one a channel has.

@@ -19,7 +19,7 @@ from iotxmpp.controller.columns import Columns, Kind, Place
 from iotxmpp.errors import InvalidError
 from iotxmpp.readings import ClockQuality
 from iotxmpp.senml import check_name
-from iotxmpp.senml_json import bare_records
+from iotxmpp.senml_json import MOST_RECORDS, bare_records, may_have_more
 
 _EXACT: Final = 2**53
 """Beyond this, a floating-point number does not hold every integer."""
@@ -115,7 +115,7 @@ def read_pack(text: str, checks: Checks, *, epoch: str, first: int, window: Wind
         window: The earliest and the latest time that are taken, in seconds since 1970.
     """
     earliest, latest = window
-    if _NUL in text:
+    if _NUL in text or may_have_more(text, MOST_RECORDS):
         return None
     try:
         pack = bare_records(text)

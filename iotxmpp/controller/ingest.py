@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, tostring
 
+from pydantic_core import from_json
+
 from iotxmpp.about import About, Channel
 from iotxmpp.addresses import DeviceId
 from iotxmpp.controller.fastpack import Checks, read_pack
@@ -180,8 +182,8 @@ def _numbers(records: list[Record], first: int, text: str) -> list[int]:
 def _counted(text: str, first: int) -> tuple[Run, ...]:
     """The numbers of a pack that cannot be read: of its records where there are any, else the first alone."""
     try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError):
+        rows = from_json(text)
+    except ValueError:
         rows = None
     if not isinstance(rows, list) or any(isinstance(row, dict) and "sq" in row for row in rows[1:]):
         return ((first, first),)

@@ -9,13 +9,15 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from iotxmpp.addresses import NodeAddress, device_id
-from iotxmpp.controller.ingest import Checked, check_item
+from iotxmpp.controller.ingest import Checked, check_item, checks_of
 from iotxmpp.controller.items import item_text
 from iotxmpp.controller.rejection import MAX_PAYLOAD, Code
 from iotxmpp.link import Item
 from iotxmpp.payloads import MAX_TEXT, PACK_TAG, pack_element
 from iotxmpp.readings import Reading
 from iotxmpp.senml import encode
+from iotxmpp.senml_json import MOST_RECORDS
+from tests.effort import SOON, seconds_of
 from tests.unit.controller_world import about_of
 from tests.unit.test_ingest import Hall
 
@@ -25,6 +27,12 @@ NOW = time.time()
 
 def check(payload: Element) -> Checked:
     return check_item(item(payload), Hall(about_of("hall")), NOW)
+
+
+def check_ready(payload: Element) -> Checked:
+    """The same with the description made ready, as a controller has it."""
+    ready = checks_of(HALL, about_of("hall"))
+    return check_item(item(payload), Hall(about_of("hall")), NOW, ready)
 
 
 def item(payload: Element) -> Item:
@@ -87,3 +95,51 @@ def test_what_cannot_be_decompressed_is_shown_as_it_came() -> None:
     payload = pack(bytes(10_000_000))
     assert payload.text is not None
     assert payload.text[:100] in item_text(item(payload))
+
+
+BOMBS = {
+    "good": ('{"bn":"hall/temperature","bu":"Cel","bt":%d,"v":21}', '{"v":21}'),
+    "of a rare shape": ('{"bn":"hall/count","bt":%d,"v":1,"sq":7}', '{"v":1}'),
+    "unknown": ('{"bn":"hall/wind","bt":%d,"v":1}', '{"v":1}'),
+    "another device's": ('{"bn":"yard/count","bt":%d,"v":1}', '{"v":1}'),
+    "empty": ('{"bn":"hall/count","bt":%d,"v":1}', "{}"),
+}
+
+
+def bomb(kind: str, records: int | None = None) -> tuple[Element, int]:
+    """Records of a kind, as many as an item may carry if not said otherwise; and how many those are."""
+    first, more = BOMBS[kind]
+    first = first % NOW
+    count = records or (MAX_TEXT - len(first) - 2) // (len(more) + 1) + 1
+    return pack(f"[{','.join([first, *[more] * (count - 1)])}]".encode()), count
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_small_pack_of_very_many_records_is_refused_at_once(kind: str) -> None:
+    payload, count = bomb(kind)
+    assert len(payload.text or "") < 1000 < count
+    checked = check(payload)
+    (rejection,) = checked.rejections
+    assert rejection.code == "senml"
+    assert (
+        rejection.error
+        == f"SenML pack: {count} records, at most {MOST_RECORDS} are taken; send several packs"
+    )
+    assert checked.numbers == ((7, 7 + count - 1),)
+    assert checked.readings == ()
+    assert check_ready(payload).rejections[0].error == rejection.error
+    assert seconds_of(lambda: check_ready(payload)) < SOON
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_as_many_records_as_are_taken_are_checked_soon(kind: str) -> None:
+    payload, _ = bomb(kind, MOST_RECORDS)
+    assert seconds_of(lambda: check(payload), SOON / 2) < SOON / 2
+    checked = check_ready(payload)
+    assert len(checked.readings) == (MOST_RECORDS if kind in {"good", "of a rare shape"} else 0)
+
+
+def test_braces_in_texts_are_no_records() -> None:
+    text = json.dumps([{"bn": "hall/note", "bt": NOW, "vs": "{" * (2 * MOST_RECORDS)}])
+    (reading,) = check(pack(text.encode())).readings
+    assert reading.value == "{" * (2 * MOST_RECORDS)
