@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from versus import few_tasks
+from versus.few_tasks import STRETCHES, Stretch
 from versus.goals import Goal, Outcome
 from versus.sides import mqtt_pair, our_pair, plain_pair
 from versus.stage import Stage
@@ -35,6 +37,8 @@ class Sizes:
         floor: Readings of a round of plain slixmpp.
         tasks: Tasks that hand over.
         few: Fewer tasks, measured besides.
+        stretches: Very few tasks, measured besides.
+        stretch_repetitions: Rounds of those.
     """
 
     repetitions: int = 5
@@ -44,10 +48,22 @@ class Sizes:
     floor: int = 6_000
     tasks: int = 1_000
     few: int = 200
+    stretches: tuple[Stretch, ...] = STRETCHES
+    stretch_repetitions: int = 3
 
 
-QUICK = Sizes(repetitions=1, few_repetitions=1, ours=30_000, mqtt=6_000, floor=2_000)
-TINY = Sizes(repetitions=1, few_repetitions=1, ours=500, mqtt=200, floor=100, tasks=50, few=20)
+QUICK = Sizes(repetitions=1, few_repetitions=1, ours=30_000, mqtt=6_000, floor=2_000, stretch_repetitions=1)
+TINY = Sizes(
+    repetitions=1,
+    few_repetitions=1,
+    ours=500,
+    mqtt=200,
+    floor=100,
+    tasks=50,
+    few=20,
+    stretches=few_tasks.TINY,
+    stretch_repetitions=1,
+)
 
 
 async def measure(stage: Stage, sizes: Sizes) -> Outcome:
@@ -65,10 +81,11 @@ async def measure(stage: Stage, sizes: Sizes) -> Outcome:
         basis=f"{ours.rate:,.0f}/s, {peer.rate:,.0f}/s",
     )
     text = TEXT.format(tasks=sizes.tasks, few=FEW_AT_ONCE, repetitions=sizes.repetitions)
+    loops = await few_tasks.measure(stage, few, sizes.stretches, repetitions=sizes.stretch_repetitions)
     fewer = f"The same with {sizes.few} tasks, {sizes.few_repetitions} rounds:\n"
     return Outcome(
         goals=[goal],
-        text="\n".join([text, rates(many, peer), fewer, rates(few, few[1])]),
+        text="\n".join([text, rates(many, peer), fewer, rates(few, few[1]), loops]),
         figures={"rates": {side.name: side.rate for side in many}},
     )
 
