@@ -19,8 +19,9 @@ AT_THE_CONTROLLER = ("stored", "ack-sent")
 AT_A_DEVICE = tuple(sorted(LABELS - set(AT_THE_CONTROLLER)))
 
 
-IMPATIENT = {"iotxmpp.agent.publisher:ACK_PATIENCE": 0.5}
-"""Devices that publish again what is not acknowledged at once, so that much comes twice."""
+IMPATIENT = {"iotxmpp.agent.publisher:ACK_PATIENCE": 0.5, "iotxmpp.agent.outbox.pace:ENOUGH": 50.0}
+"""Devices that publish again what is not acknowledged at once, so that much comes twice, and whose commits
+wait for the link as soon as 50 readings do."""
 
 
 @pytest.mark.parametrize("kind", ServerKind)
