@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from firmware_bridge.description import Description
+from firmware_bridge.lines import NAMES, is_name
 from firmware_bridge.messages import Command
 from firmware_bridge.values import Kind
 from iotxmpp.agent.drivers import check_source
@@ -28,6 +29,7 @@ _FITTING = {
     ("bool", "bool"),
     ("str", "str"),
 }
+_SHOWN = 80
 _HAPPENING = ("str", "bool", "int")
 """What an event is as a value, without a unit."""
 
@@ -58,6 +60,14 @@ class CommandSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str | None) -> str | None:
+        """At either level a board with another name could not be called."""
+        if name is not None and not is_name(name):
+            raise ValueError(f"{name[:_SHOWN]!r}: {NAMES}; give the one that the firmware has")
+        return name
 
 
 class Binding:
@@ -115,17 +125,16 @@ class Binding:
                 awaited.append(channel)
             elif found is None:
                 self.faults[channel] = (
-                    f"{channel}: the board has no channel {name!r}, it has {has}; give"
+                    f"the board has no channel {name!r}, it has {has}; give"
                     f' readings.{channel}.source = {{ name = "…" }}, or take it out of the profile'
                 )
             elif (_TYPES[found.kind], kind.type) not in _FITTING:
                 self.faults[channel] = (
-                    f"{channel}: the board gives {_TYPES[found.kind]}, the profile says {kind.type};"
-                    " change one of them"
+                    f"the board gives {_TYPES[found.kind]}, the profile says {kind.type}; change one of them"
                 )
             elif found.unit and kind.unit and found.unit != kind.unit:
                 self.faults[channel] = (
-                    f"{channel}: the board gives {found.unit}, the profile says {kind.unit}; change one"
+                    f"the board gives {found.unit}, the profile says {kind.unit}; change one"
                 )
         for command, name in self.commands.items():
             fault = self._command_fault(command, commands.get(name), ", ".join(commands) or "none")

@@ -31,7 +31,7 @@ class BoardSession:
         protocol: The level, or `auto`.
         known: Descriptions that are remembered; give the same mapping to every session.
         wall: Gives seconds since 1970.
-        first_call: See `FrameSession`.
+        first_call: See `FrameSession` and `TextSession`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class BoardSession:
     ) -> None:
         self._protocol = protocol
         self._frames = FrameSession(known=known, wall=wall, first_call=first_call)
-        self._text = TextSession(wall=wall)
+        self._text = TextSession(wall=wall, first_call=first_call)
         self._chosen: Session | None = None
         self._kept: dict[int, list[SessionEvent]] = {_TEXT: [], _FRAMES: []}
         self._text_since: float | None = None

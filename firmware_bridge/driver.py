@@ -87,7 +87,7 @@ class SerialDriver:
         await self._close()
 
     async def read(self) -> Mapping[str, Value | OSError]:
-        """The last values that are fresh; for what does not fit, why.
+        """The last values that are fresh, but no events; for what does not fit, or fails, why.
 
         Raises:
             OSError: The port is gone, or the board does not answer.
@@ -108,7 +108,7 @@ class SerialDriver:
         """
         packet = await self._first()
         while True:
-            yield Sample(values=packet.values, at=packet.at)
+            yield Sample(values=packet.values, at=packet.at, is_event=packet.is_event)
             packet = await self._ear.mailbox.take()
 
     async def _first(self) -> Packet:

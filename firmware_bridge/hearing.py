@@ -3,7 +3,7 @@
 import errno
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from firmware_bridge.binding import Binding
 from firmware_bridge.board import BoardSession
@@ -25,19 +25,18 @@ from firmware_bridge.events import (
 )
 from firmware_bridge.finding import described
 from firmware_bridge.health import Health, Throttle
+from firmware_bridge.lastvalues import LastValues
 from firmware_bridge.link import Hear, Link
 from firmware_bridge.mailbox import Mailbox, Packet
 from iotxmpp.profiles import Profile
 from iotxmpp.readings import Value
-
-FRESH = 60.0
-"""Seconds that a number is given again as what is known; and a state, since the board was heard last."""
 
 MUTE_AFTER = 30.0
 """Seconds after which a taken port of which nothing is understood is a problem; a slow one has said two."""
 
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 _COUNTED_EVERY = 10.0
+_ASKED_WITHIN = 10.0
 _MOST_STRANGERS = 64
 _LISTED = 8
 _BOARD = logging.getLogger("iotxmpp.board")
@@ -61,17 +60,16 @@ class Ear:
         self.mailbox = Mailbox()
         self.said: Greeted | None = None
         self._binding = binding
-        self._silence = silence
-        self._numbers = {
-            name for name, kind in profile.reading_kinds().items() if kind.type in ("float", "int")
-        }
+        kinds = profile.reading_kinds()
+        numbers = [name for name in binding.names if kinds[name].type in ("float", "int")]
+        self._last = LastValues(numbers, silence)
         self._device = profile.id
         self._link: Link | None = None
         self._greeting = ""
         self._is_told = False
         self._kept: dict[str, list[SessionEvent]] = {}
         self._board: str | None = None
-        self._last: dict[str, tuple[Value, float]] = {}
+        self._speaker: Greeted | None = None
         self._heard = self._served = time.monotonic()
         self._counted = 0.0
         self._happened: dict[str, int] = {}
@@ -100,6 +98,8 @@ class Ear:
         self._is_told = False
         self._served = time.monotonic()
         self._health = Health(link.where, self._served)
+        self._last.forget()
+        self._speaker = None
         kept, self._kept = self._kept.get(link.where, []), {}
         self._take(kept)
         if link.error is not None:
@@ -109,18 +109,8 @@ class Ear:
 
     def known(self, session: Session | None, now: float) -> dict[str, Value | OSError]:
         """What is known without asking; an error for each channel that cannot be given."""
-        known: dict[str, Value | OSError] = {
-            name: OSError(errno.EPROTO, why) for name, why in self._binding.faults.items()
-        }
-        if self._silence and not self._last and now - self._served > self._silence:
-            names = self._numbers.intersection(self._binding.names) - known.keys()
-            known |= {name: _silent(name, now - self._served) for name in names}
-        for name, (value, at) in self._last.items():
-            age = now - at
-            if name in self._numbers and self._silence and age > self._silence:
-                known[name] = _silent(name, age)
-            elif (age if name in self._numbers else now - self._heard) <= FRESH:
-                known[name] = value
+        known = self._last.known(now, served=self._served, heard=self._heard)
+        known |= {name: OSError(errno.EPROTO, why) for name, why in self._binding.faults.items()}
         if session is not None:
             known |= self._counts(session)
         return known
@@ -166,11 +156,13 @@ class Ear:
                 case Sampled():
                     self._pack(self._binding.channels(event.values), event.at, packets)
                 case Happened():
-                    self._pack(self._as_values(event), event.at, packets)
+                    self._pack(self._as_values(event), event.at, packets, is_event=True)
                     self._log(logging.INFO, f"event {event.name}: {event.text}", now)
                 case Logged():
                     self._log(_LEVELS[event.level], event.text, now)
-                case Gap() | Damaged() | Dropped():
+                case Dropped():
+                    self._drop(event.channels, packets)
+                case Gap() | Damaged():
                     self._hurt(event, now)
                 case _:
                     self._other(event)
@@ -213,18 +205,29 @@ class Ear:
         count = self._happened[event.name] = self._happened.get(event.name, 0) + 1
         return self._binding.happened(event.name, event.text, count)
 
-    def _pack(self, values: Mapping[str, Value], at: float, packets: list[Packet]) -> None:
+    def _pack(
+        self, values: Mapping[str, Value], at: float, packets: list[Packet], *, is_event: bool = False
+    ) -> None:
         if not values:
             return
-        now = time.monotonic()
-        for name, value in values.items():
-            if name in self._binding.names:
-                self._last[name] = (value, now)
-            elif name not in self._strangers and len(self._strangers) < _MOST_STRANGERS:
+        for name in values:
+            if name not in self._binding.names and len(self._strangers) < _MOST_STRANGERS:
                 self._strangers.add(name)
         ours = {name: value for name, value in values.items() if name in self._binding.names}
-        if ours:
-            packets.append(Packet(values=ours, at=at))
+        if not ours:
+            return
+        if not is_event:
+            self._last.take(ours, time.monotonic())
+        packets.append(Packet(values=ours, at=at, is_event=is_event))
+
+    def _drop(self, names: Iterable[str], packets: list[Packet]) -> None:
+        """Values that are no numbers; a channel that gives such alone fails."""
+        channels = self._binding.channels(dict.fromkeys(names, 0.0))
+        failing = self._last.drop(
+            (name for name in channels if name in self._binding.names), time.monotonic()
+        )
+        if failing:
+            packets.append(Packet(values=failing, at=time.time()))
 
     def _advice(self) -> str:
         names = ", ".join(sorted(self._strangers)[:_LISTED])
@@ -272,8 +275,10 @@ class Ear:
             case Greeted():
                 self._greeted(event)
             case Restarted():
+                self._last.forget()
                 self._notice(logging.WARNING, "the board restarted")
             case BoardChanged():
+                self._last.forget()
                 self._notice(logging.WARNING, "another board, or other firmware, answers now")
             case Refused():
                 self._refused, self._greeting = event.text, ""
@@ -283,6 +288,9 @@ class Ear:
 
     def _greeted(self, board: Greeted) -> None:
         self._refused = ""
+        if self._is_fresh_start(board):
+            self._last.forget()
+        self._speaker = board
         if board.version:
             self.said = board
         self._strangers.clear()  # other firmware may give others
@@ -293,6 +301,17 @@ class Ear:
             self._fail(
                 OSError(errno.ENODEV, f"{described(board)} answers now; {self._board!r} is looked for again")
             )
+
+    def _is_fresh_start(self, board: Greeted) -> bool:
+        """Whether a hello that its session does not call a restart is one nevertheless.
+
+        A sketch that gave values, and did not answer who it is, says so at its start only.
+        """
+        was = self._speaker
+        if was is None or was.level != board.level:
+            return was is not None
+        is_late = time.monotonic() - self._served > _ASKED_WITHIN
+        return board.level == 0 and not (was.id or was.name) and is_late
 
     def _tell_greeting(self) -> None:
         """Logs who the board is, once for each hello of a board that is not refused."""
@@ -317,9 +336,3 @@ class Ear:
 def _is_proof(event: SessionEvent) -> bool:
     """Whether it shows that the board can be served; one that speaks frames may be refused after a hello."""
     return isinstance(event, Described) or (isinstance(event, Greeted) and event.level == 0)
-
-
-def _silent(name: str, seconds: float) -> OSError:
-    return OSError(
-        errno.ETIMEDOUT, f"{name}: the board has not given it for {seconds:.0f} s; look after the board"
-    )

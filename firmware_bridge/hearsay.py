@@ -1,6 +1,7 @@
 """What bytes from a port are worth: lines, frames, a sensor's own frames, or noise. No I/O."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from firmware_bridge.frames import Damage, Frame, Splitter
@@ -26,6 +27,7 @@ _SOME = 4
 _TEXT_SHARE = 0.9
 _LEGIBLE_SHARE = 0.5
 _PRINTED = frozenset((*range(0x20, 0x7F), *b"\t\r\n"))
+_BEYOND_ASCII = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 _TYPES = frozenset(int(each) for each in Type)
 
 
@@ -44,6 +46,7 @@ class Hearsay:
         sample: The first bytes.
         readings: How many lines gave a reading, by its name.
         why: The newest line of text that is not understood, and why; empty for none.
+        dropped: What came last instead of a finite number, by its name, such as `nan`.
     """
 
     size: int = 0
@@ -56,11 +59,13 @@ class Hearsay:
     sample: bytes = b""
     readings: dict[str, int] = field(default_factory=dict)
     why: str = ""
+    dropped: dict[str, str] = field(default_factory=dict)
     _splitter: Splitter = field(default_factory=Splitter)
     _stream: Pms5003Stream = field(default_factory=Pms5003Stream)
     _first: bool = True
     _came: int = 0
     _printed: int = 0
+    _printed_in_all: int = 0
 
     @property
     def is_sure(self) -> bool:
@@ -76,6 +81,16 @@ class Hearsay:
     def is_text(self) -> bool:
         """Whether what came since the port was opened last looks like text, though it is not understood."""
         return self._came >= _SOME and self._printed >= self._came * _TEXT_SHARE
+
+    @property
+    def is_legible(self) -> bool:
+        """Whether all that came looks like text, over all openings: the last one may have given nothing."""
+        return self.size >= _SOME and self._printed_in_all >= self.size * _TEXT_SHARE
+
+    @property
+    def reason(self) -> str:
+        """Why the newest line of text is not understood; of noise, where lines of a letter come, nothing."""
+        return self.why if self._printed_in_all >= self.size * _LEGIBLE_SHARE else ""
 
     @property
     def is_garbage(self) -> bool:
@@ -111,14 +126,18 @@ class Hearsay:
         """Takes what came."""
         self.size += len(data)
         self._came += len(data)
-        self._printed += sum(byte in _PRINTED for byte in data)
+        printed = _legible(data)
+        self._printed += printed
+        self._printed_in_all += printed
         self.sample = (self.sample + data)[:_SHOWN]
         self.air += len(self._stream.feed(data))
         for piece in self._splitter.feed(data):
             first, self._first = self._first, False
-            worth, why, names = _worth(piece)
+            dropped: dict[str, str] = {}
+            worth, why, names = _worth(piece, dropped)
             self.why = why or self.why
             self._count(names)
+            self._drop(dropped)
             if worth > 0 or not first:  # the first may be the end of a line
                 self.points += worth
                 self._note(worth)
@@ -139,16 +158,27 @@ class Hearsay:
             if name in self.readings or len(self.readings) < MOST_NAMES:
                 self.readings[name] = self.readings.get(name, 0) + 1
 
+    def _drop(self, dropped: Mapping[str, str]) -> None:
+        for name, came in dropped.items():
+            if name in self.dropped or len(self.dropped) < MOST_NAMES:
+                self.dropped[name] = came
 
-def _worth(piece: Frame | bytes | Damage) -> tuple[int, str, Iterable[str]]:
-    """What a piece is worth; of a line of text that is not understood, why; and whose readings it gives."""
+
+def _worth(piece: Frame | bytes | Damage, dropped: dict[str, str]) -> tuple[int, str, Iterable[str]]:
+    """What a piece is worth; of a line of text that is not understood, why; and whose readings it gives.
+
+    Args:
+        piece: The piece.
+        dropped: Takes what came instead of a finite number.
+    """
     if isinstance(piece, Damage):
         return -_PIECE, "", ()
     if isinstance(piece, Frame):
         return (_SURE_PIECE if piece.body[0] in _TYPES else _PIECE), "", ()
     try:
-        line = parse_line(piece, dropped=[])
+        line = parse_line(piece, dropped=dropped)
     except InvalidError as error:
+        dropped.clear()
         return (-_TALK, str(error), ()) if _is_text(piece) else (-_PIECE, "", ())
     names = line.values.keys() if isinstance(line, Values) else ()
     if has_check(piece) or isinstance(line, Identity):
@@ -158,9 +188,14 @@ def _worth(piece: Frame | bytes | Damage) -> tuple[int, str, Iterable[str]]:
     return (0 if isinstance(line, Ignored) else _TALK), "", names
 
 
+def _legible(data: bytes) -> int:
+    """How many bytes look like text: ASCII, and what is UTF-8, as `°` is."""
+    return sum(byte in _PRINTED for byte in data) + sum(map(len, _BEYOND_ASCII.findall(data)))
+
+
 def _is_text(line: bytes) -> bool:
     """Whether it is text of another form, as `Temp: 21.5 C` is."""
     try:
-        return line.decode().strip("\r\n\t").isprintable()
+        return line.decode().strip("\r\n").replace("\t", " ").isprintable()
     except UnicodeDecodeError:
         return False

@@ -19,6 +19,9 @@ from iotxmpp.readings import Value
 LONGEST = 512
 """Bytes that a line may have, its end not counted."""
 
+NAMES = "a name has 1 to 63 of A-Z a-z 0-9 : . / _ - and starts with a letter or digit"
+"""The rule for names, for people."""
+
 _NAME = r"[A-Za-z0-9][A-Za-z0-9:./_-]{0,62}+"
 _CHECKED = re.compile(rb" \*[0-9A-Fa-f]{4}")
 _CHECK = 6
@@ -152,12 +155,17 @@ def printed_text(line: bytes) -> str | None:
     return None if _CONTROL.search(text) else text
 
 
-def parse_line(line: bytes, *, dropped: list[str] | None = None) -> Line:
+def is_name(text: str) -> bool:
+    """Whether a text may be the name of a channel, an event, a command or an argument."""
+    return re.fullmatch(_NAME, text) is not None
+
+
+def parse_line(line: bytes, *, dropped: dict[str, str] | None = None) -> Line:
     """What a line says, with or without its line end.
 
     Args:
         line: The line.
-        dropped: Takes the channels whose value is no finite number; None raises for them.
+        dropped: Takes the channels whose value is no finite number, and what came; None raises for them.
 
     Raises:
         InvalidError: It is too long, no UTF-8, damaged, or of no known form.
@@ -187,7 +195,7 @@ def write_command(number: int, name: str, arguments: Mapping[str, Value], *, che
     """The line that asks for a command, with its end.
 
     Args:
-        number: What the answer is known by, 1 to 65,535; 0 for `hello`, which is no command.
+        number: What the answer is known by, from 1 on; 0 for `hello`, which is no command.
         name: The command.
         arguments: Its arguments by name.
         checked: Whether it ends with a check.
@@ -195,10 +203,12 @@ def write_command(number: int, name: str, arguments: Mapping[str, Value], *, che
     Raises:
         ArgumentsError: A name or a value cannot stand in a line.
     """
+    if not is_name(name):
+        raise ArgumentsError(f"command {name!r}: the name cannot stand in a line: {NAMES}")
     words = [f">{number}", name]
     for key, value in arguments.items():
-        if not re.fullmatch(_NAME, key):
-            raise ArgumentsError(f"command {name}: the name {key!r} cannot stand in a line")
+        if not is_name(key):
+            raise ArgumentsError(f"command {name}: the name {key!r} cannot stand in a line: {NAMES}")
         words.append(f"{key}={_written(name, key, value)}")
     body = " ".join(words).encode()
     if checked:
@@ -218,14 +228,14 @@ def _written(name: str, key: str, value: Value) -> str:
     return value if _WORD.fullmatch(value) else f'"{value}"'
 
 
-def _event(text: str, _dropped: list[str] | None) -> Event:
+def _event(text: str, _dropped: dict[str, str] | None) -> Event:
     match = _EVENT.fullmatch(text)
     if match is None:
         raise InvalidError(f"line {text[:80]!r}: expected an event's name after !, such as !pressed")
     return Event(name=match[1], text=match[2] or "")
 
 
-def _hello(text: str, _dropped: list[str] | None) -> Identity:
+def _hello(text: str, _dropped: dict[str, str] | None) -> Identity:
     match = _HELLO.fullmatch(text)
     if match is None:
         raise InvalidError(f"line {text[:80]!r}: expected @hello id=… name=… version=…")
@@ -240,7 +250,7 @@ def _hello(text: str, _dropped: list[str] | None) -> Identity:
     )
 
 
-def _answer(text: str, dropped: list[str] | None) -> Answer:
+def _answer(text: str, dropped: dict[str, str] | None) -> Answer:
     """Whatever follows the number, the sketch has answered: what cannot be read as values is a text."""
     match = _ANSWER.fullmatch(text)
     if match is None:
@@ -251,19 +261,21 @@ def _answer(text: str, dropped: list[str] | None) -> Answer:
         return Answer(number=number, ok=None, text=f"{match[2] or ''} {rest}".strip())
     if not ok:
         return Answer(number=number, ok=False, text=rest)
-    lost: list[str] = []
+    lost: dict[str, str] = {}
     try:
         values = _values(rest, lost)
     except InvalidError:
         return Answer(number=number, ok=True, text=rest)
     if lost and dropped is None:
-        raise InvalidError(f"line {text[:80]!r}: {lost[0]} is not a finite number; leave it out instead")
+        raise InvalidError(
+            f"line {text[:80]!r}: {next(iter(lost))} is not a finite number; leave it out instead"
+        )
     if dropped is not None:
-        dropped += lost
+        dropped |= lost
     return Answer(number=number, ok=True, values=values)
 
 
-def _values(text: str, dropped: list[str] | None = None, *, plain: bool = False) -> dict[str, Value]:
+def _values(text: str, dropped: dict[str, str] | None = None, *, plain: bool = False) -> dict[str, Value]:
     """The pairs of a line; plain ones are texts, whatever they look like."""
     values: dict[str, Value] = {}
     position = 0
@@ -291,18 +303,18 @@ def _values(text: str, dropped: list[str] | None = None, *, plain: bool = False)
     return values
 
 
-def _drop(name: str, text: str, values: dict[str, Value], dropped: list[str] | None) -> None:
+def _drop(name: str, text: str, values: dict[str, Value], dropped: dict[str, str] | None) -> None:
     if dropped is None:
         raise InvalidError(f"line: {name}: {text} is not a finite number; leave it out instead")
     del values[name]
-    dropped.append(name)
+    dropped[name] = text
 
 
-def _log(text: str, _dropped: list[str] | None) -> Log:
+def _log(text: str, _dropped: dict[str, str] | None) -> Log:
     return Log(text=text[1:].strip())
 
 
-_SPECIAL: dict[str, Callable[[str, list[str] | None], Line]] = {
+_SPECIAL: dict[str, Callable[[str, dict[str, str] | None], Line]] = {
     "#": _log,
     "!": _event,
     "@": _hello,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from iotxmpp.readings import Value
@@ -13,20 +13,30 @@ MOST_OF_A_READ = 32
 MOST_WAITING = 256
 """Packets of values that may wait to be taken."""
 
+MOST_EVENTS = 100
+"""Events of one channel that are kept of a flood: so many the agent takes at once."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Packet:
-    """Values that were true at one moment, by channel; seconds since 1970."""
+    """Values that were true at one moment, by channel; seconds since 1970.
 
-    values: Mapping[str, Value]
+    Attributes:
+        values: The values; for a channel that gives none any more, why.
+        at: When.
+        is_event: Whether they tell what happened then, once, and not how things are.
+    """
+
+    values: Mapping[str, Value | OSError]
     at: float
+    is_event: bool = False
 
 
 class Mailbox:
     """Keeps packets in their order until they are taken.
 
     Attributes:
-        dropped: Values that newer ones of their channel have replaced, untaken.
+        dropped: Values that newer ones of their channel have replaced, untaken; and events beyond the limit.
     """
 
     def __init__(self) -> None:
@@ -39,12 +49,10 @@ class Mailbox:
         """Puts in what one read gave."""
         new = list(packets)
         if len(new) > MOST_OF_A_READ:
-            new = [self._merged(new)]
+            new = self._merged(new)
         self._waiting.extend(new)
         if len(self._waiting) > MOST_WAITING:
-            merged = self._merged(self._waiting)
-            self._waiting.clear()
-            self._waiting.append(merged)
+            self._waiting = deque(self._merged(self._waiting))
         if self._waiting:
             self._came.set()
 
@@ -66,12 +74,26 @@ class Mailbox:
             await self._came.wait()
         return self._waiting.popleft()
 
-    def _merged(self, packets: Iterable[Packet]) -> Packet:
-        values: dict[str, Value] = {}
-        at, count = 0.0, 0
-        for packet in packets:
+    def _merged(self, packets: Collection[Packet]) -> list[Packet]:
+        """The newest value of each channel; events as they are, for each of them counts."""
+        events = self._newest([packet for packet in packets if packet.is_event])
+        states = [packet for packet in packets if not packet.is_event]
+        if not states:
+            return events
+        values: dict[str, Value | OSError] = {}
+        for packet in states:
             values.update(packet.values)
-            count += len(packet.values)
-            at = packet.at
-        self.dropped += count - len(values)
-        return Packet(values=values, at=at)
+        self.dropped += sum(len(packet.values) for packet in states) - len(values)
+        return [*events, Packet(values=values, at=states[-1].at)]
+
+    def _newest(self, events: Sequence[Packet]) -> list[Packet]:
+        """So many of each channel's as are kept, in their order."""
+        left: dict[tuple[str, ...], int] = {}
+        kept = []
+        for event in reversed(events):
+            channel = tuple(event.values)
+            left[channel] = left.get(channel, MOST_EVENTS) - 1
+            if left[channel] >= 0:
+                kept.append(event)
+        self.dropped += len(events) - len(kept)
+        return kept[::-1]

@@ -16,7 +16,8 @@ from rich.table import Table
 
 from firmware_bridge.candidates import candidates
 from firmware_bridge.finding import described
-from firmware_bridge.probing import BAUDS, MOST_NAMES, Findings, Probe
+from firmware_bridge.findings import MOST_NAMES, Findings
+from firmware_bridge.probing import BAUDS, Probe
 from firmware_bridge.scaffold import guessed_unit, profile_name, scaffold
 from iotxmpp.account import Account
 from iotxmpp.agent.config import load_agent
@@ -72,6 +73,8 @@ def print_findings(findings: Findings, *, as_json: bool) -> None:
         Console(emoji=False).print(_table(findings))
         if _commands(findings):
             typer.echo(printable(f"commands: {', '.join(_commands(findings))}"))
+        if findings.unread:
+            typer.echo(printable(findings.why_unread()))
         for line in findings.logs:
             typer.echo(printable(f"# {line}"))
     if findings.refused:
@@ -90,6 +93,7 @@ def _data(findings: Findings) -> dict[str, Any]:
         "channels": {name: seen.value for name, seen in findings.channels.items()},
         "commands": _commands(findings),
         "events": findings.events,
+        "unfit": findings.unfit,
         "damaged": findings.damaged,
         "damage": findings.damage,
         "refused": findings.refused,
@@ -110,6 +114,8 @@ def offer(findings: Findings, folder: Path, *, force: bool, aside: bool = False)
         ConfigError: One of them is there, cannot be written, or would not load.
     """
     if not findings.has_readings:
+        if findings.unread:
+            raise CommandFailedError(f"{findings.port}: {findings.why_unread()}; so no file was written")
         damage = f". The newest damage: {findings.damage}" if findings.damage else ""
         raise CommandFailedError(f"{findings.port}: {_NO_READINGS}{damage}")
     found = candidates()
@@ -150,6 +156,8 @@ def _table(findings: Findings) -> Table:
         unit = known.get(name) or ("" if findings.description else guessed_unit(name, seen))
         shown = show_value(seen.value, unit if not isinstance(seen.value, bool | str) else None)
         table.add_row(escape(printable(name)), escape(shown), str(seen.count), f"{now - seen.at:.0f} s")
+    for name, came in sorted(findings.unread.items()):
+        table.add_row(escape(printable(name)), escape(printable(f"{came}, no number")), "", "")
     for name, text in sorted(findings.events.items()):
         table.add_row(escape(printable(f"!{name}")), escape(printable(text)), "", "")
     damage = f", the newest: {findings.damage}" if findings.damage else ""

@@ -2,28 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from firmware_bridge.airsession import AirSession
 from firmware_bridge.board import BoardSession
-from firmware_bridge.description import Description
-from firmware_bridge.events import (
-    Damaged,
-    Described,
-    Greeted,
-    Happened,
-    Logged,
-    Refused,
-    Sampled,
-    Session,
-    SessionEvent,
-)
+from firmware_bridge.findings import Findings, Protocol
 from firmware_bridge.hearsay import Hearsay
 from firmware_bridge.link import Link
 from firmware_bridge.port import Receiver, Wire, open_port
-from iotxmpp.readings import Value
+
+if TYPE_CHECKING:
+    from firmware_bridge.events import Session
 
 BAUDS = (
     *(115_200, 9600, 57_600, 38_400),
@@ -49,121 +39,9 @@ LASTS = 60.0
 SHOWS = 10.0
 """Seconds for which readings are shown, from the first one on."""
 
-MOST_NAMES = 512
-"""Channels, and events, that are noted: a broken sketch may print another name in each line."""
-
 _STEP = 0.05
 _AWAKE = 0.6
 _FOREIGN = 5
-_MOST_LOGS = 5
-
-Protocol = Literal["auto", "pms5003"]
-
-
-@dataclass(kw_only=True)
-class Seen:
-    """A channel that was seen.
-
-    Attributes:
-        value: Its last value.
-        kinds: The types that its values had.
-        count: How many values came.
-        at: When the last one came, by the monotonic clock.
-        low: The least number.
-        high: The greatest number.
-    """
-
-    value: Value
-    kinds: set[str] = field(default_factory=set)
-    count: int = 0
-    at: float = 0.0
-    low: float = float("inf")
-    high: float = float("-inf")
-
-    def note(self, value: Value, now: float) -> None:
-        """Notes a value."""
-        self.value, self.at = value, now
-        self.count += 1
-        self.kinds.add(type(value).__name__)
-        if not isinstance(value, bool | str):
-            self.low, self.high = min(self.low, value), max(self.high, value)
-
-
-@dataclass(kw_only=True)
-class Findings:
-    """What a port says.
-
-    Attributes:
-        port: The port.
-        baud: Its speed.
-        protocol: The driver's `protocol` that understands it.
-        board: Who the board is; None as long as it does not say.
-        description: What a board of level 1 says that it has.
-        channels: What was seen, by channel.
-        events: The events that were seen, with the last text of each.
-        logs: The last lines of its log.
-        damaged: Damaged frames and lines.
-        damage: What was wrong with the newest of them; empty for none.
-        refused: Why the board cannot be served as it is; empty if it can.
-        unnoted: Values and events whose names were too many.
-    """
-
-    port: str
-    baud: int
-    protocol: Protocol = "auto"
-    board: Greeted | None = None
-    description: Description | None = None
-    channels: dict[str, Seen] = field(default_factory=dict)
-    events: dict[str, str] = field(default_factory=dict)
-    logs: list[str] = field(default_factory=list)
-    damaged: int = 0
-    damage: str = ""
-    refused: str = ""
-    unnoted: int = 0
-
-    @property
-    def has_readings(self) -> bool:
-        """Whether there is something that a profile can be made of."""
-        known = self.description
-        has = known is not None and bool(known.channels or known.commands)
-        return has or bool(self.channels or self.events)
-
-    def hear(self, events: Sequence[SessionEvent]) -> None:
-        """Takes what the session tells."""
-        now = time.monotonic()
-        for event in events:
-            match event:
-                case Sampled():
-                    self._note(event.values, now)
-                case Greeted():
-                    if self.board is None or event.id or event.name:
-                        self.board = event
-                case Described():
-                    self.description = event.description
-                case Happened():
-                    self._note_event(event)
-                case Logged():
-                    self.logs = [*self.logs, event.text][-_MOST_LOGS:]
-                case Damaged():
-                    self.damage = event.why
-                case Refused():
-                    self.refused = event.text
-                case _:
-                    continue
-
-    def _note_event(self, event: Happened) -> None:
-        if self._has_room(self.events, event.name):
-            self.events[event.name] = event.text
-
-    def _note(self, values: Mapping[str, Value], now: float) -> None:
-        for name, value in values.items():
-            if self._has_room(self.channels, name):
-                self.channels.setdefault(name, Seen(value=value)).note(value, now)
-
-    def _has_room(self, noted: Mapping[str, object], name: str) -> bool:
-        has = name in noted or len(noted) < MOST_NAMES
-        self.unnoted += not has
-        return has
 
 
 class _Tap:
@@ -269,10 +147,9 @@ class Probe:
                 f"{self._port}: nothing came {where}. Is it the right port (iotxmpp serial list)? Does"
                 f" the sketch call Serial.begin and print lines such as temperature=21.5? {advice}"
             )
-        # A line that is text says more than noise, however much of that came.
-        most = max(self.heard, key=lambda baud: (bool(self.heard[baud].why), self._rank(baud)))
+        most = max(self.heard, key=self._rank)
         begin = f"{self._port}: {size} bytes came, but nothing that is understood {where}"
-        why = self.heard[most].why
+        why = self.heard[most].reason
         if why:
             at = f" at {most} baud" if several else ""
             return (
@@ -354,7 +231,7 @@ class Probe:
         await self.close()
         hearsay = self.heard.setdefault(baud, Hearsay())
         hearsay.open()
-        findings = self._findings.setdefault(baud, Findings(port=self._port, baud=baud))
+        findings = self._findings.setdefault(baud, Findings(port=self._port, baud=baud, came=hearsay.dropped))
         session: Session = AirSession() if findings.protocol == "pms5003" else BoardSession()
         self._link = link = Link(self._port, session, findings.hear)
 
@@ -371,9 +248,10 @@ class Probe:
         last = start + self._lasts
         return last if first is None else min(last, first + SHOWS)
 
-    def _rank(self, baud: int) -> tuple[bool, int, int]:
+    def _rank(self, baud: int) -> tuple[bool, bool, int, int]:
+        """Text says more than noise, in which a short line may stand too; a whole line more than a part."""
         hearsay = self.heard[baud]
-        return hearsay.is_text, hearsay.points, hearsay.size
+        return hearsay.is_legible, bool(hearsay.reason), hearsay.points, hearsay.size
 
 
 def _protocol(hearsay: Hearsay) -> Protocol:

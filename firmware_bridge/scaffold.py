@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from firmware_bridge.findings import Findings, Seen
 from firmware_bridge.messages import Command
 from firmware_bridge.pms5003 import BAUD as PMS5003_BAUD
-from firmware_bridge.probing import Findings, Seen
 from firmware_bridge.profiletext import TYPES, Reading, command_lines, plain_names, reading_lines, text
 from iotxmpp.profiles import MOST_ARGUMENTS, MOST_COMMANDS
 from iotxmpp.tables import MOST_BYTES
@@ -113,6 +113,9 @@ def _profile(findings: Findings, kind: str) -> str:
     readings = _readings(findings)
     commands = findings.description.commands if findings.description is not None else ()
     notes = []
+    if findings.unread and findings.description is None:
+        why = "what came is no number (is the sensor wired?)"
+        notes.append(_left_out(sorted(findings.unread), why))
     if readings[_MOST_CHANNELS:]:
         names = [each.name for each in readings[_MOST_CHANNELS:]]
         notes.append(_left_out(names, f"a board has at most {_MOST_CHANNELS} channels"))

@@ -29,6 +29,7 @@ from firmware_bridge.lines import (
     write_command,
 )
 from firmware_bridge.messages import Type
+from firmware_bridge.numbering import MOST_NUMBER, OF_THIS_PROGRAM, Numbering
 from iotxmpp.errors import ArgumentsError, InvalidError
 from iotxmpp.readings import Value
 
@@ -41,7 +42,6 @@ HELLO_WAITS = (2.0, 4.0)
 _MOST_DIGITS = 10
 _SAME_START = 3.0
 _ANSWERED_WITHIN = 60.0
-_MOST_NUMBER = 0xFFFF
 
 
 class TextSession(Basis):
@@ -51,14 +51,17 @@ class TextSession(Basis):
 
     Args:
         wall: Gives seconds since 1970.
+        first_call: The number of the first command; unless given, they begin anywhere, and go on from the
+            session before, so that a late answer is not taken for that of another command.
 
     Attributes:
         frames_seen: Whether the board sent a hello as a frame: it speaks level 1.
         frames_promised: Whether its hello as a line says that it speaks level 1.
     """
 
-    def __init__(self, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, wall: Callable[[], float] = time.time, first_call: int | None = None) -> None:
         super().__init__(wall)
+        self._numbers = OF_THIS_PROGRAM if first_call is None else Numbering(first_call)
         self._splitter = Splitter()
         self._first = True
         self._checked = False
@@ -127,11 +130,10 @@ class TextSession(Basis):
         self._greeted_at = None
 
     def _check(self, name: str, arguments: Mapping[str, Value]) -> None:
-        self._written(name, arguments, 0)
+        # With the longest number, so that it is no matter of luck which command fits.
+        self._written(name, arguments, MOST_NUMBER)
 
     def _written(self, name: str, arguments: Mapping[str, Value], number: int) -> bytes:
-        if not name.isidentifier() and not name.replace("-", "_").isidentifier():
-            raise ArgumentsError(f"command {name!r}: the name cannot stand in a line")
         line = write_command(number, name, arguments, checked=self._checked)
         if len(line) > self._rx:
             raise ArgumentsError(
@@ -144,7 +146,7 @@ class TextSession(Basis):
         """Sends the next call, if none is out."""
         del now
         while (call := self._calls.next()) is not None:
-            self._number = self._number % _MOST_NUMBER + 1
+            self._number = self._numbers.next()
             self._passed = len(self._asked)
             try:
                 self._out += self._written(call.name, call.arguments, self._number)
@@ -174,9 +176,9 @@ class TextSession(Basis):
         """Takes a line; why it is damaged, or nothing."""
         first, self._first = self._first, False
         checked = has_check(line)
-        if first and not checked and not line.startswith((b"@", b"#")):
+        if first and not checked and not line.startswith((b"@", b"#", b"!")):
             return ""  # It may be the end of a line.
-        dropped: list[str] = []
+        dropped: dict[str, str] = {}
         try:
             parsed = parse_line(line, dropped=dropped)
         except InvalidError as error:

@@ -45,7 +45,8 @@ class Gate:
     """Decides which of the values that come by themselves are published.
 
     With `on_change` those that changed, at once, and an unchanged one after `at_least`. Else numbers at their
-    interval, and every truth value and text, for those are events.
+    interval, and, where nobody gave one, every truth value and text. What a driver calls an event does not
+    come here: each of them is published.
     """
 
     def __init__(
@@ -138,16 +139,20 @@ class Feed:
         self._told = Told(sensor.label)
 
     def take(self, sample: Sample) -> None:
-        """Publishes what is due of a sample."""
+        """Publishes what is due of a sample; of an event, all."""
         outlet = self._outlet()
         if outlet is None:
             return
         publish, problems = outlet
         problems.clear(self._key)
-        good = self._good(self._right.righted(sample.values), problems)
+        good = self._good(self._right.righted(self.readable(sample.values)), problems)
         now = self._gate.clock()
         at = now if sample.at is None else sample.at
-        due = {name: value for name, value in good.items() if self._gate.is_due(name, value, at)}
+        due = {
+            name: value
+            for name, value in good.items()
+            if sample.is_event or self._gate.is_due(name, value, at)
+        }
         calm = {name: value for name, value in due.items() if self._is_calm(name, now, problems)}
         if not calm:
             return
@@ -158,6 +163,8 @@ class Feed:
             problems.report(key, str(error))
             return
         problems.clear(key)
+        if sample.is_event:  # how things are is another matter
+            return
         for name, value in calm.items():
             self._gate.pushed(name, value, at)
 

@@ -32,7 +32,7 @@ _CHANNELS = tuple(Channel(index=int(kind), kind=kind, name=kind.name) for kind i
 
 def text_line(data: bytes) -> None:
     """A text line is parsed or refused."""
-    dropped: list[str] = []
+    dropped: dict[str, str] = {}
     for names in (None, dropped):
         try:
             parse_line(data, dropped=names)

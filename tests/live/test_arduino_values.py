@@ -273,7 +273,7 @@ def test_a_command_may_give_any_number_as_its_result(tmp_path: Path) -> None:
     assert found == [-42, 7, 21.5, 3, 65535, 3e9, -(2**31) + 1, 1.5, True, False]
 
 
-def test_a_relay_answers_the_highest_number_that_a_command_may_have(tmp_path: Path) -> None:
+def test_a_relay_answers_the_highest_number_that_an_older_host_gives(tmp_path: Path) -> None:
     """An `int` of an Uno ends at 32,767."""
     source = build.LIBRARY / "examples" / "RelayText" / "RelayText.ino"
     with (

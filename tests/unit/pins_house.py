@@ -54,7 +54,7 @@ class Told:
     def __init__(self) -> None:
         self.samples: list[Sample] = []
 
-    def values(self, channel: str) -> list[Value]:
+    def values(self, channel: str) -> list[Value | OSError]:
         return [sample.values[channel] for sample in self.samples if channel in sample.values]
 
 

@@ -13,8 +13,8 @@ from firmware_bridge import candidates as ports
 from firmware_bridge import port
 from firmware_bridge.candidates import candidates, holders, ports_of
 from firmware_bridge.events import Happened, Sampled
+from firmware_bridge.findings import Findings
 from firmware_bridge.probeview import print_findings
-from firmware_bridge.probing import Findings
 from iotxmpp.cli import plugins
 from iotxmpp.cli.app import app
 from tests.unit.probe_house import RUNNER, hurry, on_a_thread

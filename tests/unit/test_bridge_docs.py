@@ -12,6 +12,7 @@ from firmware_bridge.frames import MAX_BLOCK, MAX_BODY, OVERHEAD, decode_frame, 
 from firmware_bridge.learning import LEAST_RX, MOST_KNOWN
 from firmware_bridge.lines import LONGEST, Ignored, parse_line
 from firmware_bridge.messages import Status, Type, parse_message
+from firmware_bridge.numbering import MOST_NUMBER
 from firmware_bridge.reports import MOST_HELD
 from firmware_bridge.textsession import DEFAULT_RX
 from firmware_bridge.values import LONGEST_TEXT, Kind
@@ -61,5 +62,6 @@ def test_the_limits_are_those_of_the_code() -> None:
         MOST_RETRIES,
     ]
     assert f"{OVERHEAD} more than the body" in TEXT
+    assert f"of 1 to {MOST_NUMBER:,}, the greatest" in TEXT
     assert f"after {FIRST_WAIT * 1000:.0f} ms" in TEXT
     assert f"{sum(FIRST_WAIT * 2**n for n in range(MOST_RETRIES + 1))} seconds" in TEXT

@@ -79,8 +79,9 @@ async def test_what_does_not_fit_the_profile_is_told_by_channel(tmp_path: Path) 
         async with driver(tmp_path / "tty0", profile(readings=readings)) as opened, taking(opened) as taken:
             await until(lambda: taken.samples)
             known: dict[str, Any] = dict(await opened.read())
-            assert "the board gives K, the profile says Cel" in str(known["temperature"])
-            assert "the board gives str, the profile says float" in str(known["humidity"])
+            # Who reports them puts the channel before them.
+            assert str(known["temperature"]).endswith("] the board gives K, the profile says Cel; change one")
+            assert "] the board gives str, the profile says float" in str(known["humidity"])
             assert "no channel 'rain', it has temperature, humidity, wind, door" in str(known["rain"])
             assert isinstance(known["gust"], float)
             assert set(taken.samples[0].values) == {"gust"}

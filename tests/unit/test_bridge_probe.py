@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.crc import crc16
+from firmware_bridge.findings import Findings
 from firmware_bridge.hearsay import MOST_NAMES, SURE_READINGS, Hearsay
 from firmware_bridge.noise import NoisyWire
-from firmware_bridge.probing import BAUDS, Findings, Probe
+from firmware_bridge.probing import BAUDS, Probe
 from firmware_bridge.simulated import SimulatedBoard
 from tests.unit.probe_house import HELLO, LINE, Speaking, every, hurry, probed
 from tests.unit.pty_house import Plugged, board, plugged

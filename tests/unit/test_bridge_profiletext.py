@@ -9,9 +9,9 @@ from firmware_bridge import probeview
 from firmware_bridge.board import BoardSession
 from firmware_bridge.description import Description
 from firmware_bridge.events import Described, Greeted, Happened, Sampled
+from firmware_bridge.findings import MOST_NAMES, Findings, Seen
 from firmware_bridge.messages import Channel, Command, Parameter
 from firmware_bridge.probeview import offer
-from firmware_bridge.probing import MOST_NAMES, Findings, Seen
 from firmware_bridge.scaffold import Scaffold, scaffold, slug
 from firmware_bridge.values import Kind
 from iotxmpp.errors import ConfigError

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 import device_profiles
+from firmware_bridge.findings import Seen
 from firmware_bridge.messages import Channel
-from firmware_bridge.probing import Seen
 from firmware_bridge.scaffold import guessed_unit
 from firmware_bridge.values import Kind
 from iotxmpp.account import Account

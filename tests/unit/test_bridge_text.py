@@ -43,7 +43,7 @@ BADS: tuple[Value, ...] = ('a"b', "a\nb", float("nan"))
 
 def session() -> tuple[TextSession, Clock]:
     clock = Clock()
-    made = TextSession(wall=clock.wall)
+    made = TextSession(wall=clock.wall, first_call=1)
     made.open(clock.now)
     return made, clock
 
@@ -80,9 +80,9 @@ def test_hello_and_answers_as_lines() -> None:
     ],
 )
 def test_whatever_an_answer_says_it_is_an_answer(line: bytes, expected: Answer) -> None:
-    dropped: list[str] = []
+    dropped: dict[str, str] = {}
     assert parse_line(line, dropped=dropped) == expected
-    assert dropped == (["t", "u"] if b"h=40" in line else [])
+    assert dropped == ({"t": "nan", "u": "-inf"} if b"h=40" in line else {})
 
 
 @pytest.mark.parametrize(
@@ -178,6 +178,12 @@ def test_commands_as_lines_come_back_as_they_were() -> None:
     for bad in BADS:
         with pytest.raises(ArgumentsError):
             write_command(1, "switch", {"t": bad}, checked=False)
+
+
+def test_a_press_may_be_the_first_line_of_all() -> None:
+    home, _ = session()
+    events = home.receive(b"!pressed\n", 100.0)
+    assert [(each.name, each.text) for each in events if isinstance(each, Happened)] == [("pressed", "")]
 
 
 def test_the_first_line_may_be_a_part_and_is_dropped() -> None:

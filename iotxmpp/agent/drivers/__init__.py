@@ -69,10 +69,13 @@ class Sample:
     Attributes:
         values: The values by channel, as `Driver.read` gives them.
         at: When they were read, in seconds since 1970 (UTC); None for now.
+        is_event: Whether they tell what happened then and is over, such as a press. Each such value is
+            published, however soon and however like the one before; `Driver.read` does not give it again.
     """
 
-    values: Mapping[str, Value]
+    values: Mapping[str, Value | OSError]
     at: float | None = None
+    is_event: bool = False
 
 
 class Driver(Protocol):

@@ -17,7 +17,7 @@ void setup() {
 }
 
 void answer(String line) {
-  long number = line.substring(1).toInt();  // up to 65,535
+  long number = line.substring(1).toInt();  // up to 32,767; an older host goes up to 65,535
   int channel = line.substring(line.indexOf("channel=") + 8).toInt();
   if (line.indexOf(" hello") > 0) return hello();
   Serial.print('<');
