@@ -29,7 +29,7 @@ def main() -> None:
         return
     before = kept.load(page, "speed")
     parts = {**before.get("parts", {}), **found}
-    after = {"run": run_facts(), "parts": parts}
+    after = {"run": {**run_facts(), "measured": sorted(found)}, "parts": parts}
     kept.save(page, "speed", after)
     put_block(page, speed_page.BLOCK, speed_page.write(page, after))
 

@@ -4,6 +4,7 @@ For each machine and Python, pip resolves the requirements of pyproject.toml as 
 wheels alone; nothing is installed. The last line is the verdict: arm64 and amd64 must need no compiler.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -176,6 +177,7 @@ def without_wheel(chosen: Iterable[Package], python: str) -> list[str]:
 
 def main() -> int:
     """Asks for each machine and Python, and prints what it needs."""
+    argparse.ArgumentParser(description="Tell what small boards need to install iotxmpp.").parse_args()
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
     needs = requirements(project, EXTRA)
     good = True

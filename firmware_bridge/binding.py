@@ -1,9 +1,9 @@
 """Which channel and command of a profile is which of a board's, and what does not fit. No I/O."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from firmware_bridge.description import Description
 from firmware_bridge.lines import NAMES, is_name
@@ -34,6 +34,17 @@ _HAPPENING = ("str", "bool", "int")
 """What an event is as a value, without a unit."""
 
 
+def _check_name(name: str) -> str:
+    """At neither level a board has another name."""
+    if not is_name(name):
+        raise ValueError(f"{name[:_SHOWN]!r}: {NAMES}; give the one that the firmware has")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+"""A name that a board may have."""
+
+
 class SerialSource(BaseModel):
     """Where a channel comes from.
 
@@ -46,7 +57,7 @@ class SerialSource(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str | None = None
+    name: Name | None = None
     link: LinkCount | None = None
 
 
@@ -59,15 +70,7 @@ class CommandSource(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _is_a_name(cls, name: str | None) -> str | None:
-        """At either level a board with another name could not be called."""
-        if name is not None and not is_name(name):
-            raise ValueError(f"{name[:_SHOWN]!r}: {NAMES}; give the one that the firmware has")
-        return name
+    name: Name | None = None
 
 
 class Binding:
@@ -110,6 +113,7 @@ class Binding:
         self.command_faults: dict[str, str] = {}
         self.strangers: tuple[str, ...] = ()
         self.awaited: tuple[str, ...] = ()
+        self._described: frozenset[str] = frozenset()
 
     def describe(self, description: Description) -> None:
         """Compares what the board has with what the profile says."""
@@ -117,6 +121,7 @@ class Binding:
         commands = {each.name: each for each in description.commands}
         has = ", ".join(channels) or "none"
         self.faults, self.command_faults = {}, {}
+        self._described = frozenset(channels)
         awaited: list[str] = []
         for channel, name in self.names.items():
             found = channels.get(name)
@@ -155,17 +160,18 @@ class Binding:
                 found[name] = value
         return found
 
-    def has(self, name: str) -> bool:
-        """Whether a channel of the profile has this name at the board."""
-        return name in self._channels
-
-    def happened(self, name: str, text: str, count: int) -> dict[str, Value]:
-        """What an event is as a value: its text, its number, or `true`; nothing without a channel."""
+    def event_channel(self, name: str) -> str | None:
+        """The channel whose values an event of the board is; None for none, and for a measured number."""
         channel = self._channels.get(name)
-        if channel is None:
-            return {}
+        if channel is None or self._kinds[channel].unit or channel in self.faults:
+            return None
+        is_number = self._kinds[channel].type in ("float", "int")
+        return None if is_number and name in self._described else channel
+
+    def happened(self, channel: str, name: str, text: str, count: int) -> Value:
+        """What an event is as a value of a channel: its text, or its name; its number; or `true`."""
         value: Mapping[str, Value] = {"str": text or name, "bool": True, "int": count, "float": count}
-        return {channel: value[self._kinds[channel].type]}
+        return value[self._kinds[channel].type]
 
     def _command_fault(self, name: str, found: Command | None, has: str) -> str:
         if found is None:

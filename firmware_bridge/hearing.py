@@ -109,7 +109,9 @@ class Ear:
 
     def known(self, session: Session | None, now: float) -> dict[str, Value | OSError]:
         """What is known without asking; an error for each channel that cannot be given."""
-        known = self._last.known(now, served=self._served, heard=self._heard)
+        # A board that speaks frames is asked all the time; a link without answers gives no values at all.
+        heard = self._heard if session is None or session.description is None else now
+        known = self._last.known(now, served=self._served, heard=heard)
         known |= {name: OSError(errno.EPROTO, why) for name, why in self._binding.faults.items()}
         if session is not None:
             known |= self._counts(session)
@@ -200,10 +202,12 @@ class Ear:
 
     def _as_values(self, event: Happened) -> dict[str, Value]:
         """An event as a value; only those that the profile has are counted, as a board may invent names."""
-        if not self._binding.has(event.name):
+        channel = self._binding.event_channel(event.name)
+        if channel is None or self._last.measures(channel):
             return {}
+        self._last.happen()
         count = self._happened[event.name] = self._happened.get(event.name, 0) + 1
-        return self._binding.happened(event.name, event.text, count)
+        return {channel: self._binding.happened(channel, event.name, event.text, count)}
 
     def _pack(
         self, values: Mapping[str, Value], at: float, packets: list[Packet], *, is_event: bool = False

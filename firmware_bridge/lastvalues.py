@@ -31,10 +31,19 @@ class LastValues:
         self._silence = silence
         self._last: dict[str, tuple[Value | None, float]] = {}
         self._bad: dict[str, tuple[int, float]] = {}
+        self._happened = False
 
     def __len__(self) -> int:
         """How many channels had a value."""
         return len(self._last)
+
+    def measures(self, name: str) -> bool:
+        """Whether the board gives numbers of this channel, good or bad ones."""
+        return name in self._numbers and (name in self._last or name in self._bad)
+
+    def happen(self) -> None:
+        """The board told an event: it is not silent, though it may give no values."""
+        self._happened = True
 
     def take(self, values: Mapping[str, Value], now: float) -> None:
         """The board gave these."""
@@ -72,7 +81,7 @@ class LastValues:
             heard: When it said anything last.
         """
         known: dict[str, Value | OSError] = {}
-        if self._silence and not self._last and now - served > self._silence:
+        if self._silence and not (self._last or self._happened) and now - served > self._silence:
             known |= {name: _silent(now - served) for name in self._numbers}
         for name, (value, at) in self._last.items():
             age = now - at

@@ -42,6 +42,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.dropped = 0
         self._waiting: deque[Packet] = deque()
+        self._merge_beyond = MOST_WAITING
         self._came = asyncio.Event()
         self._error: BaseException | None = None
 
@@ -50,9 +51,13 @@ class Mailbox:
         new = list(packets)
         if len(new) > MOST_OF_A_READ:
             new = self._merged(new)
+        if not self._waiting:
+            self._merge_beyond = MOST_WAITING
         self._waiting.extend(new)
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) > self._merge_beyond:
             self._waiting = deque(self._merged(self._waiting))
+            # Events of many channels may be as many as before: the next look must be worth its while.
+            self._merge_beyond = max(MOST_WAITING, 2 * len(self._waiting))
         if self._waiting:
             self._came.set()
 

@@ -93,7 +93,7 @@ def _data(findings: Findings) -> dict[str, Any]:
         "channels": {name: seen.value for name, seen in findings.channels.items()},
         "commands": _commands(findings),
         "events": findings.events,
-        "unfit": findings.unfit,
+        "unfit": findings.unread,
         "damaged": findings.damaged,
         "damage": findings.damage,
         "refused": findings.refused,

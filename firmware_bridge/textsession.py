@@ -187,8 +187,8 @@ class TextSession(Basis):
             self._checked = True
         elif self._checked and isinstance(parsed, Values | Event | Answer | Identity):
             return f"line {line[:80]!r}: it has no check, as those before it had"
-        if dropped:
-            self.counts.dropped += len(dropped)
+        self.counts.dropped += len(dropped)
+        if dropped and isinstance(parsed, Values):  # what an answer says is no channel's value
             self._events.append(Dropped(channels=tuple(dropped)))
         self._tell(parsed, now)
         return ""

@@ -36,6 +36,12 @@ __all__ = [
 VERSION = 10
 """The SenML version of RFC 8428; a pack of a higher one is refused (section 4.4)."""
 
+MOST_NAME = 1024
+"""Characters of a record's whole name that are taken."""
+
+MOST_UNIT = 256
+"""Characters of a base unit that are taken."""
+
 _ITEM_ID = re.compile(r"([A-Za-z0-9-]{1,32})\.([1-9][0-9]{0,18})")
 _DATA = re.compile(r"[A-Za-z0-9_-]*")
 
@@ -202,7 +208,7 @@ class _Resolver:
             self.version = VERSION
         self._judge_clock(raw.get("cq"))
         return Record(
-            name=check_name(self.name + raw.get("n", ""), "n"),
+            name=check_name(self._name(raw.get("n", "")), "n"),
             value=self._value(raw),
             unit=raw.get("u", self.unit),
             time=self._resolved(_added("t", self.time, raw.get("t", 0))),
@@ -210,6 +216,13 @@ class _Resolver:
             seq=raw.get("sq"),
             clock=self.clock or "s",
         )
+
+    def _name(self, own: str) -> str:
+        """The name of a record: bounded, for a base name is written once, and is part of each record."""
+        size = len(self.name) + len(own)
+        if size > MOST_NAME:
+            raise InvalidError(f"n: a name of {size} characters, at most {MOST_NAME} are taken")
+        return self.name + own
 
     def _judge_clock(self, given: str | None) -> None:
         if given is not None and self.clock is not None:
@@ -230,6 +243,8 @@ class _Resolver:
         self.name = raw.get("bn", self.name)
         self.time = raw.get("bt", self.time)
         self.unit = raw.get("bu", self.unit)
+        if self.unit is not None and len(self.unit) > MOST_UNIT:
+            raise InvalidError(f"bu: a unit of {len(self.unit)} characters, at most {MOST_UNIT} are taken")
         self.value = raw.get("bv", self.value)
         self.sum = raw.get("bs", self.sum)
         version = raw.get("bver", self.version or VERSION)

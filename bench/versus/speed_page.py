@@ -21,7 +21,7 @@ HEAD = """\
 - Machine: {machine}; its load before the run was {load}
 - Software: {software}
 - Servers: {servers}
-
+{earlier}
 Everything runs on this machine, over the loopback interface and TLS, each end in a process of its own. Both
 sides of a comparison run in turn within one run, again and again; the medians count, and the ratios more than
 the figures. The peers run as a careful user runs them: aiomqtt and paho-mqtt with QoS 1 and `TCP_NODELAY` on
@@ -45,7 +45,13 @@ def write(page: Path, found: Mapping[str, Any]) -> str:
     """The block, with its plots drawn beside the page; parts that were never measured are left out."""
     outcomes = kept.outcomes(dict(found))
     folder = kept.folder_of(page)
-    head = HEAD.format(parts=", ".join(f"`{name}`" for name in PARTS), **found["run"])
+    run = found["run"]
+    earlier = [f"`{name}`" for name in PARTS if name in outcomes and name not in run.get("measured", PARTS)]
+    head = HEAD.format(
+        parts=", ".join(f"`{name}`" for name in PARTS),
+        earlier=f"- Of an earlier run: {', '.join(earlier)}\n" if earlier else "",
+        **run,
+    )
     goals = [goal for name in PARTS if name in outcomes for goal in outcomes[name].goals]
     parts = [head + goal_rows(goals)]
     for name, part in PARTS.items():

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, tostring
 
-from pydantic_core import from_json
-
 from iotxmpp.about import About, Channel
 from iotxmpp.addresses import DeviceId
 from iotxmpp.controller.fastpack import Checks, read_pack
@@ -25,6 +23,8 @@ from iotxmpp.intervals import Run, runs_of
 from iotxmpp.link import Item
 from iotxmpp.readings import Reading, Value
 from iotxmpp.senml import Record, decode, numbers_of, parse_item_id, readings_of
+from iotxmpp.senml_json import rows_of
+from iotxmpp.senml_rules import INTEGERS
 from iotxmpp.units import check_unit
 
 log = logging.getLogger(__name__)
@@ -181,13 +181,10 @@ def _numbers(records: list[Record], first: int, text: str) -> list[int]:
 
 def _counted(text: str, first: int) -> tuple[Run, ...]:
     """The numbers of a pack that cannot be read: of its records where there are any, else the first alone."""
-    try:
-        rows = from_json(text)
-    except ValueError:
-        rows = None
-    if not isinstance(rows, list) or any(isinstance(row, dict) and "sq" in row for row in rows[1:]):
+    rows = rows_of(text)
+    if any(isinstance(row, dict) and "sq" in row for row in rows[1:]):
         return ((first, first),)
-    return ((first, first + max(0, len(rows) - 1)),)
+    return ((first, min(first + max(0, len(rows) - 1), INTEGERS - 1)),)
 
 
 def _readings(

@@ -2,17 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from firmware_bridge.binding import Binding
 from firmware_bridge.board import BoardSession
-from firmware_bridge.events import Greeted, Happened, Restarted, Sampled, SessionEvent
+from firmware_bridge.description import Description
+from firmware_bridge.events import Counts, Greeted, Happened, Restarted, Sampled, Session, SessionEvent
 from firmware_bridge.hearing import Ear
 from firmware_bridge.lastvalues import FRESH
 from firmware_bridge.link import Link
@@ -236,16 +237,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 class Heard:
     """An ear at a link, without a port."""
 
-    def __init__(self) -> None:
-        kind = profile(readings={"relay": {"type": "bool"}, "light": {"type": "int"}}, commands={})
-        self._ear = Ear(Binding(kind), 0.0, kind)
+    def __init__(self, silence: float = 0.0) -> None:
+        kind = profile(readings=READINGS, commands={})
+        self._ear = Ear(Binding(kind), silence, kind)
         self.hear = self._ear.at("tty", None)
         self._ear.serve(Link("tty", BoardSession(), self.hear))
 
-    def known(self, now: float) -> dict[str, Value | OSError]:
-        return self._ear.known(None, now)
+    def known(self, now: float, session: Session | None = None) -> dict[str, Value | OSError]:
+        return self._ear.known(session, now)
+
+    async def told(self) -> Packet:
+        return await self._ear.mailbox.take()
 
 
+READINGS = {
+    "relay": {"type": "bool"},
+    "light": {"type": "int"},
+    "level": {"type": "int", "unit": "lx"},
+}
 SAID = Sampled(values={"relay": True, "light": 3}, at=1.0)
 NAMED = Greeted(level=0, id="a-1", name="a")
 
@@ -288,3 +297,42 @@ async def test_which_hello_makes_a_state_forgotten(
     assert heard.known(clock.now).get("relay") is (True if is_known else None)
     heard.hear([SAID])
     assert heard.known(clock.now) == {"relay": True, "light": 3}
+
+
+async def test_a_board_of_events_alone_is_not_silent(clock: SimpleNamespace) -> None:
+    heard = Heard(silence=2.0)
+    assert set(heard.known(clock.now + 3)) == {"light", "level"}
+    heard.hear([Happened(name="light", text="", at=1.0)])
+    assert heard.known(clock.now + 100) == {}
+
+
+async def test_an_event_named_like_what_is_measured_is_no_value_of_it(clock: SimpleNamespace) -> None:
+    heard = Heard()
+    heard.hear([SAID])
+    for name in ("light", "level"):
+        heard.hear([Happened(name=name, text="too much", at=1.0)])
+    heard.hear([Sampled(values={"light": 4}, at=2.0)])
+    assert [(await heard.told()).values for _ in range(2)] == [{"relay": True, "light": 3}, {"light": 4}]
+    assert heard.known(clock.now) == {"relay": True, "light": 4}
+
+
+async def test_a_state_in_frames_is_known_as_long_as_the_link(clock: SimpleNamespace) -> None:
+    heard = Heard()
+    heard.hear([SAID])
+    described = Description(channels=(), commands=())
+    session = cast("Session", SimpleNamespace(description=described, counts=Counts()))
+    assert heard.known(clock.now + 10 * FRESH, session) == {"relay": True}
+
+
+def test_events_of_many_channels_are_looked_through_now_and_then_alone() -> None:
+    class Counting(Mailbox):
+        merges = 0
+
+        def _merged(self, packets: Collection[Packet]) -> list[Packet]:
+            self.merges += 1
+            return super()._merged(packets)
+
+    mailbox = Counting()
+    for count in range(20_000):
+        mailbox.put([Packet(values={f"e{count % 200}": count}, at=1.0, is_event=True)])
+    assert mailbox.merges < 20

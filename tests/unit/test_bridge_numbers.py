@@ -131,6 +131,9 @@ def test_a_boards_name_that_no_board_can_have_is_told_by_the_check(name: str, tm
     ) as raised:
         Binding(profile_of(table, "test"))
     assert str(raised.value).endswith("give the one that the firmware has")
+    table["commands"], table["readings"] = {}, {"t": {"type": "int", "source": {"name": name}}}
+    with pytest.raises(ConfigError, match=r"^readings\.t\.source\.name: .*a name has 1 to 63 of A-Z"):
+        Binding(profile_of(table, "test"))
     file = tmp_path / "valve.toml"
     file.write_text(
         'schema = 1\nid = "valve"\nversion = "1.0.0"\ndriver = { kind = "serial" }\n[commands."set.level"]\n'

@@ -382,3 +382,15 @@ def test_what_is_kept_has_an_end_and_who_the_board_is_stays() -> None:
     told = keeping(told, [Greeted(level=1, id=str(number)) for number in range(1000)])
     assert len(told) == MOST_KEPT
     assert told[-1] == Greeted(level=1, id="999")
+
+
+def test_what_an_answer_says_is_no_channels_value() -> None:
+    home, clock = session()
+    home.receive(b"temperature=21.5\ntemperature=21.5\n", clock.now)
+    home.call("measure", {}, clock.now)
+    home.outgoing()
+    events = home.receive(b"<1 ok temperature=nan\n", clock.now)
+    assert [type(each) for each in events] == [Answered]
+    assert [
+        each.channels for each in home.receive(b"temperature=nan\n", clock.now) if isinstance(each, Dropped)
+    ]

@@ -139,6 +139,34 @@ def test_as_many_records_as_are_taken_are_checked_soon(kind: str) -> None:
     assert len(checked.readings) == (MOST_RECORDS if kind in {"good", "of a rare shape"} else 0)
 
 
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ('"bn":"hall/%s"', "n: a name of 240005 characters, at most 1024 are taken"),
+        ('"bn":"yard/%s"', "n: a name of 240005 characters, at most 1024 are taken"),
+        ('"bn":"hall/temperature","bu":"%s"', "bu: a unit of 240000 characters, at most 256 are taken"),
+    ],
+)
+def test_a_long_base_field_is_refused_once(field: str, words: str) -> None:
+    """It would be part of each of a thousand records, and of each rejection."""
+    first = f'{{{field % ("a" * 240_000)},"bt":{NOW},"v":1}}'
+    more = '{"v":1}'
+    payload = pack(f"[{','.join([first, *[more] * (MOST_RECORDS - 1)])}]".encode())
+    assert seconds_of(lambda: check_ready(payload)) < SOON
+    (rejection,) = check_ready(payload).rejections
+    assert (rejection.code, rejection.error) == ("senml", f"SenML record 0: {words}")
+    assert len(rejection.payload) <= MAX_PAYLOAD
+
+
+def test_a_bad_pack_of_the_last_numbers_settles_none_beyond() -> None:
+    last = 2**63 - 1
+    node = NodeAddress(service="pubsub.localhost", node="iot/hall/readings")
+    given = Item(node=node, id=f"e1.{last}", payload=pack(b"[{},{}]"), publisher="hall@localhost")
+    checked = check_item(given, Hall(about_of("hall")), NOW)
+    assert checked.numbers == ((last, last),)
+    assert [each.code for each in checked.rejections] == ["senml"]
+
+
 def test_braces_in_texts_are_no_records() -> None:
     text = json.dumps([{"bn": "hall/note", "bt": NOW, "vs": "{" * (2 * MOST_RECORDS)}])
     (reading,) = check(pack(text.encode())).readings
