@@ -21,6 +21,8 @@ from iotxmpp.senml_rules import (
 
 __all__ = [
     "ABSOLUTE",
+    "MOST_NAME",
+    "MOST_UNIT",
     "VERSION",
     "Record",
     "check_name",

@@ -41,7 +41,7 @@ from iotxmpp.errors import (
     UnknownCommandError,
 )
 from iotxmpp.payloads import pack_text
-from iotxmpp.senml import ABSOLUTE, decode, numbers_of, parse_item_id, readings_of
+from iotxmpp.senml import ABSOLUTE, MOST_NAME, MOST_UNIT, decode, numbers_of, parse_item_id, readings_of
 from iotxmpp.serving import execution
 from iotxmpp.status import TAG as STATUS_TAG
 from iotxmpp.status import DeviceStatus, parse_status
@@ -262,6 +262,8 @@ def test_the_limits_are_those_of_the_code() -> None:
             f"{packbound.MOST_BYTES} bytes on the wire, or {packs.MOST_READINGS} readings"
         ),
         "records of a pack, taken by a controller": str((decode.__kwdefaults__ or {})["most"]),
+        "whole name of a record, taken by a controller": f"{MOST_NAME} characters",
+        "base unit, taken by a controller": f"{MOST_UNIT} characters",
         "value of text, made by a device": f"{channels.LONGEST_TEXT} characters",
         "arguments or result of a command, as JSON": f"{LONGEST_JSON} bytes, {DEEPEST_JSON} levels",
         "channels of a device": str(description.MAX_CHANNELS),
