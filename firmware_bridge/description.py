@@ -1,18 +1,16 @@
 """What a board says that it has: its channels and commands, checked, and quick to decode with. No I/O."""
 
-import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from firmware_bridge.crc import crc16
+from firmware_bridge.lines import NAMES, is_name
 from firmware_bridge.messages import Channel, Command, parse_message
 from firmware_bridge.values import READERS, Kind, write_arguments
 from iotxmpp.errors import ArgumentsError, InvalidError, UnknownCommandError
 from iotxmpp.readings import Value
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:./_-]{0,62}")
 
 
 def schema_of(bodies: Sequence[bytes]) -> int:
@@ -132,11 +130,8 @@ class Decoder:
 
 def _check_names(what: str, names: list[str], who: str) -> None:
     for name in names:
-        if not _NAME.fullmatch(name):
-            raise InvalidError(
-                f"{who}: {what} {name!r}: a name has 1 to 63 of A-Z a-z 0-9 : . / _ - and starts with a"
-                " letter or digit; change it in the firmware"
-            )
+        if not is_name(name):
+            raise InvalidError(f"{who}: {what} {name!r}: {NAMES}; change it in the firmware")
     for one, other in pairwise(sorted(names)):
         if one == other:
             raise InvalidError(f"{who}: {what} {one!r} stands there twice; rename one in the firmware")

@@ -74,7 +74,6 @@ async def test_many_requests_are_answered_by_one_ack_of_all_that_came(
     assert len(written.texts) == 2
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux alone has it")
 async def test_what_comes_is_acknowledged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written = Written(monkeypatch)
     transport = Mock(spec=asyncio.Transport)
