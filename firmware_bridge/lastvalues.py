@@ -33,6 +33,10 @@ class LastValues:
         self._bad: dict[str, tuple[int, float]] = {}
         self._happened = False
 
+    def __len__(self) -> int:
+        """How many channels had a value."""
+        return len(self._last)
+
     def measures(self, name: str) -> bool:
         """Whether the board gives numbers of this channel, good or bad ones."""
         return name in self._numbers and (name in self._last or name in self._bad)
